@@ -1,0 +1,3 @@
+DROP TABLE user_activity_daily;
+DROP TABLE user_activity_batch;
+DROP TABLE user_activity;

@@ -1,0 +1,53 @@
+-- The activity log, its ledger of batches and its daily counts. SQLite 3.38 or newer.
+
+-- Clustered on its key: the rows of a tenant lie together in feed order.
+CREATE TABLE user_activity (
+    tenant_id   BLOB    NOT NULL,       -- 16 bytes; all zeros: not set, as for every id
+    created_at  INTEGER NOT NULL,       -- when it happened, in microseconds since 1970
+    id          BLOB    NOT NULL,       -- UUIDv7 made from created_at
+    actor_id    BLOB    NOT NULL,
+    user_id     BLOB    NOT NULL,
+    org_id      BLOB    NOT NULL,
+    verb        TEXT    NOT NULL,
+    object_type TEXT    NOT NULL,
+    object_id   TEXT    NOT NULL,
+    channel     TEXT    NOT NULL,
+    ip          TEXT    NOT NULL,
+    data        TEXT    NOT NULL,       -- a JSON object
+    batch_id    INTEGER NOT NULL,       -- its batch in the ledger
+    batch_ix    INTEGER NOT NULL,       -- its place in that batch
+    PRIMARY KEY (tenant_id, created_at, id)
+) STRICT, WITHOUT ROWID;
+
+-- The trailing (created_at, id) makes each of these a feed in page order.
+CREATE INDEX user_activity_actor_idx
+    ON user_activity (tenant_id, actor_id, created_at, id);
+CREATE INDEX user_activity_user_idx
+    ON user_activity (tenant_id, user_id, created_at, id);
+CREATE INDEX user_activity_object_idx
+    ON user_activity (tenant_id, object_type, object_id, created_at, id);
+CREATE INDEX user_activity_verb_idx
+    ON user_activity (tenant_id, verb, created_at, id);
+
+-- The ledger: one row a batch, written in the batch's own transaction. A batch
+-- that is sent again after a failure in doubt fails on this key.
+CREATE TABLE user_activity_batch (
+    writer_id  BLOB    NOT NULL,        -- one incarnation of one process
+    seq        INTEGER NOT NULL,        -- 1, 2, 3, ... of that writer
+    batch_id   INTEGER NOT NULL,
+    n          INTEGER NOT NULL,        -- how many rows
+    written_at INTEGER NOT NULL,        -- in microseconds since 1970
+    PRIMARY KEY (writer_id, seq)
+) STRICT, WITHOUT ROWID;
+
+-- How many records of each kind a tenant has on each day (UTC), kept up to
+-- date by the batch's own transaction.
+CREATE TABLE user_activity_daily (
+    tenant_id   BLOB    NOT NULL,
+    day         INTEGER NOT NULL,       -- days since 1970-01-01
+    channel     TEXT    NOT NULL,
+    verb        TEXT    NOT NULL,
+    object_type TEXT    NOT NULL,
+    n           INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, day, channel, verb, object_type)
+) STRICT, WITHOUT ROWID;

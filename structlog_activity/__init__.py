@@ -1,0 +1,114 @@
+"""
+Turn structlog and logging calls into an activity and audit log.
+
+Only what a log call needs is loaded with the package. SQLAlchemy and psycopg
+follow with the first name that needs them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+
+if TYPE_CHECKING:
+    from .capture.context import acting_as, carry, export_context, import_context
+    from .capture.handler import ActivityAdapter
+    from .capture.keys import ActivityKeys
+    from .capture.processor import ActivityProcessor
+    from .errors import (
+        ActivityError,
+        BrokenChainError,
+        InvalidCursorError,
+        InvalidFilterError,
+        InvalidRecordError,
+        RepositoryError,
+        SchemaError,
+    )
+    from .log import ActivityHandler, ActivityLog
+    from .read.feed import feed
+    from .read.filter import ALL_TENANTS, ActivityFilter
+    from .read.page import ActivityPage, ActivityStats
+    from .read.stats import stats
+    from .record.actor import ActorContext
+    from .record.builders import build_record_from_actor, build_record_from_uuid
+    from .record.ids import NIL, to_uuid
+    from .record.objects import register_object
+    from .record.record import ActivityRecord
+    from .write.buffer import BufferedRepository
+
+__version__ = "0.1.0.dev0"
+
+__all__ = [
+    "ALL_TENANTS",
+    "NIL",
+    "ActivityAdapter",
+    "ActivityError",
+    "ActivityFilter",
+    "ActivityHandler",
+    "ActivityKeys",
+    "ActivityLog",
+    "ActivityPage",
+    "ActivityProcessor",
+    "ActivityRecord",
+    "ActivityStats",
+    "ActorContext",
+    "BrokenChainError",
+    "BufferedRepository",
+    "InvalidCursorError",
+    "InvalidFilterError",
+    "InvalidRecordError",
+    "RepositoryError",
+    "SchemaError",
+    "acting_as",
+    "build_record_from_actor",
+    "build_record_from_uuid",
+    "carry",
+    "export_context",
+    "feed",
+    "import_context",
+    "register_object",
+    "stats",
+    "to_uuid",
+]
+
+_MODULES: Final = {
+    "capture.context": ("acting_as", "carry", "export_context", "import_context"),
+    "capture.handler": ("ActivityAdapter",),
+    "capture.keys": ("ActivityKeys",),
+    "capture.processor": ("ActivityProcessor",),
+    "errors": (
+        "ActivityError",
+        "BrokenChainError",
+        "InvalidCursorError",
+        "InvalidFilterError",
+        "InvalidRecordError",
+        "RepositoryError",
+        "SchemaError",
+    ),
+    "log": ("ActivityHandler", "ActivityLog"),
+    "read.feed": ("feed",),
+    "read.filter": ("ALL_TENANTS", "ActivityFilter"),
+    "read.page": ("ActivityPage", "ActivityStats"),
+    "read.stats": ("stats",),
+    "record.actor": ("ActorContext",),
+    "record.builders": ("build_record_from_actor", "build_record_from_uuid"),
+    "record.ids": ("NIL", "to_uuid"),
+    "record.objects": ("register_object",),
+    "record.record": ("ActivityRecord",),
+    "write.buffer": ("BufferedRepository",),
+}
+_HOME: Final = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    module = _HOME.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{module}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""How activities are caught: log calls in, records out."""

@@ -1,0 +1,129 @@
+"""
+Who acts, bound where structlog binds it: in `structlog.contextvars`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, Final, ParamSpec, TypeVar
+from uuid import UUID
+
+from structlog.contextvars import (
+    bind_contextvars,
+    bound_contextvars,
+    clear_contextvars,
+    get_contextvars,
+)
+
+from ..errors import InvalidRecordError
+
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+EXPORTED: Final = (
+    "actor_id",
+    "user_id",
+    "tenant_id",
+    "org_id",
+    "channel",
+    "ip",
+    "impersonator_id",
+    "request_id",
+    "correlation_id",
+)
+"""What `export_context` hands on; anything else that is bound stays here."""
+
+
+@contextmanager
+def acting_as(actor_id: Any, /, **context: Any) -> Iterator[None]:
+    """
+    Bind who acts, for log lines and records alike, until the block ends.
+
+    Outer values that are not given stay bound; all of them are back afterwards.
+    Works as a decorator too.
+
+    Args:
+
+        actor_id: Anything that `to_uuid` reads.
+
+        context: Anything else to bind: ``tenant_id``, ``user_id``, ``org_id``,
+            ``ip``, ``channel``, ``request_id``, ...
+
+    Raises:
+
+        InvalidRecordError: *actor_id* is `None` or empty: a block that acts as
+            nobody would pass for the outer actor's.
+
+    .. versionadded:: 0.1.0
+    """
+    if actor_id is None or actor_id == "":
+        raise InvalidRecordError("actor_id", "acting_as needs one")
+    with bound_contextvars(actor_id=actor_id, **context):
+        yield
+
+
+def carry(function: Callable[_P, _R], /) -> Callable[_P, _R]:
+    """
+    Return *function* such that it runs in the context that is bound now.
+
+    For thread pools and threads, which start with an empty context:
+    ``pool.submit(carry(work), item)``.
+
+    .. versionadded:: 0.1.0
+    """
+    values = dict(get_contextvars())
+
+    @wraps(function)
+    def carried(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with _only(values):
+            return function(*args, **kwargs)
+
+    return carried
+
+
+def export_context() -> dict[str, Any]:
+    """
+    Return who acts as a small dict of plain values, to be sent along with a job.
+
+    It holds ``actor_id``, ``user_id``, ``tenant_id``, ``org_id``, ``channel``,
+    ``ip``, ``impersonator_id``, ``request_id`` and ``correlation_id`` as far
+    as they are bound, and nothing else: bound secrets don't travel.
+
+    .. versionadded:: 0.1.0
+    """
+    bound = get_contextvars()
+    return {
+        key: str(value) if isinstance(value, UUID) else value
+        for key in EXPORTED
+        if isinstance(value := bound.get(key), str | int | UUID)
+    }
+
+
+@contextmanager
+def import_context(context: Mapping[str, Any], /) -> Iterator[None]:
+    """
+    Run a job in the context that `export_context` gave, and in nothing else.
+
+    Whatever was bound before, say by the job before this one, is hidden within
+    the block and back after it. Keys that `export_context` doesn't hand on are
+    ignored.
+
+    .. versionadded:: 0.1.0
+    """
+    with _only({key: context[key] for key in EXPORTED if key in context}):
+        yield
+
+
+@contextmanager
+def _only(values: Mapping[str, Any]) -> Iterator[None]:
+    before = dict(get_contextvars())
+    clear_contextvars()
+    bind_contextvars(**values)
+    try:
+        yield
+    finally:
+        clear_contextvars()
+        bind_contextvars(**before)

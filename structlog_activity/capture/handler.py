@@ -1,0 +1,130 @@
+"""
+The handler for stdlib logging, and an adapter that keeps ``extra``.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Final
+
+from ..errors import InvalidRecordError
+from .recorder import ERROR, ID, Recorder
+
+
+_STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {
+    "message",
+    "asctime",
+    "taskName",
+}
+_OWN_LOGGERS: Final = ("structlog_activity", "sqlalchemy", "psycopg")
+
+
+class RecordingHandler(logging.Handler):
+    """
+    Record the logging calls that carry a verb.
+
+    Does no I/O and takes no lock. Records of the loggers ``sqlalchemy``,
+    ``psycopg`` and ``structlog_activity`` are left alone, or an outage would
+    feed on its own messages.
+
+    Args:
+
+        level: Least level to look at.
+    """
+
+    def __init__(self, level: int | str = logging.NOTSET) -> None:
+        super().__init__(level)
+
+    def recorder(self) -> Recorder:
+        """Return what makes the records; asked for at each activity."""
+        raise NotImplementedError
+
+    def handle(self, record: logging.LogRecord) -> Any:
+        """Record *record* if no filter objects; the base class's lock is not needed."""
+        passed: Any = self.filter(record)
+        if passed:
+            # From 3.12 on a filter may return another record in its place.
+            self.emit(passed if isinstance(passed, logging.LogRecord) else record)
+        return passed
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """
+        Record *record* if it is an activity that nobody recorded yet.
+
+        Raises:
+
+            InvalidRecordError: It makes no record and the log is strict.
+        """
+        if _is_own(record.name):
+            return
+        marks = record.__dict__
+        if ID in marks or ERROR in marks:
+            return
+        recorder = self.recorder()
+        event = _event(record, recorder.keys.verb)
+        if event is None or ID in event or ERROR in event:
+            return
+        try:
+            activity_id, problem = recorder.catch(recorder.with_context(event))
+        except InvalidRecordError:
+            marks[ERROR] = "invalid"
+            raise
+        marks[ID if activity_id else ERROR] = activity_id or problem
+
+
+class ActivityAdapter(logging.LoggerAdapter[Any]):
+    """
+    Bind values to a stdlib logger, and keep them beside a call's own ``extra``.
+
+    Before Python 3.13 `logging.LoggerAdapter` replaces the ``extra`` of a call
+    by its own, and with it the verb.
+
+    .. versionadded:: 0.1.0
+    """
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        """Return the call with the bound values below those of its own ``extra``."""
+        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        return msg, kwargs
+
+    def bind(self, **values: Any) -> ActivityAdapter:
+        """Return an adapter that has *values* bound too."""
+        return ActivityAdapter(self.logger, {**(self.extra or {}), **values})
+
+
+def _is_own(name: str) -> bool:
+    return name.startswith(_OWN_LOGGERS) and name.partition(".")[0] in _OWN_LOGGERS
+
+
+def _event(record: logging.LogRecord, verbs: tuple[str, ...]) -> dict[str, Any] | None:
+    """Return what *record* tells, as structlog would have it; `None` if it has no verb."""
+    attributes = record.__dict__
+    message = record.msg
+    if type(message) is dict:  # structlog's wrap_for_formatter
+        found: Mapping[Any, Any] = message
+    elif type(record.args) is dict:
+        found = record.args
+    else:
+        found = {}
+    if not any(verb in attributes or verb in found for verb in verbs):
+        return None
+    event = {key: value for key, value in attributes.items() if key not in _STANDARD}
+    event.update(found)
+    if type(message) is not dict:
+        event["event"] = _message(record)
+    if record.exc_info:
+        event["exc_info"] = record.exc_info
+    return event
+
+
+def _message(record: logging.LogRecord) -> Any:
+    if not record.args:
+        return record.msg
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001  Arguments that don't fit; the handlers that print will tell.
+        return record.msg

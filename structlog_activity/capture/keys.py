@@ -1,0 +1,173 @@
+"""
+Which keys of a log call mean which field of a record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+
+LEFT_OUT: Final = frozenset(
+    """
+    activity_error activity_id exc_info exception level log_level logger
+    positional_args stack stack_info timestamp _from_structlog _logger _name
+    _record
+    """.split()
+)
+"""Keys of the logging machinery; they tell of the log line, not of the activity."""
+
+WHO: Final = ("actor_id", "user_id", "tenant_id", "org_id", "ip")
+"""The fields that say who acts and from where."""
+
+EVENT: Final = "event"
+_MESSAGE: Final = "message"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityKeys:
+    """
+    Map keys of log calls and bound context to the fields of a record.
+
+    Each field has one or more keys; the first one that a call has, counts.
+    Every key that means no field becomes ``data``. Keys may hold dots.
+
+    Attributes:
+
+        verb: What makes a log call an activity.
+
+        object: The thing in one value; see `ActivityLog.record`.
+
+        object_type: Its kind alone.
+
+        object_id: Its id alone.
+
+        actor_id: Who acts.
+
+        user_id: Whose account it concerns.
+
+        tenant_id: The isolation scope.
+
+        org_id: A part of the tenant.
+
+        channel: Module name for dashboards.
+
+        ip: Address of the client.
+
+        occurred_at: When it happened.
+
+        data: A mapping whose items become ``data`` one by one.
+
+    .. versionadded:: 0.1.0
+    """
+
+    verb: tuple[str, ...] = ("verb",)
+    object: tuple[str, ...] = ("object",)
+    object_type: tuple[str, ...] = ("object_type",)
+    object_id: tuple[str, ...] = ("object_id",)
+    actor_id: tuple[str, ...] = ("actor_id", "actor")
+    user_id: tuple[str, ...] = ("user_id", "user")
+    tenant_id: tuple[str, ...] = ("tenant_id", "tenant")
+    org_id: tuple[str, ...] = ("org_id", "organization_id", "org")
+    channel: tuple[str, ...] = ("channel",)
+    ip: tuple[str, ...] = ("ip",)
+    occurred_at: tuple[str, ...] = ("occurred_at",)
+    data: tuple[str, ...] = ("data",)
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            keys = getattr(self, field.name)
+            if isinstance(keys, str):
+                object.__setattr__(self, field.name, (keys,))
+            elif not all(isinstance(key, str) for key in keys) or not (
+                keys or field.name == "data"
+            ):
+                raise ValueError(f"ActivityKeys({field.name}={keys!r}): one or more texts needed")
+            else:
+                object.__setattr__(self, field.name, tuple(keys))
+
+    def ranks(self) -> dict[str, tuple[str, int]]:
+        """Return for each key its field and its place among that field's keys."""
+        return {
+            key: (field.name, rank)
+            for field in fields(self)
+            for rank, key in enumerate(getattr(self, field.name))
+        }
+
+
+class KeyMap:
+    """
+    Split events into the fields of a record and its data.
+
+    Args:
+
+        keys: What means what.
+
+        defaults: Values for what an event does not have.
+    """
+
+    __slots__ = ("_default", "_ranks", "_who")
+
+    def __init__(self, keys: ActivityKeys, defaults: Mapping[str, Any]) -> None:
+        self._ranks = keys.ranks()
+        self._who = {key: name for name in WHO for key in getattr(keys, name)}
+        self._default = self._split_one(dict(defaults))
+
+    def split(self, *layers: dict[Any, Any]) -> tuple[dict[str, Any], dict[Any, Any]]:
+        """
+        Return the fields and the data of an event, defaults filled in.
+
+        Args:
+
+            layers: Parts of the event; where several tell the same, the last
+                one counts.
+        """
+        fields, data = self._default
+        for layer in layers:
+            found, rest = self._split_one(layer)
+            fields, data = {**fields, **found}, {**data, **rest}
+        return fields, data
+
+    def who_else(self, event: Mapping[str, Any], bound: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what *bound* tells of who acts and *event* does not."""
+        told = self._told(event)
+        return {
+            key: value
+            for key, value in bound.items()
+            if key in self._who and self._who[key] not in told
+        }
+
+    def without_who_of(self, bound: Mapping[str, Any], event: dict[str, Any]) -> dict[str, Any]:
+        """Return *event* without what *bound* tells of who acts."""
+        told = self._told(bound)
+        return {key: value for key, value in event.items() if self._who.get(key) not in told}
+
+    def _told(self, values: Mapping[str, Any]) -> set[str]:
+        return {self._who[key] for key in self._who.keys() & values.keys()}
+
+    def _split_one(self, event: dict[Any, Any]) -> tuple[dict[str, Any], dict[Any, Any]]:
+        found: dict[str, Any] = {}
+        ranks: dict[str, int] = {}
+        data: dict[Any, Any] = {}
+        for key, value in event.items():
+            if type(key) is not str or (key not in self._ranks and key not in LEFT_OUT):
+                data[key] = value
+            elif key not in LEFT_OUT:
+                name, rank = self._ranks[key]
+                if rank < ranks.get(name, len(self._ranks)):
+                    found[name], ranks[name] = value, rank
+        _spread(found, data)
+        if EVENT not in data and _MESSAGE in data:
+            data[EVENT] = data.pop(_MESSAGE)  # As structlog's EventRenamer leaves it.
+        return found, data
+
+
+def _spread(found: dict[str, Any], data: dict[Any, Any]) -> None:
+    """Turn the items of a key ``data`` into data; what is no dict stays one value."""
+    given = found.pop("data", None)
+    if type(given) is dict:
+        for key, value in given.items():
+            data.setdefault(key, value)
+    elif given is not None:
+        data["data"] = given

@@ -1,0 +1,241 @@
+"""
+From an event to a record in the sink: what processor, handler and `record` share.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import weakref
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from structlog.contextvars import get_contextvars
+
+from ..errors import InvalidRecordError
+from ..record.ids import new_ids
+from ..record.plain import SCALARS, error_message
+from ..record.record import ActivityRecord
+from ..record.row import Row
+from ..record.rowmaker import RowMaker
+from ..record.sink import Pending, Sink
+from ..record.text import has_control, type_name
+from .keys import ActivityKeys, KeyMap
+
+
+_WAITING_TYPES: Final = SCALARS | {UUID, datetime}
+_KNOWN_VERBS: Final = 4096
+
+ID: Final = "activity_id"
+ERROR: Final = "activity_error"
+
+
+class Recorder:
+    """
+    Make records of events and hand them to a sink.
+
+    Args:
+
+        sink: Where records go.
+
+        rows: Makes rows of checked fields.
+
+        keys: Which keys mean which field.
+
+        defaults: Values for what an event does not have.
+
+        strict: Raise what is otherwise only counted.
+
+        clock: Returns now, in nanoseconds since 1970.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        *,
+        rows: RowMaker,
+        keys: ActivityKeys,
+        defaults: Mapping[str, Any],
+        strict: bool,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.keys = keys
+        self._sink = sink
+        self._rows = rows
+        self._map = KeyMap(keys, defaults)
+        self._strict = strict
+        self._clock = clock
+        self._verb_key = keys.verb[0]
+        self._object_key = keys.object[0]
+        self._actor_key = keys.actor_id[0]
+        self._tenant_key = keys.tenant_id[0]
+        self._known_verbs: set[str] = set()
+        _live.add(self)
+
+    def catch(self, event: dict[str, Any]) -> tuple[str, str]:
+        """
+        Record what *event* tells; it is not changed.
+
+        Returns:
+
+            The record's id and ``""``, or ``""`` and what is wrong with it.
+
+        Raises:
+
+            InvalidRecordError: It makes no record and the recorder is strict.
+        """
+        try:
+            ns = self._clock()
+            id_ = new_ids.next(ns)
+            pending = self._snapshot(event, id_, ns) or self._row(event, id_, ns)
+        except InvalidRecordError as error:
+            return self._refused(error)
+        except Exception as error:  # noqa: BLE001  Nothing a caller passes may break its log call.
+            problem = f"can't be read ({type(error).__name__})"
+            return self._refused(InvalidRecordError("event", problem))
+        self._sink.put(pending)
+        text = f"{id_:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}", ""
+
+    def record(self, event: dict[str, Any]) -> ActivityRecord:
+        """
+        Record what *event* tells, in the context that is bound, and return it.
+
+        Raises:
+
+            InvalidRecordError: A field is missing or can't be read.
+        """
+        ns = self._clock()
+        fields, data = self._map.split(get_contextvars(), event)
+        id_ = 0 if fields.get("occurred_at") else new_ids.next(ns)
+        return self._put(lambda: self._rows.make(fields, data, id=id_, ns=ns, strict=True))
+
+    def log(self, record: ActivityRecord) -> ActivityRecord:
+        """
+        Record *record* and return it with id and time filled.
+
+        Raises:
+
+            InvalidRecordError: A field is missing or can't be read.
+        """
+        return self._put(lambda: self._rows.make_from(record, strict=True))
+
+    def with_context(self, event: dict[str, Any]) -> dict[str, Any]:
+        """
+        Return *event* with what is bound in structlog's context.
+
+        Who acts is what the context says; anything else is what the event says.
+        """
+        bound = get_contextvars()
+        return {**bound, **self._map.without_who_of(bound, event)}
+
+    @contextmanager
+    def diverted(self, sink: Sink) -> Iterator[None]:
+        """Send records to another sink for a while, as tests do."""
+        usual, self._sink = self._sink, sink
+        try:
+            yield
+        finally:
+            self._sink = usual
+
+    def _put(self, make: Callable[[], Row]) -> ActivityRecord:
+        try:
+            row = make()
+        except InvalidRecordError as error:
+            self._sink.reject(error.field, str(error))
+            raise
+        self._sink.put(row)
+        return row.to_record()
+
+    def _refused(self, error: InvalidRecordError) -> tuple[str, str]:
+        self._sink.reject(error.field, str(error))
+        if self._strict:
+            raise error
+        return "", str(error)
+
+    # -- the short way: set aside, made a row by the writer ------------------
+
+    def _snapshot(self, event: dict[str, Any], id_: int, ns: int) -> Pending | None:
+        """
+        Set *event* aside if nothing in it can change or fail later; else `None`.
+
+        Who acts is looked up in the context where the event doesn't say it:
+        otherwise a processor that stands before merge_contextvars would record
+        nobody, and nothing would tell.
+        """
+        copy = event.copy()
+        object_ = copy.pop(self._object_key, None)
+        if not self._is_sure(copy, object_):
+            return None
+        if self._actor_key not in copy or self._tenant_key not in copy:
+            copy.update(self._map.who_else(event, get_contextvars()))
+        if not _WAITING_TYPES.issuperset(map(type, copy.values())) or "exc_info" in copy:
+            return None
+        return self._finish, id_, ns, copy, object_
+
+    def _is_sure(self, event: dict[str, Any], object_: Any) -> bool:
+        """Tell whether verb and object are sure to pass, so that nothing is left to refuse."""
+        verb = event.get(self._verb_key)
+        if type(verb) is not str:
+            return False
+        if verb not in self._known_verbs and not self._learn(verb):
+            return False
+        if type(object_) is tuple and len(object_) == 2:  # noqa: PLR2004
+            if type(object_[1]) not in _WAITING_TYPES:
+                return False
+            object_ = object_[0]
+        return type(object_) is str and object_[:1].isalnum() and "object_type" not in event
+
+    def _learn(self, verb: str) -> bool:
+        if not verb.strip() or has_control(verb):
+            return False
+        if len(self._known_verbs) < _KNOWN_VERBS and len(verb) <= 200:  # noqa: PLR2004
+            self._known_verbs.add(verb)
+        return True
+
+    def _finish(self, snapshot: Any) -> Row:
+        _, id_, ns, event, object_ = snapshot
+        fields, data = self._map.split(event)
+        fields["object"] = object_
+        return self._rows.make(fields, data, id=id_, ns=ns)
+
+    # -- the long way: made a row at once -----------------------------------
+
+    def _row(self, event: dict[str, Any], id_: int, ns: int) -> Row:
+        fields, data = self._map.split(self._map.who_else(event, get_contextvars()), event)
+        _add_error(event, data)
+        return self._rows.make(fields, data, id=id_, ns=ns, strict=self._strict)
+
+
+def _add_error(event: dict[str, Any], data: dict[Any, Any]) -> None:
+    error = _error_of(event)
+    if error is not None:
+        data.setdefault("error", error)
+        data.setdefault("outcome", "failed")
+
+
+def _error_of(event: dict[str, Any]) -> dict[str, str] | None:
+    info = event.get("exc_info")
+    if info is True or (type(info) is int and info):
+        info = sys.exc_info()
+    if type(info) is tuple and len(info) == 3:  # noqa: PLR2004
+        info = info[1]
+    if issubclass(type(info), BaseException):
+        return {"type": type_name(info), "message": error_message(info)}  # type: ignore[arg-type]
+    text = event.get("exception")  # What format_exc_info makes of it.
+    if type(text) is not str or not text.strip():
+        return None
+    kind, _, message = text.strip().rpartition("\n")[2].partition(": ")
+    return {"type": kind, "message": message}
+
+
+_live: weakref.WeakSet[Recorder] = weakref.WeakSet()
+
+
+def live_recorders() -> list[Recorder]:
+    """Return all recorders of this process."""
+    return list(_live)

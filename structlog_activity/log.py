@@ -1,0 +1,447 @@
+"""
+The activity log of an application: one object that joins all rooms.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from .capture.handler import RecordingHandler
+from .capture.keys import ActivityKeys
+from .capture.processor import ActivityProcessor
+from .capture.recorder import Recorder
+from .record.record import ActivityRecord
+from .record.redact import Redactor
+from .record.rowmaker import RowMaker
+
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from .read.page import ActivityPage, ActivityStats
+    from .store.repository import Repository
+    from .store.schema import Migration
+    from .write.buffer import BufferedRepository, Health
+
+_T = TypeVar("_T")
+
+URL_VARIABLE: Final = "STRUCTLOG_ACTIVITY_URL"
+DEFAULT_URL: Final = "sqlite:///activity.db"
+
+
+class ActivityLog:
+    """
+    Record what log calls tell, and read it back.
+
+    ::
+
+        activity = ActivityLog("postgresql://app@db/app")
+        structlog.configure(processors=[
+            structlog.contextvars.merge_contextvars,
+            activity.processor,
+            structlog.processors.JSONRenderer(),
+        ])
+
+    Nothing is opened before the first record or read. As a context manager it
+    closes itself.
+
+    Args:
+
+        url: ``postgresql://...`` or ``sqlite:///file``. Default:
+            ``$STRUCTLOG_ACTIVITY_URL``, else ``sqlite:///activity.db``.
+
+        durability: What a returned log call survives. ``"memory"``: the end of
+            the program by any way that Python sees, but not SIGKILL.
+
+        overflow: What happens to a record when *max_records* wait; see
+            `BufferedRepository`.
+
+        max_records: Most records that wait for the database.
+
+        batch_size: Most rows of one transaction.
+
+        linger: How long the first record of a batch waits for others, in
+            seconds.
+
+        block_timeout: How long ``overflow="block"`` waits, in seconds.
+
+        close_timeout: How long `close` waits for the rest, in seconds.
+
+        keys: Which keys of log calls mean which field.
+
+        defaults: Values for what neither call nor context says, under the
+            words of log calls, for example ``{"channel": "billing"}``.
+
+        redact: Replace the values of keys that look like secrets; a `Redactor`
+            says which keys those are.
+
+        key: Secret that signs cursors, so that nobody can make one.
+
+        strict: Raise `InvalidRecordError` from log calls that make no record
+            (for tests and development); otherwise they are counted.
+
+        migrate: Bring the schema up to date before the first use. Default:
+            `True` for SQLite, `False` for PostgreSQL.
+
+    Raises:
+
+        RepositoryError: The URL can't be read, names another kind of database,
+            or the driver is missing.
+
+        ValueError: An option is out of its range.
+
+    .. versionadded:: 0.1.0
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        durability: str = "memory",
+        overflow: str = "drop_newest",
+        max_records: int = 100_000,
+        batch_size: int = 500,
+        linger: float = 0.05,
+        block_timeout: float = 0.25,
+        close_timeout: float = 5.0,
+        keys: ActivityKeys | None = None,
+        defaults: Mapping[str, Any] | None = None,
+        redact: bool | Redactor = True,
+        key: bytes | None = None,
+        strict: bool = False,
+        migrate: bool | None = None,
+    ) -> None:
+        # Imported here, not at first use: a fork in the middle of an import
+        # would leave the child with its lock.
+        from .store.engine import SQLITE, parse_url
+        from .write.buffer import BufferedRepository
+
+        if durability != "memory":
+            raise ValueError(f"durability={durability!r}: this release has 'memory' only")
+        self._url = parse_url(url or os.environ.get(URL_VARIABLE) or DEFAULT_URL)
+        self._migrates = self._url.get_backend_name() == SQLITE if migrate is None else migrate
+        self._key = key or b""
+        self._is_ready = False
+        rows = RowMaker(redact if isinstance(redact, Redactor) else Redactor() if redact else None)
+        self._buffer: BufferedRepository = BufferedRepository(
+            self._repository(),
+            batch_size=batch_size,
+            linger=linger,
+            max_records=max_records,
+            overflow=overflow,
+            block_timeout=block_timeout,
+            close_timeout=close_timeout,
+            rows=rows,
+        )
+        self._recorder = Recorder(
+            self._buffer,
+            rows=rows,
+            keys=keys or ActivityKeys(),
+            defaults=defaults or {},
+            strict=strict,
+        )
+        self.processor = ActivityProcessor(self._recorder)
+
+    def __repr__(self) -> str:
+        return f"ActivityLog({self._url.render_as_string(hide_password=True)!r})"
+
+    def __enter__(self) -> ActivityLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @cached_property
+    def handler(self) -> RecordingHandler:
+        """A `logging.Handler` that records into this log; the same at every access."""
+        return _LogHandler(self._recorder)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The SQLAlchemy engine that reads."""
+        from .store.engine import make_engine
+
+        return make_engine(self._url)
+
+    # -- writing ------------------------------------------------------------
+
+    def record(self, verb: str, object: Any = None, /, **fields_and_data: Any) -> ActivityRecord:  # noqa: A002
+        """
+        Record an activity without a log line; no log level can silence it.
+
+        Args:
+
+            verb: What was done, dotted, past tense: ``"export.completed"``.
+
+            object: To what: ``"type:id"``, ``"type"``, ``("type", id)``,
+                ``{"type": ..., "id": ...}``, an object with
+                ``__activity_object__()``, one of a class known to
+                `register_object`, or a SQLAlchemy instance.
+
+            fields_and_data: Fields of the record under the words of log
+                calls (``tenant_id=``, ``channel=``, ...), anything else is
+                data. What is not given comes from structlog's context, then
+                from the defaults.
+
+        Returns:
+
+            The record, with its id.
+
+        Raises:
+
+            InvalidRecordError: A field is missing or can't be read.
+        """
+        if "session" in fields_and_data:
+            raise NotImplementedError("record(session=...) is not in this release")
+        keys = self._recorder.keys
+        event = {**fields_and_data, keys.verb[0]: verb}
+        if object is not None:
+            event[keys.object[0]] = object
+        return self._recorder.record(event)
+
+    def log(self, record: ActivityRecord) -> ActivityRecord:
+        """
+        Record a record that was built by hand.
+
+        Args:
+
+            record: Its id is kept; a nil id and an unset time are filled.
+
+        Returns:
+
+            The record as it will be stored.
+
+        Raises:
+
+            InvalidRecordError: A field is missing or can't be read.
+        """
+        return self._recorder.log(record)
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """
+        Write everything recorded before this call; see `BufferedRepository.flush`.
+
+        Args:
+
+            timeout: Most seconds to wait; `None` waits as long as it takes.
+        """
+        return self._buffer.flush(timeout)
+
+    def close(self, timeout: float | None = None) -> bool:
+        """
+        Write what waits and stop; see `BufferedRepository.close`.
+
+        Args:
+
+            timeout: Most seconds to wait; default is *close_timeout*.
+        """
+        done = self._buffer.close(timeout)
+        if "engine" in self.__dict__:
+            self.engine.dispose()
+        return done
+
+    def counters(self) -> dict[str, int]:
+        """Return how many records went where; see `BufferedRepository.counters`."""
+        return self._buffer.counters()
+
+    def health(self) -> Health:
+        """Return whether records reach the database, and if not, why."""
+        return self._buffer.health()
+
+    # -- reading ------------------------------------------------------------
+
+    def feed(self, **where: Any) -> ActivityPage:
+        """
+        Return a page of records, newest first; see `structlog_activity.feed`.
+
+        Args:
+
+            where: The attributes of an `ActivityFilter`; *tenant_id* is required.
+
+        Raises:
+
+            InvalidFilterError: A value is of a wrong type or makes no sense.
+
+            InvalidCursorError: A cursor is not one of this feed.
+
+            RepositoryError: The database can't be read.
+        """
+        from .read.feed import feed
+
+        where_ = _filter(where)
+        return feed(self._ready(), where_, key=self._key)
+
+    def stats(self, **where: Any) -> ActivityStats:
+        """
+        Count records; see `structlog_activity.stats`.
+
+        Args:
+
+            where: The attributes of an `ActivityFilter`; *tenant_id* is required.
+
+        Raises:
+
+            InvalidFilterError: A value is of a wrong type or makes no sense.
+
+            RepositoryError: The database can't be read.
+        """
+        from .read.stats import stats
+
+        where_ = _filter(where)
+        return stats(self._ready(), where_)
+
+    def migrate(self) -> list[Migration]:
+        """
+        Bring the schema up to date; return the steps that were taken.
+
+        Raises:
+
+            SchemaError: It can't be done; the text says why.
+
+            RepositoryError: The database can't be reached.
+        """
+        from .store.schema import Schema, schema_errors
+
+        with schema_errors():
+            return Schema(self.engine).migrate()
+
+    # -- the same, for coroutines -------------------------------------------
+
+    async def aflush(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109
+        """Do what `flush` does, in a thread."""
+        return await asyncio.to_thread(self.flush, timeout)
+
+    async def aclose(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109
+        """Do what `close` does, in a thread."""
+        return await asyncio.to_thread(self.close, timeout)
+
+    async def afeed(self, **where: Any) -> ActivityPage:
+        """Do what `feed` does, in a thread."""
+        return await asyncio.to_thread(self.feed, **where)
+
+    async def astats(self, **where: Any) -> ActivityStats:
+        """Do what `stats` does, in a thread."""
+        return await asyncio.to_thread(self.stats, **where)
+
+    # -----------------------------------------------------------------------
+
+    def _repository(self) -> Repository:
+        from .store.engine import POSTGRESQL, make_engine, require_psycopg
+
+        if self._url.get_backend_name() == POSTGRESQL:
+            require_psycopg()
+            from .store.postgresql import PostgresRepository
+
+            return PostgresRepository(self._url)
+        from .store.sqlite import SqliteRepository
+
+        return SqliteRepository(
+            make_engine(self._url), migrate=self.migrate if self._migrates else None
+        )
+
+    def _ready(self) -> Engine:
+        """Return the engine, after one look at the schema."""
+        if not self._is_ready:
+            from .store.schema import Schema, schema_errors
+
+            if self._migrates:
+                self.migrate()
+            with schema_errors():
+                Schema(self.engine).check()
+            self._is_ready = True
+        return self.engine
+
+
+class _LogHandler(RecordingHandler):
+    """The handler of one log."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self._recorder = recorder
+
+    def recorder(self) -> Recorder:
+        return self._recorder
+
+
+class ActivityHandler(RecordingHandler):
+    """
+    Record stdlib logging calls; for ``dictConfig`` and the like.
+
+    All handlers of one URL share one log, which lives until the interpreter
+    exits: closing a handler closes nothing, for logging closes handlers at odd
+    moments, and with its own lock held.
+
+    Args:
+
+        url: As for `ActivityLog`.
+
+        level: Least level to look at.
+
+        options: As for `ActivityLog`; text is taken for numbers and booleans,
+            as configuration files have it. They count for the first handler of
+            a URL.
+
+    Raises:
+
+        RepositoryError: As for `ActivityLog`.
+
+        ValueError: An option is unknown, or out of its range.
+
+    .. versionadded:: 0.1.0
+    """
+
+    def __init__(self, url: str | None = None, level: int | str = 0, **options: Any) -> None:
+        super().__init__(level)
+        self._log = shared_log(url, options)
+
+    def recorder(self) -> Recorder:
+        """Return the recorder of the shared log."""
+        return self._log._recorder  # noqa: SLF001  This module's own.
+
+    def flush(self) -> None:
+        """Do nothing; the log writes by itself, and at exit."""
+
+
+_shared: Final[dict[str, ActivityLog]] = {}
+_NUMBERS: Final = {
+    "max_records": int,
+    "batch_size": int,
+    "linger": float,
+    "block_timeout": float,
+    "close_timeout": float,
+}
+_SWITCHES: Final = {"redact", "strict", "migrate"}
+_WORDS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+def shared_log(url: str | None, options: Mapping[str, Any]) -> ActivityLog:
+    """Return the one log of a URL that all handlers share."""
+    name = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
+    if name not in _shared:
+        _shared[name] = ActivityLog(name, **{k: _typed(k, v) for k, v in options.items()})
+    return _shared[name]
+
+
+def _typed(name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        if name in _SWITCHES:
+            return _WORDS[value.strip().lower()]
+        return _NUMBERS[name](value) if name in _NUMBERS else value
+    except (KeyError, ValueError):
+        raise ValueError(f"ActivityHandler({name}={value!r}): can't be read") from None
+
+
+def _filter(where: dict[str, Any]) -> Any:
+    from .errors import InvalidFilterError
+    from .read.filter import ActivityFilter
+
+    if "tenant_id" not in where:
+        raise InvalidFilterError("tenant_id", None, "is required; ALL_TENANTS reads all")
+    return ActivityFilter(**where)

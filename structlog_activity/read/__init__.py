@@ -1,0 +1,1 @@
+"""How records are seen: filters, feeds in pages, statistics."""

@@ -1,0 +1,207 @@
+"""
+From a filter to SQL: the only place where a read's conditions are made.
+
+A filter is taken apart into its shape (which conditions it has) and its values.
+Statements are built once per shape and cached; only values are bound anew.
+Building one per call would nearly double the cost of a page.
+"""
+
+from __future__ import annotations
+
+import json
+
+from typing import Any, NamedTuple, TypeAlias
+
+from sqlalchemy import ColumnElement, Text, and_, bindparam, cast, func, or_, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from .filter import ActivityFilter, AllTenants, Scalar
+
+
+Columns: TypeAlias = Any
+"""The ``c`` of a table."""
+
+_EQUAL = ("org_id", "actor_id", "user_id", "object_type", "object_id")
+_SEARCHED = ("verb", "object_type", "object_id")
+_LAST_CHARACTER = "\U0010ffff"
+
+
+class Shape(NamedTuple):
+    """
+    Which conditions a filter has; filters of one shape share their statements.
+
+    Attributes:
+
+        tenant: Whether one tenant is read.
+
+        equal: Names of the columns that must equal a value.
+
+        involving: Whether actor or user must be somebody.
+
+        verbs: Whether exact verbs are given.
+
+        prefixes: How many prefixes of verbs are given.
+
+        channels: ``"one"``, ``"any"`` or ``""``.
+
+        denied: Whether channels are excluded.
+
+        since: Whether there is a first moment.
+
+        until: Whether there is a moment after the last.
+
+        keyword: Whether a part of the text is searched.
+
+        data: Kinds of the values that keys of ``data`` must equal.
+
+        postgresql: Whether PostgreSQL is read, and not SQLite.
+    """
+
+    tenant: bool
+    equal: tuple[str, ...]
+    involving: bool
+    verbs: bool
+    prefixes: int
+    channels: str
+    denied: bool
+    since: bool
+    until: bool
+    keyword: bool
+    data: tuple[str, ...]
+    postgresql: bool
+
+
+def shape_of(where: ActivityFilter, *, postgresql: bool) -> Shape:
+    """Return the shape of *where*."""
+    prefixes = sum(verb.endswith("*") for verb in where.verbs)
+    return Shape(
+        tenant=not isinstance(where.tenant_id, AllTenants),
+        equal=tuple(name for name in _EQUAL if getattr(where, name) is not None),
+        involving=where.involving is not None,
+        verbs=prefixes < len(where.verbs),
+        prefixes=prefixes,
+        channels="any" if where.channels else "one" if where.channel else "",
+        denied=bool(where.channel_denylist),
+        since=where.since is not None,
+        until=where.until is not None,
+        keyword=where.keyword is not None,
+        data=tuple(_kind(value) for value in (where.data or {}).values()),
+        postgresql=postgresql,
+    )
+
+
+def values_of(where: ActivityFilter, *, postgresql: bool) -> dict[str, Any]:
+    """Return what is to be bound to the statements of *where*'s shape."""
+    prefixes = [verb[:-1] for verb in where.verbs if verb.endswith("*")]
+    values: dict[str, Any] = {
+        "tenant_id": where.tenant_id,
+        "involving": where.involving,
+        "verbs": [verb for verb in where.verbs if not verb.endswith("*")],
+        "channel": where.channel,
+        "channels": list(where.channels),
+        "channel_denylist": list(where.channel_denylist),
+        "since": where.since,
+        "until": where.until,
+        "keyword": f"%{_escaped(where.keyword)}%" if where.keyword else None,
+        **{name: getattr(where, name) for name in _EQUAL},
+    }
+    for i, prefix in enumerate(prefixes):
+        values[f"prefix_{i}"], values[f"beyond_{i}"] = prefix, _beyond(prefix)
+    for i, (key, value) in enumerate((where.data or {}).items()):
+        values[f"key_{i}"] = key
+        values[f"value_{i}"] = json.dumps(value) if postgresql else value
+    return values
+
+
+def conditions(shape: Shape, columns: Columns) -> list[ColumnElement[bool]]:
+    """Return the conditions of a shape on the columns of the log."""
+    found = dimensions(shape, columns)
+    found += [columns[name] == bindparam(name) for name in shape.equal if name != "object_type"]
+    if shape.involving:
+        who = bindparam("involving")
+        found.append(or_(columns.actor_id == who, columns.user_id == who))
+    if shape.since:
+        found.append(columns.created_at >= bindparam("since"))
+    if shape.until:
+        found.append(columns.created_at < bindparam("until"))
+    if shape.keyword:
+        pattern = bindparam("keyword")
+        found.append(
+            or_(*(func.lower(columns[name]).like(pattern, escape="\\") for name in _SEARCHED))
+        )
+    found += [_data_equals(i, kind, shape, columns) for i, kind in enumerate(shape.data)]
+    return found
+
+
+def dimensions(shape: Shape, columns: Columns) -> list[ColumnElement[bool]]:
+    """Return the conditions on tenant, verb, channel and object type, which the counts have too."""
+    found: list[ColumnElement[bool]] = []
+    if shape.tenant:
+        found.append(columns.tenant_id == bindparam("tenant_id"))
+    if "object_type" in shape.equal:
+        found.append(columns.object_type == bindparam("object_type"))
+    if shape.verbs or shape.prefixes:
+        found.append(_verbs(shape, columns))
+    if shape.channels == "one":
+        found.append(columns.channel == bindparam("channel"))
+    if shape.channels == "any":
+        found.append(columns.channel.in_(bindparam("channels", expanding=True)))
+    if shape.denied:
+        found.append(columns.channel.not_in(bindparam("channel_denylist", expanding=True)))
+    return found
+
+
+def has_only_dimensions(shape: Shape) -> bool:
+    """Tell whether the counts alone can answer, but for the edges of the time span."""
+    others = set(shape.equal) - {"object_type"}
+    return not (others or shape.involving or shape.keyword or shape.data)
+
+
+def _verbs(shape: Shape, columns: Columns) -> ColumnElement[bool]:
+    found = [
+        and_(columns.verb >= bindparam(f"prefix_{i}"), columns.verb < bindparam(f"beyond_{i}"))
+        for i in range(shape.prefixes)
+    ]
+    if shape.verbs:
+        found.append(columns.verb.in_(bindparam("verbs", expanding=True)))
+    return or_(*found)
+
+
+def _data_equals(i: int, kind: str, shape: Shape, columns: Columns) -> ColumnElement[bool]:
+    key, value = bindparam(f"key_{i}"), bindparam(f"value_{i}")
+    if shape.postgresql:
+        found = columns.data.op("->")(cast(key, Text))
+        return and_(found == cast(cast(value, Text), JSONB))
+    types = {"bool": "'true', 'false'", "number": "'integer', 'real'", "text": "'text'"}
+    if kind == "null":
+        test = "item.type = 'null'"
+    else:
+        test = f"item.type IN ({types[kind]}) AND item.value = :value_{i}"
+    # Not a JSON path: a key may hold whatever a path gives a meaning to.
+    clause = text(
+        "EXISTS (SELECT 1 FROM json_each(user_activity.data) AS item "  # noqa: S608
+        f"WHERE item.key = :key_{i} AND {test})"
+    ).bindparams(key)
+    return clause if kind == "null" else clause.bindparams(value)  # type: ignore[return-value]
+
+
+def _kind(value: Scalar) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "bool"
+    return "text" if isinstance(value, str) else "number"
+
+
+def _escaped(keyword: str) -> str:
+    return keyword.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def _beyond(prefix: str) -> str:
+    """Return the least text that is greater than every text with *prefix*."""
+    head = prefix.rstrip(_LAST_CHARACTER)
+    if not head:
+        return _LAST_CHARACTER * 2
+    following = ord(head[-1]) + 1
+    # What UTF-8 can't encode is never stored either.
+    return head[:-1] + chr(0xE000 if following == 0xD800 else following)  # noqa: PLR2004

@@ -1,0 +1,53 @@
+"""
+Where reads run: on a host's engine, connection or session, with errors made plain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from ..store.engine import repository_error
+
+
+Bind: TypeAlias = "Engine | Connection | Session"
+"""What the read functions take; none of them commits anything."""
+
+
+@contextmanager
+def reading(bind: Bind) -> Iterator[Connection]:
+    """
+    Give a connection to read through.
+
+    Args:
+
+        bind: An engine, whose connection is given back afterwards, or a
+            connection or session, whose transaction the reads join.
+
+    Raises:
+
+        SchemaError: Tables or columns are missing.
+
+        RepositoryError: The database can't be reached, or refuses.
+
+        TypeError: *bind* is none of these.
+    """
+    try:
+        if isinstance(bind, Engine):
+            with bind.connect() as connection:
+                yield connection
+        elif isinstance(bind, Session):
+            yield bind.connection()
+        elif isinstance(bind, Connection):
+            yield bind
+        else:
+            raise TypeError(
+                f"an Engine, a Connection or a Session is needed, not {type(bind).__name__}"
+            )
+    except SQLAlchemyError as error:
+        raise repository_error(error) from None

@@ -1,0 +1,284 @@
+"""
+What a read asks for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime
+from typing import Any, Final, Literal, TypeAlias
+from uuid import UUID
+
+from ..errors import InvalidFilterError, InvalidRecordError
+from ..record.ids import NIL, to_uuid
+from ..record.times import to_datetime
+
+
+DEFAULT_LIMIT: Final = 50
+MAX_LIMIT: Final = 200
+MAX_OFFSET: Final = 2**31 - 1
+TOTALS: Final = ("capped", "exact", "none")
+
+_LONGEST_KEYWORD = 200
+_MOST_VALUES = 200
+_DIGEST_SIZE = 16
+
+
+class AllTenants:
+    """The type of `ALL_TENANTS`, of which there is one."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "ALL_TENANTS"
+
+    def __reduce__(self) -> str:
+        return "ALL_TENANTS"
+
+
+ALL_TENANTS: Final = AllTenants()
+"""Say aloud that a read crosses tenants."""
+
+Scalar: TypeAlias = "str | int | float | bool | None"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityFilter:
+    """
+    Select records. All conditions must hold.
+
+    Ids may be anything that `to_uuid` reads, so ``tenant_id=42`` finds what was
+    recorded with ``tenant_id=42``. `None`, ``""``, the nil UUID and empty
+    sequences set no condition, except for *tenant_id*.
+
+    Attributes:
+
+        tenant_id: Required. The tenant; `NIL` for records without one,
+            `ALL_TENANTS` for all of them.
+
+        org_id: A part of the tenant.
+
+        actor_id: Who acted.
+
+        user_id: Whose account it concerned.
+
+        involving: Who acted or whose account it concerned.
+
+        verbs: Verbs, exact or by prefix (``"settings.*"``); one text or
+            several.
+
+        object_type: Kind of the thing.
+
+        object_id: Which one.
+
+        channel: One channel; not looked at where *channels* is given.
+
+        channels: Any of these channels.
+
+        channel_denylist: None of these channels.
+
+        since: First moment: an aware datetime, a naive one (UTC), a date, or
+            ISO 8601 text.
+
+        until: First moment after the last one.
+
+        keyword: Part of verb, object type or object id; ASCII letters of
+            either case.
+
+        data: Top-level keys of ``data`` and the scalars they must equal.
+
+        limit: Records of a page, 1 to 200. 0 or less means 50, more means 200.
+
+        offset: Records to skip; less than 0 means 0. Slow where it is large:
+            prefer *after*.
+
+        after: `ActivityPage.next_cursor` of the page before, for older records.
+
+        before: `ActivityPage.prev_cursor` of the page after, for newer ones.
+
+        total: ``"capped"`` counts exactly up to 10,000, ``"exact"`` counts
+            all, ``"none"`` doesn't count.
+
+    Raises:
+
+        InvalidFilterError: A value is of a wrong type or makes no sense.
+
+    .. versionadded:: 0.1.0
+    """
+
+    tenant_id: Any
+    org_id: Any = None
+    actor_id: Any = None
+    user_id: Any = None
+    involving: Any = None
+    verbs: str | Sequence[str] = ()
+    object_type: str | None = None
+    object_id: Any = None
+    channel: str | None = None
+    channels: str | Sequence[str] = ()
+    channel_denylist: str | Sequence[str] = ()
+    since: datetime | date | str | None = None
+    until: datetime | date | str | None = None
+    keyword: str | None = None
+    data: Mapping[str, Scalar] | None = None
+    limit: int = DEFAULT_LIMIT
+    offset: int = 0
+    after: str | None = None
+    before: str | None = None
+    total: Literal["capped", "exact", "none"] = "capped"
+
+    def __post_init__(self) -> None:
+        self._set("tenant_id", _tenant(self.tenant_id))
+        for name in ("org_id", "actor_id", "user_id", "involving"):
+            self._set(name, _id(name, getattr(self, name)))
+        for name in ("object_type", "channel", "after", "before"):
+            self._set(name, _text(name, getattr(self, name)))
+        self._set("object_id", _object_id(self.object_id))
+        for name in ("verbs", "channels", "channel_denylist"):
+            self._set(name, _texts(name, getattr(self, name)))
+        for name in ("since", "until"):
+            self._set(name, _moment(name, getattr(self, name)))
+        self._set("keyword", _keyword(self.keyword))
+        self._set("data", _data(self.data))
+        limit, offset = _whole("limit", self.limit), _whole("offset", self.offset)
+        self._set("limit", min(limit, MAX_LIMIT) if limit > 0 else DEFAULT_LIMIT)
+        self._set("offset", min(max(offset, 0), MAX_OFFSET))
+        self._check()
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def _check(self) -> None:
+        if self.total not in TOTALS:
+            raise InvalidFilterError("total", self.total, f"use one of {', '.join(TOTALS)}")
+        if self.after and self.before:
+            raise InvalidFilterError("before", self.before, "give after or before, not both")
+        if self.offset and (self.after or self.before):
+            raise InvalidFilterError("offset", self.offset, "give an offset or a cursor, not both")
+        for pattern in self.verbs:
+            if "*" in pattern[:-1]:
+                raise InvalidFilterError("verbs", pattern, "a * may only stand at the end")
+
+    def digest(self) -> bytes:
+        """
+        Return 16 bytes that are the same for all pages of one feed.
+
+        They depend on tenant and conditions, not on *limit*, *offset*, *total*
+        and the cursors.
+        """
+        conditions = {
+            field.name: _plain(getattr(self, field.name))
+            for field in fields(self)
+            if field.name not in {"limit", "offset", "after", "before", "total"}
+        }
+        text = json.dumps(conditions, sort_keys=True, default=repr)
+        return hashlib.sha256(text.encode()).digest()[:_DIGEST_SIZE]
+
+
+def _plain(value: Any) -> Any:
+    return sorted(value) if isinstance(value, tuple) else value
+
+
+def _tenant(value: Any) -> UUID | AllTenants:
+    if value is ALL_TENANTS:
+        return ALL_TENANTS
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise InvalidFilterError(
+            "tenant_id", value, "is required: NIL reads records without a tenant, ALL_TENANTS all"
+        )
+    return _uuid("tenant_id", value)
+
+
+def _id(name: str, value: Any) -> UUID | None:
+    found = _uuid(name, value)
+    return None if found == NIL else found
+
+
+def _uuid(name: str, value: Any) -> UUID:
+    try:
+        return to_uuid(value)
+    except InvalidRecordError as error:
+        raise InvalidFilterError(name, value, str(error).partition(": ")[2]) from None
+
+
+def _text(name: str, value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value or None
+    raise InvalidFilterError(name, value, "text is needed")
+
+
+def _object_id(value: Any) -> str | None:
+    if isinstance(value, int | UUID) and not isinstance(value, bool):
+        return str(value)
+    return _text("object_id", value)
+
+
+def _texts(name: str, value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    values = (value,) if isinstance(value, str) else value
+    if not isinstance(values, list | tuple | set | frozenset):
+        raise InvalidFilterError(name, value, "text or a list of texts is needed")
+    if len(values) > _MOST_VALUES:
+        raise InvalidFilterError(name, len(values), f"at most {_MOST_VALUES} values")
+    if not all(isinstance(item, str) for item in values):
+        raise InvalidFilterError(name, value, "text or a list of texts is needed")
+    found = tuple(dict.fromkeys(item for item in values if item))
+    if values and not found and value != "":
+        raise InvalidFilterError(name, value, "holds nothing but empty texts")
+    return found
+
+
+def _moment(name: str, value: Any) -> datetime | None:
+    if value is None:
+        return None
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    if not isinstance(value, datetime | str):
+        raise InvalidFilterError(name, value, "a datetime, a date or ISO 8601 text is needed")
+    try:
+        return to_datetime(value)
+    except InvalidRecordError:
+        raise InvalidFilterError(name, value, "can't be read as ISO 8601") from None
+
+
+def _keyword(value: Any) -> str | None:
+    text = _text("keyword", value)
+    if text is None or not text.strip():
+        return None
+    if len(text) > _LONGEST_KEYWORD:
+        raise InvalidFilterError("keyword", value, f"at most {_LONGEST_KEYWORD} characters")
+    return ascii_lower(text.strip())
+
+
+def ascii_lower(text: str) -> str:
+    """Return *text* with A to Z in lower case, which is what both databases do."""
+    return text.translate(_LOWER)
+
+
+def _data(value: Any) -> dict[str, Scalar] | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise InvalidFilterError("data", value, "a mapping with text keys is needed")
+    for key, item in value.items():
+        if not (item is None or isinstance(item, str | int | float)):
+            raise InvalidFilterError(f"data[{key!r}]", item, "a scalar is needed")
+        if "\0" in key or (isinstance(item, str) and "\0" in item):
+            raise InvalidFilterError(f"data[{key!r}]", item, "NUL is never stored")
+        if item != item or item in (float("inf"), float("-inf")):  # noqa: PLR0124  NaN
+            raise InvalidFilterError(f"data[{key!r}]", item, "is stored as text")
+    return dict(value) or None
+
+
+def _whole(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidFilterError(name, value, "a whole number is needed")
+    return value
+
+
+_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}

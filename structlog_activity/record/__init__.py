@@ -1,0 +1,1 @@
+"""What an activity is: the record as a value, and the rules that make any input one."""

@@ -1,0 +1,270 @@
+"""
+Checked fields become a row: the one place where a record's rules are applied.
+"""
+
+from __future__ import annotations
+
+import time
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Any, Final
+
+from ..errors import InvalidRecordError
+from .ids import NIL_BYTES, id_bytes, new_ids, raw_id
+from .objects import object_fields
+from .plain import Plainer, encode_json
+from .record import FIELDS, ActivityRecord
+from .redact import Redactor
+from .row import Row
+from .text import has_control, shortened, storable, type_name
+from .times import to_datetime, to_microseconds
+
+
+MAX_VERB: Final = 200
+MAX_OBJECT_TYPE: Final = 200
+MAX_OBJECT_ID: Final = 400
+MAX_CHANNEL: Final = 100
+MAX_RAW: Final = 256
+
+RAW: Final = "_raw"
+"""Key in ``data`` under which originals are kept that had to be changed."""
+
+RECORD_FIELDS: Final = frozenset(FIELDS) - {"data"} | {"object"}
+"""The names under which a `RowMaker` takes what is not ``data``."""
+
+_WHO = ("actor_id", "user_id", "tenant_id", "org_id")
+_DAY_AHEAD = 86_400_000_000  # microseconds
+_LONGEST_TEXT = 8_192
+
+
+class RowMaker:
+    """
+    Make rows out of fields that nobody has checked yet.
+
+    A row is refused only where nothing useful would be left of it: without a
+    verb or an object type. Anything else that can't be stored as it is (an IP
+    address that is none, a time in the year 9999, an id that is a dict) is
+    replaced by its nearest meaning and kept in ``data["_raw"]``.
+
+    Args:
+
+        redactor: Tells which keys of ``data`` hide their values; `None`
+            hides nothing.
+
+        clock: Returns now, in nanoseconds since 1970.
+    """
+
+    __slots__ = ("_clock", "_plainer")
+
+    def __init__(
+        self, redactor: Redactor | None = None, *, clock: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._plainer = Plainer(redactor)
+        self._clock = clock
+
+    def make(
+        self,
+        fields: Mapping[str, Any],
+        data: dict[Any, Any],
+        *,
+        id: int = 0,  # noqa: A002  Named as the field is.
+        ns: int = 0,
+        strict: bool = False,
+    ) -> Row:
+        """
+        Return the row of *fields* and *data*.
+
+        Args:
+
+            fields: Any of `RECORD_FIELDS`; missing ones are not set.
+
+            data: Everything else.
+
+            id: The record's id where *fields* have none, as a 128-bit int; 0
+                asks for a new one, made from the time.
+
+            ns: The record's time where *fields* have none, in nanoseconds since
+                1970; 0 is now.
+
+            strict: Refuse what would otherwise be replaced.
+
+        Raises:
+
+            InvalidRecordError: Verb or object type are missing or can't be
+                read; with *strict*, also any other field that can't be.
+        """
+        return _Making(self._plainer, fields, self._clock(), strict=strict).row(data, id, ns)
+
+    def make_from(self, record: ActivityRecord, *, strict: bool = False) -> Row:
+        """
+        Return the row of a record whose nil id and unset time are filled.
+
+        Raises:
+
+            InvalidRecordError: As `make`.
+        """
+        fields = {name: getattr(record, name) for name in FIELDS if name != "data"}
+        data = record.data
+        if not issubclass(type(data), dict):
+            raise InvalidRecordError("data", f"a dict is needed, not {type_name(data)}")
+        return self.make(fields, data, strict=strict)
+
+
+class _Making:
+    """One row in the making, with the originals of what had to be changed."""
+
+    __slots__ = ("_fields", "_now", "_plainer", "_raw", "_strict")
+
+    def __init__(
+        self, plainer: Plainer, fields: Mapping[str, Any], now: int, *, strict: bool
+    ) -> None:
+        self._plainer = plainer
+        self._fields = fields
+        self._now = now
+        self._strict = strict
+        self._raw: dict[str, Any] = {}
+
+    def row(self, data: dict[Any, Any], id_: int, ns: int) -> Row:
+        fields = self._fields
+        verb = self._verb()
+        object_type, object_id = self._object()
+        created_at = self._occurred_at(ns)
+        ids = {name: self._id(name) if name in fields else NIL_BYTES for name in _WHO}
+        return Row(
+            ids["tenant_id"],
+            created_at,
+            self._own_id(id_, created_at),
+            ids["actor_id"],
+            ids["user_id"],
+            ids["org_id"],
+            verb,
+            object_type,
+            object_id,
+            self._text("channel", MAX_CHANNEL) if "channel" in fields else "",
+            self._ip() if "ip" in fields else "",
+            self._json(data),
+        )
+
+    def _verb(self) -> str:
+        verb = self._fields.get("verb")
+        if not issubclass(type(verb), str):
+            raise InvalidRecordError("verb", f"text is needed, not {type_name(verb)}")
+        verb = str.__str__(verb).strip()
+        if not verb:
+            raise InvalidRecordError("verb", "must not be blank")
+        if has_control(verb):
+            raise InvalidRecordError("verb", "must not hold control characters")
+        return shortened(storable(verb[:_LONGEST_TEXT]), MAX_VERB)
+
+    def _object(self) -> tuple[str, str]:
+        fields = self._fields
+        pair = object_fields(fields.get("object"))
+        type_ = fields.get("object_type") or pair.get("object_type")
+        id_ = fields.get("object_id")
+        id_ = pair.get("object_id") if id_ is None or id_ == "" else id_
+        if type_ is None or not issubclass(type(type_), str):
+            raise InvalidRecordError(
+                "object_type", 'is missing: say object="type:id" or object=("type", id)'
+            )
+        text = str.__str__(type_)[:_LONGEST_TEXT].strip()
+        if not text:
+            raise InvalidRecordError("object_type", "must not be blank")
+        return shortened(storable(text), MAX_OBJECT_TYPE), self._plain("object_id", id_)
+
+    def _plain(self, name: str, value: Any) -> str:
+        """Return *value* as short text, as the id of an object may be of any plain type."""
+        if value is None:
+            return ""
+        plain = self._plainer.value(value)
+        if type(plain) is not str:
+            plain = encode_json(plain)
+        text: str = plain.strip()
+        if self._strict and text.startswith("<") and type(value) is not str:
+            raise InvalidRecordError(name, f"text, an int or a UUID is needed, not {text[1:-1]}")
+        return shortened(text, MAX_OBJECT_ID)
+
+    def _text(self, name: str, limit: int) -> str:
+        value = self._fields[name]
+        if value is None:
+            return ""
+        if not issubclass(type(value), str):
+            return self._replaced(name, value, "text is needed", "")
+        return shortened(storable(str.__str__(value)[:_LONGEST_TEXT].strip()), limit)
+
+    def _id(self, name: str) -> bytes:
+        value = self._fields[name]
+        try:
+            found = id_bytes(value)
+        except InvalidRecordError as error:
+            problem = str(error).partition(": ")[2]
+            return self._replaced(name, value, problem, NIL_BYTES)
+        if type(value) is not bytes and found != NIL_BYTES and (raw := raw_id(value)):
+            self._raw[name] = storable(raw[:MAX_RAW])
+        return found
+
+    def _own_id(self, id_: int, created_at: int) -> bytes:
+        own = self._id("id") if "id" in self._fields else NIL_BYTES
+        if own != NIL_BYTES:
+            return own
+        return (id_ or new_ids.at(created_at * 1000)).to_bytes(16, "big")
+
+    def _ip(self) -> str:
+        value = self._fields["ip"]
+        if value is None or value == "":
+            return ""
+        text = _address(value.strip()) if type(value) is str else _address_object(value)
+        return self._replaced("ip", value, "is no IP address", "") if text is None else text
+
+    def _occurred_at(self, ns: int) -> int:
+        value = self._fields.get("occurred_at")
+        if value is None:
+            return (ns or self._now) // 1000
+        try:
+            us = to_microseconds(to_datetime(value))
+        except InvalidRecordError as error:
+            if self._strict:
+                raise
+            return self._replaced("occurred_at", value, str(error), (ns or self._now) // 1000)
+        if 0 <= us <= self._now // 1000 + _DAY_AHEAD:
+            return us
+        # Not an error: a clock may be wrong, and the record is no less true.
+        self._raw["occurred_at"] = _raw_text(self._plainer, value)
+        return (ns or self._now) // 1000
+
+    def _replaced(self, name: str, value: Any, problem: str, instead: Any) -> Any:
+        if self._strict:
+            raise InvalidRecordError(name, problem)
+        self._raw[name] = _raw_text(self._plainer, value)
+        return instead
+
+    def _json(self, data: dict[Any, Any]) -> str:
+        plain = self._plainer.mapping(data)
+        if self._raw:
+            if RAW in plain:
+                plain[f"{RAW}#2"] = plain[RAW]
+            plain[RAW] = self._raw
+        return encode_json(plain)
+
+
+def _raw_text(plainer: Plainer, value: Any) -> str:
+    if issubclass(type(value), datetime):
+        return storable(datetime.isoformat(value))
+    plain = plainer.value(value)
+    text = plain if type(plain) is str else encode_json(plain)
+    return text[:MAX_RAW]
+
+
+def _address_object(value: Any) -> str | None:
+    name = type_name(value)
+    return str(value) if name in {"ipaddress.IPv4Address", "ipaddress.IPv6Address"} else None
+
+
+@lru_cache(maxsize=1024)
+def _address(text: str) -> str | None:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return None

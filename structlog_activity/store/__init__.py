@@ -1,0 +1,1 @@
+"""Where records rest: the tables, and one repository for each database."""

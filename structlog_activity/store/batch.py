@@ -1,0 +1,63 @@
+"""
+A batch: the rows of one transaction, and the identity that makes a retry safe.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+from uuid import UUID
+
+from ..record.record import ActivityRecord
+from ..record.row import Row
+
+
+_DAY = 86_400_000_000  # microseconds
+
+DailyCount: TypeAlias = "tuple[bytes, int, str, str, str, int]"
+"""``(tenant_id, day, channel, verb, object_type, n)``; day counts from 1970-01-01, UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """
+    Rows that are committed together, once.
+
+    Attributes:
+
+        writer_id: The writer, one per process incarnation.
+
+        seq: Its how-manieth batch this is, from 1. The pair
+            ``(writer_id, seq)`` is unique in the ledger, so that a batch whose
+            COMMIT got no answer can be sent again without doubling a row.
+
+        batch_id: A 63-bit number that joins rows and ledger: 41 bits of
+            milliseconds, 22 random bits.
+
+        rows: At least one.
+    """
+
+    writer_id: UUID
+    seq: int
+    batch_id: int
+    rows: Sequence[Row]
+
+    @property
+    def records(self) -> list[ActivityRecord]:
+        """The rows as records."""
+        return [row.to_record() for row in self.rows]
+
+    def daily_counts(self) -> list[DailyCount]:
+        """
+        Return how many rows there are for each key of the daily counts.
+
+        Sorted by key: writers that lock the same counts in the same order
+        can't deadlock.
+        """
+        counts = Counter(
+            (row.tenant_id, row.created_at // _DAY, row.channel, row.verb, row.object_type)
+            for row in self.rows
+        )
+        return [(*key, n) for key, n in sorted(counts.items())]

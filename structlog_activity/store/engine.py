@@ -1,0 +1,148 @@
+"""
+From a URL to an engine: which database is meant, and is everything there to reach it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import weakref
+
+from typing import Any, Final
+
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from ..errors import RepositoryError, SchemaError
+
+
+POSTGRESQL: Final = "postgresql"
+SQLITE: Final = "sqlite"
+_POSTGRESQL_DRIVERS = {"postgresql", "postgresql+psycopg", "postgres"}
+_SQLITE_DRIVERS = {"sqlite", "sqlite+pysqlite"}
+_CONNECT_TIMEOUT = 10  # seconds
+_BUSY_TIMEOUT = 5_000  # milliseconds
+_SCHEMA_CODES = {"42P01", "42703", "3F000"}
+_NO_PRIVILEGE = "42501"
+
+
+def parse_url(url: str | URL) -> URL:
+    """
+    Return *url* with the driver that this package uses.
+
+    Raises:
+
+        RepositoryError: It can't be read, or names a database other than
+            SQLite and PostgreSQL.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        # Not the error's own text: it quotes the URL, password and all.
+        raise RepositoryError(
+            "the database URL can't be read; it looks like "
+            "postgresql://user:password@host/database or sqlite:///activity.db"
+        ) from None
+    if parsed.drivername in _POSTGRESQL_DRIVERS:
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername in _SQLITE_DRIVERS:
+        return parsed.set(drivername="sqlite")
+    raise RepositoryError(
+        f"unknown URL scheme {parsed.drivername!r}: use postgresql:// (psycopg 3) or sqlite:///"
+    )
+
+
+def make_engine(url: URL, **options: Any) -> Engine:
+    """
+    Return an engine on *url* that nothing was read through yet.
+
+    Args:
+
+        url: As `parse_url` returns it.
+
+        options: Passed to `sqlalchemy.create_engine`.
+
+    Raises:
+
+        RepositoryError: The driver is not installed or can't be loaded.
+    """
+    if url.get_backend_name() == SQLITE:
+        return _sqlite_engine(url, options)
+    return _postgresql_engine(url, options)
+
+
+def require_psycopg() -> None:
+    """
+    Load psycopg.
+
+    Raises:
+
+        RepositoryError: It is not installed, or finds no libpq.
+    """
+    try:
+        import psycopg  # noqa: F401
+    except ImportError as error:
+        raise RepositoryError(
+            f"psycopg can't be loaded ({type(error).__name__}): install libpq, "
+            "or structlog-activity[binary], which brings its own"
+        ) from None
+
+
+def _postgresql_engine(url: URL, options: dict[str, Any]) -> Engine:
+    require_psycopg()
+    defaults = {"application_name": "structlog_activity", "connect_timeout": _CONNECT_TIMEOUT}
+    arguments = {name: value for name, value in defaults.items() if name not in url.query}
+    # UTF8 also where the database says SQL_ASCII: there text would come back as bytes.
+    arguments["client_encoding"] = "UTF8"
+    return create_engine(url, hide_parameters=True, connect_args=arguments, **options)
+
+
+def _sqlite_engine(url: URL, options: dict[str, Any]) -> Engine:
+    if url.database in (None, "", ":memory:"):
+        # The writer and the readers have a connection each, and memory belongs
+        # to one connection. A file that goes with the engine serves them all.
+        return _temporary_engine(url, options)
+    engine = create_engine(url, hide_parameters=True, **options)
+    event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT}")
+
+
+def _temporary_engine(url: URL, options: dict[str, Any]) -> Engine:
+    handle, path = tempfile.mkstemp(prefix="structlog_activity-", suffix=".db")
+    os.close(handle)
+    engine = _sqlite_engine(url.set(database=path), options)
+    weakref.finalize(engine, _remove, path)
+    return engine
+
+
+def _remove(path: str) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        with contextlib.suppress(OSError):
+            os.unlink(path + suffix)
+
+
+def repository_error(error: SQLAlchemyError) -> RepositoryError:
+    """Return the error of ours for one of SQLAlchemy's, without values and passwords."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    sqlstate = getattr(original, "sqlstate", None) or getattr(original, "sqlite_errorname", "")
+    sqlstate = sqlstate or ""
+    if sqlstate in _SCHEMA_CODES or "no such" in str(original):
+        return SchemaError(
+            "the activity tables are missing or of another version: run structlog-activity migrate",
+            sqlstate=sqlstate,
+        )
+    if sqlstate == _NO_PRIVILEGE:
+        return RepositoryError(
+            "the role has no privilege on the activity tables: see GRANT", sqlstate=sqlstate
+        )
+    name = type(original).__name__
+    if not sqlstate:
+        return RepositoryError(
+            f"the database can't be reached ({name}): is it up, is the URL right?"
+        )
+    return RepositoryError(f"the database refused ({name} {sqlstate})", sqlstate=sqlstate)

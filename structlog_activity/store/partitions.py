@@ -1,0 +1,113 @@
+"""
+PostgreSQL's monthly partitions: which there are, and making those that are missing.
+"""
+
+from __future__ import annotations
+
+import re
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+
+MONTHS_AHEAD: Final = 3
+"""How many months there are to be beyond the current one."""
+
+OLDEST_MONTHS: Final = 25 * 12
+"""How far back months are made; older rows share the partition ``user_activity_past``."""
+
+LOCK_KEY: Final = 0x75736572_61637469  # "useracti"
+"""Advisory lock that is held while the schema changes."""
+
+_NAME = re.compile(r"user_activity_y(\d{4})m(\d{2})")
+_PARTITIONS = """
+    SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = to_regclass('user_activity')
+"""
+
+
+def months_ahead(today: date) -> tuple[date, date]:
+    """Return the first and the last month that should exist on *today*."""
+    first = today.replace(day=1)
+    return first, _plus(first, MONTHS_AHEAD)
+
+
+def month_of(us: int) -> date:
+    """Return the first day of the month (UTC) of a moment in microseconds since 1970."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
+    return moment.date().replace(day=1)
+
+
+def make_months(connection: Any, first: date, last: date) -> int:
+    """
+    Make the partitions from the month of *first* to that of *last*, and between.
+
+    Rows that lie in an edge partition already move to their month. Runs in the
+    transaction that is open and locks the table until its end.
+
+    Args:
+
+        connection: A psycopg connection.
+
+        first: Any day of the first month.
+
+        last: Any day of the last month.
+
+    Returns:
+
+        How many partitions were made.
+    """
+    connection.execute(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
+    there = months_there(connection)
+    if not there:
+        return 0
+    first = max(first.replace(day=1), _plus(there[-1], -OLDEST_MONTHS))
+    before = list(_months(first, _plus(there[0], -1)))
+    after = list(_months(_plus(there[-1], 1), last.replace(day=1)))
+    if before:
+        _split_edge(connection, "past", before, f"FROM (MINVALUE) TO ('{_at(before[0])}')")
+    if after:
+        end = _plus(after[-1], 1)
+        _split_edge(connection, "future", after, f"FROM ('{_at(end)}') TO (MAXVALUE)")
+    return len(before) + len(after)
+
+
+def months_there(connection: Any) -> list[date]:
+    """Return the months that have a partition, in order."""
+    names = (row[0] for row in connection.execute(_PARTITIONS).fetchall())
+    found = (match for name in names if (match := _NAME.fullmatch(name)))
+    return sorted(date(int(match[1]), int(match[2]), 1) for match in found)
+
+
+def _split_edge(connection: Any, edge: str, months: list[date], bounds: str) -> None:
+    start, end = _at(months[0]), _at(_plus(months[-1], 1))
+    span = f"created_at >= '{start}' AND created_at < '{end}'"
+    connection.execute(f"ALTER TABLE user_activity DETACH PARTITION user_activity_{edge}")
+    for month in months:
+        connection.execute(
+            f"CREATE TABLE user_activity_y{month:%Y}m{month:%m} PARTITION OF user_activity "
+            f"FOR VALUES FROM ('{_at(month)}') TO ('{_at(_plus(month, 1))}')"
+        )
+    connection.execute(
+        f"WITH moved AS (DELETE FROM user_activity_{edge} WHERE {span} RETURNING *) "  # noqa: S608
+        "INSERT INTO user_activity SELECT * FROM moved"
+    )
+    connection.execute(
+        f"ALTER TABLE user_activity ATTACH PARTITION user_activity_{edge} FOR VALUES {bounds}"
+    )
+
+
+def _months(first: date, last: date) -> Iterator[date]:
+    while first <= last:
+        yield first
+        first = _plus(first, 1)
+
+
+def _plus(month: date, months: int) -> date:
+    years, rest = divmod(month.year * 12 + month.month - 1 + months, 12)
+    return date(years, rest + 1, 1)
+
+
+def _at(month: date) -> str:
+    return f"{month.isoformat()} 00:00:00+00"

@@ -1,0 +1,162 @@
+"""
+The repository on SQLite: each batch is one transaction around executemany.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Engine
+
+from ..record.row import Row
+from .batch import Batch
+from .faults import Fault, StoreError
+from .schema import check_version
+from .sqlstate import fault_of_sqlite
+
+
+_LEDGER = """
+    INSERT INTO user_activity_batch (writer_id, seq, batch_id, n, written_at)
+    VALUES (?, ?, ?, ?, ?)
+"""
+_ROW = f"INSERT INTO user_activity VALUES ({', '.join('?' * 14)})"
+_DAILY = """
+    INSERT INTO user_activity_daily (tenant_id, day, channel, verb, object_type, n)
+    VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (tenant_id, day, channel, verb, object_type) DO UPDATE SET n = n + excluded.n
+"""
+_STORED = "SELECT 1 FROM user_activity WHERE tenant_id = ? AND created_at = ? AND id = ?"
+
+
+class SqliteRepository:
+    """
+    Write batches to a SQLite file through one connection of its own.
+
+    The file is put into WAL mode, in which readers never wait for the writer,
+    and every commit is synced to the disk.
+
+    Args:
+
+        engine: On the file; its connect options are used.
+
+        migrate: Called with nothing before the first connection is used, to
+            bring the schema up to date; `None` leaves it as it is.
+
+    .. versionadded:: 0.1.0
+    """
+
+    def __init__(self, engine: Engine, *, migrate: Callable[[], object] | None = None) -> None:
+        self._engine = engine
+        self._migrate = migrate
+        self._where = engine.url.render_as_string(hide_password=True)
+        self._connection: sqlite3.Connection | None = None
+        self._abandoned: list[Any] = []
+
+    def write(self, batch: Batch) -> bool:
+        """Commit *batch*; return `False` if the ledger held it already."""
+        with self._connected() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                connection.execute(_LEDGER, _ledger_row(batch))
+            except sqlite3.IntegrityError as error:
+                if fault_of_sqlite(_name(error)) is not Fault.DUPLICATE:
+                    raise
+                connection.rollback()
+                return False
+            batch_id = batch.batch_id
+            connection.executemany(
+                _ROW, [(*row, batch_id, index) for index, row in enumerate(batch.rows)]
+            )
+            connection.executemany(_DAILY, batch.daily_counts())
+            connection.execute("COMMIT")
+            return True
+
+    def stored(self, rows: Sequence[Row]) -> set[int]:
+        """Return the indexes of those *rows* whose primary key is in the table."""
+        with self._connected() as connection:
+            return {
+                index
+                for index, row in enumerate(rows)
+                if connection.execute(_STORED, row.key).fetchone()
+            }
+
+    def make_room(self, first: int, last: int) -> None:
+        """Do nothing: one table holds all of time."""
+
+    def close(self) -> None:
+        """Close the connection; the next use opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+    def abandon(self) -> None:
+        """Forget the connection without closing it."""
+        self._abandoned.append(self._connection)
+        self._connection = None
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        try:
+            if self._connection is None:
+                self._connection = self._connect()
+            yield self._connection
+        except StoreError:
+            self.close()
+            raise
+        except Exception as error:  # noqa: BLE001  Binding raises more than sqlite3's classes.
+            self._roll_back()
+            raise self._failure(error) from None
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._migrate is not None:
+            self._migrate()
+        pooled = self._engine.raw_connection()
+        connection = pooled.driver_connection
+        pooled.detach()
+        assert isinstance(connection, sqlite3.Connection)  # noqa: S101  For the type checker.
+        # Transactions are begun here and nowhere else.
+        connection.isolation_level = None
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").close()
+            connection.execute("PRAGMA synchronous = FULL").close()
+            check_version(connection.execute, self._where)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _roll_back(self) -> None:
+        # A full disk rolls back by itself, and a second rollback would raise.
+        if self._connection is not None and self._connection.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.rollback()
+
+    def _failure(self, error: Exception) -> StoreError:
+        original = getattr(error, "orig", None) or error  # SQLAlchemy wraps what connecting raises.
+        name = _name(original)
+        if isinstance(original, sqlite3.Error) and name:
+            fault = fault_of_sqlite(name)
+            if fault in (Fault.TRANSIENT, Fault.CONFIGURATION):
+                self.close()
+        elif isinstance(original, (ValueError, OverflowError, sqlite3.Error)):
+            fault = Fault.DATA  # UnicodeEncodeError, an int beyond 64 bits, a type it can't bind.
+        else:
+            fault = Fault.UNKNOWN
+        name = name or type(original).__name__
+        return StoreError(fault, f"{self._where} refused: {name}", sqlstate=name)
+
+
+def _ledger_row(batch: Batch) -> tuple[bytes, int, int, int, int]:
+    now = time.time_ns() // 1000
+    return batch.writer_id.bytes, batch.seq, batch.batch_id, len(batch.rows), now
+
+
+def _name(error: BaseException) -> str:
+    name = getattr(error, "sqlite_errorname", None)
+    return name if isinstance(name, str) else ""

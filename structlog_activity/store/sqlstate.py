@@ -1,0 +1,70 @@
+"""
+What a database's error code asks for.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .faults import Fault
+
+
+_CLASSES: Final = {
+    "08": Fault.TRANSIENT,  # connection
+    "53": Fault.TRANSIENT,  # out of disk, memory, connections
+    "57": Fault.TRANSIENT,  # shutdown, cancelled, starting up
+    "58": Fault.TRANSIENT,  # I/O error
+    "40": Fault.TRANSIENT,  # deadlock, serialisation
+    "55": Fault.TRANSIENT,  # lock not available, object in use
+    "25": Fault.TRANSIENT,  # read-only after a failover, idle in transaction
+    "0A": Fault.CONFIGURATION,  # feature not supported
+    "28": Fault.CONFIGURATION,  # password, role
+    "3D": Fault.CONFIGURATION,  # no such database
+    "3F": Fault.CONFIGURATION,  # no such schema
+    "42": Fault.CONFIGURATION,  # no such table or column, no privilege
+    "22": Fault.DATA,
+    "23": Fault.DATA,
+    "54": Fault.DATA,  # a value beyond a limit, e.g. of an index
+}
+_CODES: Final = {
+    "23505": Fault.DUPLICATE,
+    # The rows always fill the columns that 0001 declares: somebody added one.
+    "23502": Fault.CONFIGURATION,
+    "57P04": Fault.CONFIGURATION,  # the database was dropped
+}
+
+_SQLITE: Final = {
+    "SQLITE_CONSTRAINT_PRIMARYKEY": Fault.DUPLICATE,
+    "SQLITE_CONSTRAINT_UNIQUE": Fault.DUPLICATE,
+    "SQLITE_CONSTRAINT_NOTNULL": Fault.CONFIGURATION,
+    "SQLITE_CORRUPT": Fault.CONFIGURATION,
+    "SQLITE_NOTADB": Fault.CONFIGURATION,
+    "SQLITE_READONLY": Fault.CONFIGURATION,
+    "SQLITE_CANTOPEN": Fault.CONFIGURATION,
+    "SQLITE_PERM": Fault.CONFIGURATION,
+    "SQLITE_ERROR": Fault.CONFIGURATION,  # no such table or column
+    "SQLITE_CONSTRAINT": Fault.DATA,
+    "SQLITE_TOOBIG": Fault.DATA,
+    "SQLITE_MISMATCH": Fault.DATA,
+    "SQLITE_BUSY": Fault.TRANSIENT,
+    "SQLITE_LOCKED": Fault.TRANSIENT,
+    "SQLITE_FULL": Fault.TRANSIENT,
+    "SQLITE_IOERR": Fault.TRANSIENT,
+    "SQLITE_NOMEM": Fault.TRANSIENT,
+    "SQLITE_INTERRUPT": Fault.TRANSIENT,
+    "SQLITE_PROTOCOL": Fault.TRANSIENT,
+}
+
+
+def fault_of_sqlstate(sqlstate: str) -> Fault:
+    """Return what an error of PostgreSQL asks for; ``""`` is a lost connection."""
+    if not sqlstate:
+        return Fault.TRANSIENT
+    return _CODES.get(sqlstate) or _CLASSES.get(sqlstate[:2], Fault.UNKNOWN)
+
+
+def fault_of_sqlite(name: str) -> Fault:
+    """Return what an error of SQLite asks for, by its (extended) name."""
+    while name not in _SQLITE and "_" in name:
+        name = name.rpartition("_")[0]  # SQLITE_IOERR_WRITE is an SQLITE_IOERR.
+    return _SQLITE.get(name, Fault.UNKNOWN)

@@ -1,0 +1,1 @@
+"""How records wait: the buffer between log calls and the database."""
