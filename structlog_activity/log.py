@@ -9,7 +9,7 @@ import os
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from .capture.handler import RecordingHandler
 from .capture.keys import ActivityKeys
@@ -23,12 +23,12 @@ from .record.rowmaker import RowMaker
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from .capture.lines import LineReader
     from .read.page import ActivityPage, ActivityStats
     from .store.repository import Repository
     from .store.schema import Migration
     from .write.buffer import BufferedRepository, Health
-
-_T = TypeVar("_T")
+    from .write.importer import Importer
 
 URL_VARIABLE: Final = "STRUCTLOG_ACTIVITY_URL"
 DEFAULT_URL: Final = "sqlite:///activity.db"
@@ -127,7 +127,9 @@ class ActivityLog:
         self._migrates = self._url.get_backend_name() == SQLITE if migrate is None else migrate
         self._key = key or b""
         self._is_ready = False
-        rows = RowMaker(redact if isinstance(redact, Redactor) else Redactor() if redact else None)
+        self._defaults = dict(defaults or {})
+        redactor = redact if isinstance(redact, Redactor) else Redactor() if redact else None
+        self._rows = rows = RowMaker(redactor)
         self._buffer: BufferedRepository = BufferedRepository(
             self._repository(),
             batch_size=batch_size,
@@ -142,15 +144,17 @@ class ActivityLog:
             self._buffer,
             rows=rows,
             keys=keys or ActivityKeys(),
-            defaults=defaults or {},
+            defaults=self._defaults,
             strict=strict,
         )
         self.processor = ActivityProcessor(self._recorder)
 
     def __repr__(self) -> str:
-        return f"ActivityLog({self._url.render_as_string(hide_password=True)!r})"
+        from .store.engine import shown
 
-    def __enter__(self) -> ActivityLog:
+        return f"ActivityLog({shown(self._url)!r})"
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -305,10 +309,25 @@ class ActivityLog:
 
             RepositoryError: The database can't be reached.
         """
-        from .store.schema import Schema, schema_errors
+        from .store.engine import reached
+        from .store.schema import Schema
 
-        with schema_errors():
+        with reached():
             return Schema(self.engine).migrate()
+
+    # -- history ------------------------------------------------------------
+
+    def line_reader(self) -> LineReader:
+        """Return what makes rows of JSON lines by the rules of this log."""
+        from .capture.lines import LineReader
+
+        return LineReader(self._rows, keys=self._recorder.keys, defaults=self._defaults)
+
+    def importer(self) -> Importer:
+        """Return what stores rows in bulk, on a connection of its own."""
+        from .write.importer import Importer
+
+        return Importer(self._repository())
 
     # -- the same, for coroutines -------------------------------------------
 
@@ -333,25 +352,25 @@ class ActivityLog:
     def _repository(self) -> Repository:
         from .store.engine import POSTGRESQL, make_engine, require_psycopg
 
+        migrate = self.migrate if self._migrates else None
         if self._url.get_backend_name() == POSTGRESQL:
             require_psycopg()
             from .store.postgresql import PostgresRepository
 
-            return PostgresRepository(self._url)
+            return PostgresRepository(self._url, migrate=migrate)
         from .store.sqlite import SqliteRepository
 
-        return SqliteRepository(
-            make_engine(self._url), migrate=self.migrate if self._migrates else None
-        )
+        return SqliteRepository(make_engine(self._url), migrate=migrate)
 
     def _ready(self) -> Engine:
         """Return the engine, after one look at the schema."""
         if not self._is_ready:
-            from .store.schema import Schema, schema_errors
+            from .store.engine import reached
+            from .store.schema import Schema
 
             if self._migrates:
                 self.migrate()
-            with schema_errors():
+            with reached():
                 Schema(self.engine).check()
             self._is_ready = True
         return self.engine

@@ -10,7 +10,9 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
 
 from ..errors import InvalidRecordError
-from .recorder import ERROR, ID, Recorder
+from .keys import plain_key
+from .marks import ERROR, is_marked, is_marked_record, mark_record
+from .recorder import Recorder
 
 
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {
@@ -57,21 +59,17 @@ class RecordingHandler(logging.Handler):
 
             InvalidRecordError: It makes no record and the log is strict.
         """
-        if _is_own(record.name):
-            return
-        marks = record.__dict__
-        if ID in marks or ERROR in marks:
-            return
         recorder = self.recorder()
         event = _event(record, recorder.keys.verb)
-        if event is None or ID in event or ERROR in event:
+        if event is None or is_marked(event) or is_marked_record(record) or _is_own(record.name):
             return
+        is_call = type(record.msg) is dict
         try:
-            activity_id, problem = recorder.catch(recorder.with_context(event))
-        except InvalidRecordError:
-            marks[ERROR] = "invalid"
+            key, value = recorder.catch(recorder.with_context(event, is_call=is_call))
+        except InvalidRecordError as error:
+            mark_record(record, ERROR, str(error))
             raise
-        marks[ID if activity_id else ERROR] = activity_id or problem
+        mark_record(record, key, value)
 
 
 class ActivityAdapter(logging.LoggerAdapter[Any]):
@@ -96,8 +94,8 @@ class ActivityAdapter(logging.LoggerAdapter[Any]):
         return ActivityAdapter(self.logger, {**(self.extra or {}), **values})
 
 
-def _is_own(name: str) -> bool:
-    return name.startswith(_OWN_LOGGERS) and name.partition(".")[0] in _OWN_LOGGERS
+def _is_own(name: Any) -> bool:
+    return type(name) is str and name.partition(".")[0] in _OWN_LOGGERS
 
 
 def _event(record: logging.LogRecord, verbs: tuple[str, ...]) -> dict[str, Any] | None:
@@ -113,7 +111,7 @@ def _event(record: logging.LogRecord, verbs: tuple[str, ...]) -> dict[str, Any] 
     if not any(verb in attributes or verb in found for verb in verbs):
         return None
     event = {key: value for key, value in attributes.items() if key not in _STANDARD}
-    event.update(found)
+    event.update((plain_key(key), value) for key, value in found.items())
     if type(message) is not dict:
         event["event"] = _message(record)
     if record.exc_info:

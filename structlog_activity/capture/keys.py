@@ -6,7 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import date
+from itertools import islice
 from typing import Any, Final
+from uuid import UUID
+
+from ..record.plain import MAX_ITEMS, SCALARS
+from ..record.text import type_name
 
 
 LEFT_OUT: Final = frozenset(
@@ -21,6 +27,8 @@ LEFT_OUT: Final = frozenset(
 WHO: Final = ("actor_id", "user_id", "tenant_id", "org_id", "ip")
 """The fields that say who acts and from where."""
 
+_SAFE_KEYS: Final = SCALARS | {UUID, date}
+_OBJECT: Final = frozenset({"object", "object_type", "object_id"})
 EVENT: Final = "event"
 _MESSAGE: Final = "message"
 
@@ -126,7 +134,7 @@ class KeyMap:
         fields, data = self._default
         for layer in layers:
             found, rest = self._split_one(layer)
-            fields, data = {**fields, **found}, {**data, **rest}
+            fields, data = _laid_over(fields, found), {**data, **rest}
         return fields, data
 
     def who_else(self, event: Mapping[str, Any], bound: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,7 +160,7 @@ class KeyMap:
         data: dict[Any, Any] = {}
         for key, value in event.items():
             if type(key) is not str or (key not in self._ranks and key not in LEFT_OUT):
-                data[key] = value
+                data[plain_key(key)] = value
             elif key not in LEFT_OUT:
                 name, rank = self._ranks[key]
                 if rank < ranks.get(name, len(self._ranks)):
@@ -166,8 +174,27 @@ class KeyMap:
 def _spread(found: dict[str, Any], data: dict[Any, Any]) -> None:
     """Turn the items of a key ``data`` into data; what is no dict stays one value."""
     given = found.pop("data", None)
-    if type(given) is dict:
-        for key, value in given.items():
-            data.setdefault(key, value)
+    if issubclass(type(given), dict):
+        # A list of no more than a record may hold: another thread may change
+        # the dict meanwhile, and it may be of any size.
+        for key, value in list(islice(dict.items(given), MAX_ITEMS + 1)):
+            data.setdefault(plain_key(key), value)
     elif given is not None:
         data["data"] = given
+
+
+def _laid_over(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of both; an object above hides all of the one below."""
+    if below and not above.keys().isdisjoint(("object", "object_type")):
+        below = {name: value for name, value in below.items() if name not in _OBJECT}
+    return {**below, **above}
+
+
+def plain_key(key: Any) -> Any:
+    """Return *key* if it can be hashed without running foreign code, else a text for it."""
+    kind = type(key)
+    if kind in _SAFE_KEYS:
+        return key
+    if issubclass(kind, str):
+        return str.__str__(key)
+    return int.__int__(key) if issubclass(kind, int) else f"<{type_name(key)}>"

@@ -5,9 +5,12 @@ The structlog processor.
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from logging import LogRecord
 from typing import Any
 
-from .recorder import ERROR, ID, Recorder
+from ..errors import InvalidRecordError
+from .marks import ERROR, is_marked, is_marked_record, mark_record
+from .recorder import Recorder
 
 
 class ActivityProcessor:
@@ -45,7 +48,7 @@ class ActivityProcessor:
         try:
             if self._verb not in event_dict and not self._has_other_verb(event_dict):
                 return event_dict
-        except TypeError:  # Rendered already, to bytes or the like.
+        except Exception:  # noqa: BLE001  Rendered already, to bytes or anything else.
             return event_dict
         if issubclass(type(event_dict), MutableMapping):
             self._catch(event_dict)
@@ -55,15 +58,27 @@ class ActivityProcessor:
         return len(self._verbs) > 1 and any(verb in event_dict for verb in self._verbs[1:])
 
     def _catch(self, event: MutableMapping[str, Any]) -> None:
-        if ID in event or ERROR in event:
+        if is_marked(event):
             return
-        # In a ProcessorFormatter each handler has its own copy of the event,
-        # and all of them share the LogRecord.
         record = event.get("_record")
-        marks = record.__dict__ if record is not None else event
-        if ID in marks or ERROR in marks:
+        if issubclass(type(record), LogRecord):
+            self._catch_formatted(event, record)
+        else:
+            key, value = self._recorder.catch(event if type(event) is dict else dict(event))
+            event[key] = value
+
+    def _catch_formatted(self, event: MutableMapping[str, Any], record: LogRecord) -> None:
+        """Record an event within a ProcessorFormatter, unless another handler did."""
+        if is_marked_record(record):
             return
-        activity_id, problem = self._recorder.catch(event if type(event) is dict else dict(event))
-        key, value = (ID, activity_id) if activity_id else (ERROR, problem)
-        marks[key] = value
+        recorder = self._recorder
+        copy = dict(event)
+        if event.get("_from_structlog") is False:  # As the handler does with ``extra``.
+            copy = recorder.with_context(copy)
+        try:
+            key, value = recorder.catch(copy)
+        except InvalidRecordError as error:
+            mark_record(record, ERROR, str(error))
+            raise
+        mark_record(record, key, value)
         event[key] = value

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import dropwhile
 from typing import Any, Final
 from uuid import UUID
 
@@ -25,13 +26,13 @@ from ..record.rowmaker import RowMaker
 from ..record.sink import Pending, Sink
 from ..record.text import has_control, type_name
 from .keys import ActivityKeys, KeyMap
+from .marks import ERROR, ID
 
 
 _WAITING_TYPES: Final = SCALARS | {UUID, datetime}
 _KNOWN_VERBS: Final = 4096
 
-ID: Final = "activity_id"
-ERROR: Final = "activity_error"
+_HEADER: Final = "Traceback (most recent call last):"
 
 
 class Recorder:
@@ -71,6 +72,11 @@ class Recorder:
         self._clock = clock
         self._verb_key = keys.verb[0]
         self._object_key = keys.object[0]
+        # These need a look at the call: a type or a time that may be refused, an
+        # exception that has to be read.
+        self._late = frozenset(
+            (*keys.object_type, *keys.occurred_at, "exc_info", "exception"),
+        )
         self._actor_key = keys.actor_id[0]
         self._tenant_key = keys.tenant_id[0]
         self._known_verbs: set[str] = set()
@@ -82,7 +88,7 @@ class Recorder:
 
         Returns:
 
-            The record's id and ``""``, or ``""`` and what is wrong with it.
+            `ID` and the record's id, or `ERROR` and what is wrong with it.
 
         Raises:
 
@@ -95,11 +101,12 @@ class Recorder:
         except InvalidRecordError as error:
             return self._refused(error)
         except Exception as error:  # noqa: BLE001  Nothing a caller passes may break its log call.
-            problem = f"can't be read ({type(error).__name__})"
-            return self._refused(InvalidRecordError("event", problem))
+            return self._refused(_unreadable(error))
         self._sink.put(pending)
+        if type(pending) is Row:
+            id_ = int.from_bytes(pending.id)
         text = f"{id_:032x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}", ""
+        return ID, f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def record(self, event: dict[str, Any]) -> ActivityRecord:
         """
@@ -109,10 +116,8 @@ class Recorder:
 
             InvalidRecordError: A field is missing or can't be read.
         """
-        ns = self._clock()
-        fields, data = self._map.split(get_contextvars(), event)
-        id_ = 0 if fields.get("occurred_at") else new_ids.next(ns)
-        return self._put(lambda: self._rows.make(fields, data, id=id_, ns=ns, strict=True))
+        layers = (get_contextvars(), event)
+        return self._put(lambda: self._made(layers, self._clock(), strict=True))
 
     def log(self, record: ActivityRecord) -> ActivityRecord:
         """
@@ -124,13 +129,22 @@ class Recorder:
         """
         return self._put(lambda: self._rows.make_from(record, strict=True))
 
-    def with_context(self, event: dict[str, Any]) -> dict[str, Any]:
+    def with_context(self, event: dict[str, Any], *, is_call: bool = False) -> dict[str, Any]:
         """
         Return *event* with what is bound in structlog's context.
 
         Who acts is what the context says; anything else is what the event says.
+
+        Args:
+
+            event: What the call says.
+
+            is_call: All of *event* was said by a structlog call, not by
+                ``extra``; then it says who acts, too.
         """
         bound = get_contextvars()
+        if is_call:
+            return {**self._map.without_who_of(event, bound), **event}
         return {**bound, **self._map.without_who_of(bound, event)}
 
     @contextmanager
@@ -148,6 +162,10 @@ class Recorder:
         except InvalidRecordError as error:
             self._sink.reject(error.field, str(error))
             raise
+        except Exception as error:
+            refusal = _unreadable(error)
+            self._sink.reject(refusal.field, str(refusal))
+            raise refusal from error
         self._sink.put(row)
         return row.to_record()
 
@@ -155,7 +173,7 @@ class Recorder:
         self._sink.reject(error.field, str(error))
         if self._strict:
             raise error
-        return "", str(error)
+        return ERROR, str(error)
 
     # -- the short way: set aside, made a row by the writer ------------------
 
@@ -167,13 +185,15 @@ class Recorder:
         otherwise a processor that stands before merge_contextvars would record
         nobody, and nothing would tell.
         """
+        if self._strict or not self._late.isdisjoint(event):
+            return None
         copy = event.copy()
         object_ = copy.pop(self._object_key, None)
         if not self._is_sure(copy, object_):
             return None
         if self._actor_key not in copy or self._tenant_key not in copy:
             copy.update(self._map.who_else(event, get_contextvars()))
-        if not _WAITING_TYPES.issuperset(map(type, copy.values())) or "exc_info" in copy:
+        if not _WAITING_TYPES.issuperset(map(type, copy.values())):
             return None
         return self._finish, id_, ns, copy, object_
 
@@ -188,7 +208,7 @@ class Recorder:
             if type(object_[1]) not in _WAITING_TYPES:
                 return False
             object_ = object_[0]
-        return type(object_) is str and object_[:1].isalnum() and "object_type" not in event
+        return type(object_) is str and object_[:1].isalnum()
 
     def _learn(self, verb: str) -> bool:
         if not verb.strip() or has_control(verb):
@@ -199,16 +219,29 @@ class Recorder:
 
     def _finish(self, snapshot: Any) -> Row:
         _, id_, ns, event, object_ = snapshot
-        fields, data = self._map.split(event)
-        fields["object"] = object_
+        fields, data = self._map.split({**event, self._object_key: object_})
         return self._rows.make(fields, data, id=id_, ns=ns)
 
     # -- the long way: made a row at once -----------------------------------
 
     def _row(self, event: dict[str, Any], id_: int, ns: int) -> Row:
-        fields, data = self._map.split(self._map.who_else(event, get_contextvars()), event)
-        _add_error(event, data)
-        return self._rows.make(fields, data, id=id_, ns=ns, strict=self._strict)
+        layers = (self._map.who_else(event, get_contextvars()), event)
+        return self._made(layers, ns, id_, strict=self._strict)
+
+    def _made(
+        self, layers: tuple[dict[str, Any], ...], ns: int, id_: int = 0, *, strict: bool
+    ) -> Row:
+        fields, data = self._map.split(*layers)
+        _add_error(layers[-1], data)
+        if fields.get("occurred_at") is not None:
+            id_ = 0  # Made from that time, so that the record is found by its id.
+        else:
+            id_ = id_ or new_ids.next(ns)
+        return self._rows.make(fields, data, id=id_, ns=ns, strict=strict)
+
+
+def _unreadable(error: Exception) -> InvalidRecordError:
+    return InvalidRecordError("event", f"can't be read ({type(error).__name__})")
 
 
 def _add_error(event: dict[str, Any], data: dict[Any, Any]) -> None:
@@ -226,10 +259,20 @@ def _error_of(event: dict[str, Any]) -> dict[str, str] | None:
         info = info[1]
     if issubclass(type(info), BaseException):
         return {"type": type_name(info), "message": error_message(info)}  # type: ignore[arg-type]
-    text = event.get("exception")  # What format_exc_info makes of it.
-    if type(text) is not str or not text.strip():
+    return _formatted_error(event.get("exception"))
+
+
+def _formatted_error(exception: Any) -> dict[str, str] | None:
+    """Read what format_exc_info or dict_tracebacks made of an exception."""
+    if type(exception) is list and exception and type(exception[0]) is dict:
+        first = exception[0]
+        return {"type": str(first.get("exc_type")), "message": str(first.get("exc_value"))}
+    if type(exception) is not str or not exception.strip():
         return None
-    kind, _, message = text.strip().rpartition("\n")[2].partition(": ")
+    lines = exception.strip().rpartition(_HEADER)[2].strip("\n").split("\n")
+    # Frames are indented; the rest is the error, whose message may have many lines.
+    rest = "\n".join(dropwhile(lambda line: line[:1] == " ", lines))
+    kind, _, message = rest.partition(": ")
     return {"type": kind, "message": message}
 
 

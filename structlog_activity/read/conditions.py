@@ -118,14 +118,14 @@ def conditions(shape: Shape, columns: Columns) -> list[ColumnElement[bool]]:
     found = dimensions(shape, columns)
     found += [columns[name] == bindparam(name) for name in shape.equal if name != "object_type"]
     if shape.involving:
-        who = bindparam("involving")
+        who: Any = bindparam("involving")
         found.append(or_(columns.actor_id == who, columns.user_id == who))
     if shape.since:
         found.append(columns.created_at >= bindparam("since"))
     if shape.until:
         found.append(columns.created_at < bindparam("until"))
     if shape.keyword:
-        pattern = bindparam("keyword")
+        pattern: Any = bindparam("keyword")
         found.append(
             or_(*(func.lower(columns[name]).like(pattern, escape="\\") for name in _SEARCHED))
         )
@@ -168,7 +168,8 @@ def _verbs(shape: Shape, columns: Columns) -> ColumnElement[bool]:
 
 
 def _data_equals(i: int, kind: str, shape: Shape, columns: Columns) -> ColumnElement[bool]:
-    key, value = bindparam(f"key_{i}"), bindparam(f"value_{i}")
+    key: Any = bindparam(f"key_{i}")
+    value: Any = bindparam(f"value_{i}")
     if shape.postgresql:
         found = columns.data.op("->")(cast(key, Text))
         return and_(found == cast(cast(value, Text), JSONB))

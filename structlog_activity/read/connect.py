@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from typing import TypeAlias
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from ..store.engine import repository_error
+from ..store.engine import reached
 
 
 Bind: TypeAlias = "Engine | Connection | Session"
@@ -37,7 +36,7 @@ def reading(bind: Bind) -> Iterator[Connection]:
 
         TypeError: *bind* is none of these.
     """
-    try:
+    with reached():
         if isinstance(bind, Engine):
             with bind.connect() as connection:
                 yield connection
@@ -49,5 +48,3 @@ def reading(bind: Bind) -> Iterator[Connection]:
             raise TypeError(
                 f"an Engine, a Connection or a Session is needed, not {type(bind).__name__}"
             )
-    except SQLAlchemyError as error:
-        raise repository_error(error) from None

@@ -184,8 +184,8 @@ def _plain(value: Any) -> Any:
 
 
 def _tenant(value: Any) -> UUID | AllTenants:
-    if value is ALL_TENANTS:
-        return ALL_TENANTS
+    if isinstance(value, AllTenants):
+        return value
     if value is None or (isinstance(value, str) and not value.strip()):
         raise InvalidFilterError(
             "tenant_id", value, "is required: NIL reads records without a tenant, ALL_TENANTS all"

@@ -175,7 +175,8 @@ def _build(
     if raw:
         data[RAW] = {**data.get(RAW, {}), **raw}
     moment = None if occurred_at is None else to_datetime(occurred_at)
-    return ActivityRecord(**ids, **texts, data=data, occurred_at=moment)
+    values: dict[str, Any] = {**ids, **texts}
+    return ActivityRecord(**values, data=data, occurred_at=moment)
 
 
 def _id(name: str, value: Any) -> UUID:

@@ -25,7 +25,7 @@ Pending: TypeAlias = "Row | Snapshot"
 
 def finished(pending: Pending) -> Row:
     """Return the `Row` of what was pending."""
-    return pending if type(pending) is Row else pending[0](pending)  # type: ignore[operator, return-value]
+    return pending if type(pending) is Row else pending[0](pending)  # type: ignore[operator]
 
 
 class Sink(Protocol):

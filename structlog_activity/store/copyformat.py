@@ -57,7 +57,7 @@ def encode(batch: Batch) -> bytes:
     for index, row in enumerate(batch.rows):
         try:
             add(_encode_row(row, batch.batch_id, index))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  Whatever it is, it is this row's.
             raise UnencodableRowError(index, type(error).__name__) from None
     add(_TRAILER)
     return b"".join(parts)

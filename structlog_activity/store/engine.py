@@ -9,6 +9,8 @@ import os
 import tempfile
 import weakref
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
@@ -72,6 +74,12 @@ def make_engine(url: URL, **options: Any) -> Engine:
     return _postgresql_engine(url, options)
 
 
+def shown(url: URL) -> str:
+    """Return *url* for a message: without password and options, which may hold one too."""
+    backend = url.get_backend_name()
+    return url.set(drivername=backend, password=None, query={}).render_as_string()
+
+
 def require_psycopg() -> None:
     """
     Load psycopg.
@@ -123,7 +131,24 @@ def _temporary_engine(url: URL, options: dict[str, Any]) -> Engine:
 def _remove(path: str) -> None:
     for suffix in ("", "-wal", "-shm"):
         with contextlib.suppress(OSError):
-            os.unlink(path + suffix)
+            Path(path + suffix).unlink()
+
+
+@contextlib.contextmanager
+def reached() -> Iterator[None]:
+    """
+    Turn what SQLAlchemy raises in the block into errors of this package.
+
+    Raises:
+
+        SchemaError: Tables or columns are missing.
+
+        RepositoryError: The database can't be reached, or refuses.
+    """
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise repository_error(error) from None
 
 
 def repository_error(error: SQLAlchemyError) -> RepositoryError:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import enum
 
-from ..errors import RepositoryError
+from ..errors import RepositoryError, SchemaError
 
 
 class Fault(enum.Enum):
@@ -55,3 +55,11 @@ class StoreError(RepositoryError):
         super().__init__(message, sqlstate=sqlstate)
         self.fault = fault
         self.row = row
+
+    @classmethod
+    def of(cls, error: RepositoryError) -> StoreError:
+        """Return what *error*, raised while connecting, means for a write."""
+        if isinstance(error, cls):
+            return error
+        fault = Fault.CONFIGURATION if isinstance(error, SchemaError) else Fault.TRANSIENT
+        return cls(fault, str(error), sqlstate=error.sqlstate)

@@ -16,10 +16,12 @@ import psycopg
 
 from sqlalchemy import URL
 
+from ..errors import RepositoryError
 from ..record.row import Row
 from ..record.times import EPOCH, from_microseconds
 from .batch import Batch
 from .copyformat import COLUMNS, UnencodableRowError, encode
+from .engine import shown
 from .faults import Fault, StoreError
 from .partitions import make_months, month_of, months_ahead, months_there
 from .schema import check_version
@@ -97,17 +99,25 @@ class PostgresRepository:
 
         url: Where; as `parse_url` returns it.
 
+        migrate: Called with nothing before the first connection is opened, to bring
+            the schema up to date; `None` leaves it as it is.
+
         today: Returns the current date in UTC.
 
     .. versionadded:: 0.1.0
     """
 
     def __init__(
-        self, url: URL, *, today: Callable[[], date] = lambda: datetime.now(UTC).date()
+        self,
+        url: URL,
+        *,
+        migrate: Callable[[], object] | None = None,
+        today: Callable[[], date] = lambda: datetime.now(UTC).date(),
     ) -> None:
-        _, arguments = url.get_dialect()().create_connect_args(url)
-        self._arguments = _CONNECT | arguments | {"client_encoding": "UTF8", "autocommit": True}
-        self._where = url.render_as_string(hide_password=True)
+        _, given = url.get_dialect()().create_connect_args(url)
+        self._arguments = {**_CONNECT, **given, "client_encoding": "UTF8", "autocommit": True}
+        self._where = shown(url)
+        self._migrate = migrate
         self._today = today
         self._connection: psycopg.Connection[Any] | None = None
         self._made_for: date | None = None
@@ -118,7 +128,7 @@ class PostgresRepository:
         with self._connected() as connection:
             data = encode(batch)
             try:
-                connection.execute(_BEGIN + _ledger_row(batch), prepare=False)  # type: ignore[call-overload]
+                connection.execute(_BEGIN + _ledger_row(batch), prepare=False)
             except psycopg.errors.UniqueViolation:
                 connection.execute("ROLLBACK")
                 return False
@@ -164,13 +174,16 @@ class PostgresRepository:
                 self._connection = self._connect()
             self._make_months_ahead(self._connection)
             yield self._connection
-        except StoreError:
+        except RepositoryError as error:
             self.close()
-            raise
+            raise StoreError.of(error) from None
         except Exception as error:  # noqa: BLE001  Drivers raise more than their own classes.
             raise self._failure(error) from None
 
     def _connect(self) -> psycopg.Connection[Any]:
+        if self._migrate is not None:
+            self._migrate()
+            self._migrate = None
         try:
             connection = psycopg.connect(**self._arguments)
         except psycopg.Error as error:
@@ -204,7 +217,7 @@ class PostgresRepository:
         connection = self._connection
         try:
             if connection is None or connection.broken:
-                raise psycopg.OperationalError  # noqa: TRY301  Closed below, as after any failure.
+                raise psycopg.OperationalError
             connection.rollback()
         except psycopg.Error:
             self.close()

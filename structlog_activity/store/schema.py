@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, delete, insert, inspect, select
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from ..errors import SchemaError
-from .engine import repository_error
 from .faults import Fault, StoreError
 from .partitions import LOCK_KEY
 from .table import user_activity_migration
@@ -147,21 +146,6 @@ def version_problem(found: int, needed: int) -> str:
             "upgrade structlog-activity"
         )
     return ""
-
-
-@contextlib.contextmanager
-def schema_errors() -> Iterator[None]:
-    """
-    Turn what SQLAlchemy raises while the schema is looked at into errors of ours.
-
-    Raises:
-
-        RepositoryError: The database can't be reached, or refuses.
-    """
-    try:
-        yield
-    except SQLAlchemyError as error:
-        raise repository_error(error) from None
 
 
 def _no_table(error: Exception) -> bool:

@@ -13,8 +13,10 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from ..errors import RepositoryError
 from ..record.row import Row
 from .batch import Batch
+from .engine import shown
 from .faults import Fault, StoreError
 from .schema import check_version
 from .sqlstate import fault_of_sqlite
@@ -24,7 +26,7 @@ _LEDGER = """
     INSERT INTO user_activity_batch (writer_id, seq, batch_id, n, written_at)
     VALUES (?, ?, ?, ?, ?)
 """
-_ROW = f"INSERT INTO user_activity VALUES ({', '.join('?' * 14)})"
+_ROW = "INSERT INTO user_activity VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _DAILY = """
     INSERT INTO user_activity_daily (tenant_id, day, channel, verb, object_type, n)
     VALUES (?, ?, ?, ?, ?, ?)
@@ -53,7 +55,7 @@ class SqliteRepository:
     def __init__(self, engine: Engine, *, migrate: Callable[[], object] | None = None) -> None:
         self._engine = engine
         self._migrate = migrate
-        self._where = engine.url.render_as_string(hide_password=True)
+        self._where = shown(engine.url)
         self._connection: sqlite3.Connection | None = None
         self._abandoned: list[Any] = []
 
@@ -106,9 +108,9 @@ class SqliteRepository:
             if self._connection is None:
                 self._connection = self._connect()
             yield self._connection
-        except StoreError:
+        except RepositoryError as error:
             self.close()
-            raise
+            raise StoreError.of(error) from None
         except Exception as error:  # noqa: BLE001  Binding raises more than sqlite3's classes.
             self._roll_back()
             raise self._failure(error) from None
@@ -116,6 +118,7 @@ class SqliteRepository:
     def _connect(self) -> sqlite3.Connection:
         if self._migrate is not None:
             self._migrate()
+            self._migrate = None
         pooled = self._engine.raw_connection()
         connection = pooled.driver_connection
         pooled.detach()

@@ -50,4 +50,4 @@ class RetrySchedule:
         first = FIRST_HOLD if fault is Fault.CONFIGURATION else FIRST_DELAY
         delay = min(LONGEST_DELAY, first * 2 ** min(self._failures, 16))
         self._failures += 1
-        return delay * (1 + self._random()) / 2
+        return float(delay * (1 + self._random()) / 2)

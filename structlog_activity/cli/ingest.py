@@ -1,0 +1,177 @@
+"""
+The command ``ingest``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gzip
+import io
+import os
+import sys
+import zlib
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Final, cast
+
+from ..capture.lines import MAX_LINE, LineReader, numbered_lines
+from ..errors import InvalidRecordError
+from ..log import ActivityLog
+from ..record.row import Row
+from .output import print_json
+from .progress import Progress, say
+
+
+_BATCH: Final = 500
+_SHOWN: Final = 20
+_GZIP: Final = b"\x1f\x8b"
+
+
+def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add ``ingest``."""
+    parser = commands.add_parser(
+        "ingest",
+        parents=[common],
+        help="store the activity that is in JSON-lines logs",
+        description="Store the activity in existing logs: JSON lines, as structlog's JSONRenderer "
+        "writes them. Lines without a verb are passed over. A line's activity_id is its id; one "
+        "without gets an id made of the line, so that a second run adds nothing.",
+    )
+    parser.add_argument("source", metavar="FILE", help="plain or gzip; - is standard input")
+    parser.set_defaults(run=ingest)
+
+
+@dataclass(slots=True)
+class Tally:
+    """
+    What became of the lines.
+
+    Attributes:
+
+        lines: Lines that were read, blank ones aside.
+
+        no_activity: Lines without a verb.
+
+        skipped: Lines that make no record, or that the database refused.
+
+        stored: Records that were written.
+
+        already_there: Records that were stored before.
+
+        problems: What was wrong, of the first few skipped lines.
+    """
+
+    lines: int = 0
+    no_activity: int = 0
+    skipped: int = 0
+    stored: int = 0
+    already_there: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def skip(self, number: int, problem: str) -> None:
+        """Count a line that is of no use."""
+        self.skipped += 1
+        if len(self.problems) < _SHOWN:
+            self.problems.append(f"line {number}: {problem}")
+
+    def to_dict(self) -> dict[str, int]:
+        """Return the numbers."""
+        names = ("lines", "no_activity", "skipped", "stored", "already_there")
+        return {name: getattr(self, name) for name in names}
+
+
+def ingest(options: argparse.Namespace) -> int:
+    """Run ``ingest``."""
+    tally = Tally()
+    try:
+        with _opened(options.source) as (raw, stream, size):
+            _ingest(ActivityLog(options.url), raw, stream, size, tally)
+    except (OSError, EOFError, zlib.error) as error:
+        what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        where = f" after line {tally.lines}" if tally.lines else ""
+        say(f"error: {options.source} can't be read{where}: {what or type(error).__name__}")
+        if tally.lines:
+            _report(tally, options)
+        return 2
+    _report(tally, options)
+    return 1 if tally.skipped and tally.skipped == tally.lines else 0
+
+
+def _ingest(
+    activity: ActivityLog, raw: IO[bytes], stream: IO[bytes], size: int, tally: Tally
+) -> None:
+    progress = Progress("lines", size)
+    reader = activity.line_reader()
+    importer = activity.importer()
+    batch: list[Row] = []
+    try:
+        for row in _rows(reader, stream, tally):
+            batch.append(row)
+            if len(batch) >= _BATCH:
+                importer.store(batch)
+                batch.clear()
+                progress.update(tally.lines, raw.tell() if size else 0)
+    finally:
+        # Also what was read before the source broke off.
+        importer.store(batch)
+        progress.finish()
+        tally.stored = importer.counts["written"]
+        tally.already_there = importer.counts["duplicates"]
+        for letter in importer.dead_letters:
+            tally.skip(0, letter.reason)
+        importer.close()
+
+
+def _rows(reader: LineReader, stream: IO[bytes], tally: Tally) -> Iterator[Row]:
+    for number, line in numbered_lines(stream):
+        tally.lines += 1
+        if line is None:
+            tally.skip(number, f"is longer than {MAX_LINE} bytes")
+            continue
+        try:
+            row = reader.read(line)
+        except InvalidRecordError as error:
+            tally.skip(number, str(error))
+            continue
+        if row is None:
+            tally.no_activity += 1
+        else:
+            yield row
+
+
+def _report(tally: Tally, options: argparse.Namespace) -> None:
+    for problem in tally.problems:
+        say(f"skipped {problem}")
+    if tally.skipped > len(tally.problems):
+        say(f"skipped {tally.skipped - len(tally.problems):,} more")
+    if options.json:
+        print_json(tally.to_dict())
+        return
+    print(
+        f"{tally.lines:,} lines: {tally.stored:,} records stored, "
+        f"{tally.already_there:,} already there, {tally.no_activity:,} without activity, "
+        f"{tally.skipped:,} skipped"
+    )
+
+
+@contextlib.contextmanager
+def _opened(source: str) -> Iterator[tuple[IO[bytes], IO[bytes], int]]:
+    """Give the source as it is, the same unpacked, and its size (0 if unknown)."""
+    if source == "-":
+        raw: IO[bytes] = sys.stdin.buffer
+        size = 0
+    else:
+        raw = Path(source).open("rb")  # noqa: SIM115  Closed below.
+        size = os.fstat(raw.fileno()).st_size
+    try:
+        peekable = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(cast(Any, raw))
+        if peekable.peek(2)[:2] == _GZIP:
+            yield raw, cast("IO[bytes]", gzip.GzipFile(fileobj=peekable)), size
+        else:
+            yield raw, peekable, size
+    finally:
+        if source != "-":
+            raw.close()

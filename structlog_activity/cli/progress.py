@@ -1,0 +1,92 @@
+"""
+What is said on stderr while a command works.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from collections.abc import Callable
+from typing import IO, Final
+
+
+_TERMINAL_PERIOD: Final = 0.1  # seconds between two updates
+_PLAIN_PERIOD: Final = 5.0
+_MINUTE: Final = 60
+
+
+def say(message: str) -> None:
+    """Print a line for the person at the keyboard."""
+    print(f"structlog-activity: {message}", file=sys.stderr)
+
+
+class Progress:
+    """
+    Show how far long work has come: one line on a terminal, else a line every 5 seconds.
+
+    Args:
+
+        unit: What is counted, for example ``"lines"``.
+
+        total: Size of the whole work; 0 if nobody knows.
+
+        stream: Where to; default stderr.
+
+        clock: Returns seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        unit: str,
+        total: int = 0,
+        *,
+        stream: IO[str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._unit = unit
+        self._total = total
+        self._stream = stream or sys.stderr
+        self._clock = clock
+        self._started = self._last = clock()
+        self._on_terminal = self._stream.isatty()
+        self._shown = False
+
+    def update(self, count: int, done: int = 0) -> None:
+        """
+        Show the state, if the last time is long enough ago.
+
+        Args:
+
+            count: How many units were worked on.
+
+            done: How much of *total* that is.
+        """
+        now = self._clock()
+        if now - self._last < (_TERMINAL_PERIOD if self._on_terminal else _PLAIN_PERIOD):
+            return
+        self._last = now
+        self._shown = True
+        line = self._line(count, done, max(now - self._started, 1e-9))
+        self._write(f"\r\x1b[K{line}" if self._on_terminal else f"{line}\n")
+
+    def finish(self) -> None:
+        """Take the line away again."""
+        if self._shown and self._on_terminal:
+            self._write("\r\x1b[K")
+
+    def _line(self, count: int, done: int, seconds: float) -> str:
+        line = f"{count:,} {self._unit}, {count / seconds:,.0f} a second"
+        if self._total and 0 < done <= self._total:
+            left = seconds * (self._total - done) / done
+            line = f"{100 * done // self._total:3d} %  {line}, {_duration(left)} left"
+        return line
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+def _duration(seconds: float) -> str:
+    whole = int(seconds)
+    return f"{whole} s" if whole < _MINUTE else f"{whole // _MINUTE} min {whole % _MINUTE} s"

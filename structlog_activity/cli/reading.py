@@ -1,0 +1,215 @@
+"""
+The commands that read: ``feed``, ``stats`` and ``export``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO, Any, Final
+
+from ..errors import InvalidFilterError, RepositoryError
+from ..log import ActivityLog
+from ..read.filter import ALL_TENANTS, MAX_LIMIT
+from ..read.page import ActivityPage
+from ..record.record import ActivityRecord
+from .output import print_counts, print_json, print_records
+from .progress import Progress, say
+
+
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add ``feed``, ``stats`` and ``export``."""
+    where = _filter_parser()
+    feed_ = commands.add_parser("feed", parents=[common, where], help="show records, newest first")
+    feed_.add_argument("--limit", type=_positive, default=50, help="most records (default 50)")
+    place = feed_.add_mutually_exclusive_group()
+    place.add_argument("--after", metavar="CURSOR", help="go on where the last page ended")
+    place.add_argument("--before", metavar="CURSOR", help="go back to newer records")
+    place.add_argument("--offset", type=int, default=0, help="skip so many records")
+    feed_.set_defaults(run=feed)
+    stats_ = commands.add_parser("stats", parents=[common, where], help="count records by kind")
+    stats_.set_defaults(run=stats)
+    export_ = commands.add_parser(
+        "export", parents=[common, where], help="write all records as JSON lines, newest first"
+    )
+    export_.add_argument("-o", "--output", metavar="FILE", help="default is standard output")
+    export_.set_defaults(run=export)
+
+
+def feed(options: argparse.Namespace) -> int:
+    """Run ``feed``."""
+    with _opened(options) as activity:
+        records, page = _first(activity, options)
+    if options.json:
+        for record in records:
+            print_json(record.to_dict())
+    elif records:
+        print_records(records)
+        more = "" if page.total_is_exact else " or more"
+        say(f"{len(records)} of {page.total:,}{more} records")
+    else:
+        say("no records")
+    if page.next_cursor:
+        say(f"older records: --after {page.next_cursor}")
+    return 0
+
+
+def stats(options: argparse.Namespace) -> int:
+    """Run ``stats``."""
+    with _opened(options) as activity:
+        found = activity.stats(**_where(options))
+    if options.json:
+        print_json(found.to_dict())
+        return 0
+    print(f"{found.total:,} records")
+    print_counts("by verb", found.by_verb)
+    print_counts("by channel", found.by_channel)
+    print_counts("by object type", found.by_object_type)
+    print_counts("by day (UTC)", found.by_day)
+    return 0
+
+
+def export(options: argparse.Namespace) -> int:
+    """Run ``export``."""
+    progress = Progress("records")
+    count = 0
+    with _opened(options) as activity, _output(options.output) as output:
+        for record in walk(activity, _where(options)):
+            output.write(record.to_json() + "\n")
+            count += 1
+            progress.update(count)
+    progress.finish()
+    say(f"{count:,} records exported")
+    return 0
+
+
+def walk(activity: ActivityLog, where: dict[str, Any]) -> Iterator[ActivityRecord]:
+    """Yield every record that a filter selects, newest first, a page at a time."""
+    cursor = None
+    while True:
+        page = activity.feed(**where, after=cursor, limit=MAX_LIMIT, total="none")
+        yield from page.records
+        cursor = page.next_cursor
+        if cursor is None:
+            return
+
+
+def _first(
+    activity: ActivityLog, options: argparse.Namespace
+) -> tuple[list[ActivityRecord], ActivityPage]:
+    """Read as many records as were asked for, which may take several pages."""
+    where = _where(options)
+    place = {"after": options.after, "before": options.before, "offset": options.offset}
+    limit = min(options.limit, MAX_LIMIT)
+    page = first = activity.feed(**where, **place, limit=limit)
+    records = list(page.records)
+    while len(records) < options.limit and page.next_cursor and not options.before:
+        limit = min(options.limit - len(records), MAX_LIMIT)
+        page = activity.feed(**where, after=page.next_cursor, limit=limit, total="none")
+        records += page.records
+    return records, _joined(first, page)
+
+
+def _joined(first: ActivityPage, last: ActivityPage) -> ActivityPage:
+    return ActivityPage(
+        records=last.records,
+        has_more=last.has_more,
+        next_cursor=last.next_cursor,
+        prev_cursor=first.prev_cursor,
+        next_offset=last.next_offset,
+        total=first.total,
+        total_is_exact=first.total_is_exact,
+    )
+
+
+def _filter_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False)
+    group = parser.add_argument_group("which records")
+    tenant = group.add_mutually_exclusive_group(required=True)
+    tenant.add_argument("--tenant", help="id of the tenant, as it was recorded")
+    tenant.add_argument("--no-tenant", action="store_true", help="records without a tenant")
+    tenant.add_argument("--all-tenants", action="store_true", help="records of all tenants")
+    group.add_argument("--org", help="id of the organisation")
+    group.add_argument("--actor", help="who acted")
+    group.add_argument("--user", help="whose account it concerned")
+    group.add_argument("--involving", help="who acted or whose account it concerned")
+    group.add_argument("--verb", action="append", help="verb, or its beginning and *; repeatable")
+    group.add_argument("--object", metavar="TYPE[:ID]", help="to what")
+    group.add_argument("--channel", action="append", help="channel; repeatable")
+    group.add_argument("--not-channel", action="append", metavar="CHANNEL", help="repeatable")
+    group.add_argument("--since", help="ISO 8601, or how long ago: 30m, 24h, 7d, 4w")
+    group.add_argument("--until", help="likewise; this moment itself is not included")
+    group.add_argument("--keyword", help="part of verb, object type or object id")
+    return parser
+
+
+def _where(options: argparse.Namespace) -> dict[str, Any]:
+    object_type, _, object_id = (options.object or "").partition(":")
+    return {
+        "tenant_id": _tenant(options),
+        "org_id": options.org,
+        "actor_id": options.actor,
+        "user_id": options.user,
+        "involving": options.involving,
+        "verbs": options.verb or (),
+        "object_type": object_type,
+        "object_id": object_id,
+        "channels": options.channel or (),
+        "channel_denylist": options.not_channel or (),
+        "since": _moment("since", options.since),
+        "until": _moment("until", options.until),
+        "keyword": options.keyword,
+    }
+
+
+def _tenant(options: argparse.Namespace) -> Any:
+    from ..record.ids import NIL
+
+    if options.all_tenants:
+        return ALL_TENANTS
+    return NIL if options.no_tenant else options.tenant
+
+
+def _moment(name: str, text: str | None) -> datetime | str | None:
+    """Read ``24h`` and the like; what is not of that kind is left to the filter."""
+    if not text or text[-1] not in _UNITS or not text[:-1].isdecimal():
+        return text
+    try:
+        return datetime.now(UTC) - timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+    except OverflowError:
+        raise InvalidFilterError(name, text, "is before the calendar begins") from None
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+@contextlib.contextmanager
+def _opened(options: argparse.Namespace) -> Iterator[ActivityLog]:
+    activity = ActivityLog(options.url, migrate=False)
+    database = activity.engine.url.database
+    if activity.engine.dialect.name == "sqlite" and database and not Path(database).exists():
+        # SQLite would make an empty one, which is not what a reader wants.
+        raise RepositoryError(f"there is no file {database}: is --url right?")
+    with activity:
+        yield activity
+
+
+@contextlib.contextmanager
+def _output(path: str | None) -> Iterator[IO[str]]:
+    if path is None or path == "-":
+        yield sys.stdout
+        return
+    with Path(path).open("w", encoding="utf-8") as file:
+        yield file

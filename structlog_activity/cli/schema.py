@@ -1,0 +1,86 @@
+"""
+The command ``migrate``.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from typing import Any
+
+from ..log import ActivityLog
+from .output import print_json, print_table
+from .progress import say
+
+
+def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add ``migrate``."""
+    parser = commands.add_parser(
+        "migrate",
+        parents=[common],
+        help="create the tables or bring them up to date",
+        description="Create the tables or bring them up to date. Any number of these may run at "
+        "once; one works, the others wait for it.",
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--status", action="store_true", help="only show which steps were taken")
+    what.add_argument("--sql", action="store_true", help="only print the SQL")
+    what.add_argument("--to", type=int, metavar="VERSION", help="stop after this version")
+    what.add_argument(
+        "--down", type=int, metavar="VERSION", help="go back to this version; 0 removes all tables"
+    )
+    parser.add_argument("--yes", action="store_true", help="really go --down: records are lost")
+    parser.set_defaults(run=migrate)
+
+
+def migrate(options: argparse.Namespace) -> int:
+    """Run ``migrate``."""
+    activity = ActivityLog(options.url, migrate=False)
+    from ..store.engine import reached
+    from ..store.schema import Schema, migrations
+
+    if options.sql:
+        for step in migrations(activity.engine.dialect.name):
+            print(f"-- {step.version:04} {step.name}\n{step.up}")
+        return 0
+    if options.down is not None and not options.yes:
+        say(f"--down {options.down} drops tables and the records in them; add --yes if you mean it")
+        return 2
+    with reached():
+        schema = Schema(activity.engine)
+        if options.status:
+            return _print_status(schema, options)
+        if options.down is not None:
+            return _print_steps(schema.downgrade(options.down), "undone", options)
+        return _print_steps(schema.migrate(options.to), "applied", options)
+
+
+def _print_status(schema: Any, options: argparse.Namespace) -> int:
+    steps = schema.status()
+    if options.json:
+        for step in steps:
+            print_json({"version": step.version, "name": step.name, "state": step.state})
+    else:
+        rows = [
+            [
+                str(s.version),
+                s.name,
+                s.state,
+                f"{s.applied_at:%Y-%m-%d %H:%M}" if s.applied_at else "",
+            ]
+            for s in steps
+        ]
+        print_table(["version", "name", "state", "applied (UTC)"], rows)
+    return 0 if all(step.state == "applied" for step in steps) else 1
+
+
+def _print_steps(steps: Any, done: str, options: argparse.Namespace) -> int:
+    if options.json:
+        for step in steps:
+            print_json({"version": step.version, "name": step.name, "state": done})
+        return 0
+    for step in steps:
+        print(f"{done} {step.version:04} {step.name}")
+    if not steps:
+        print("nothing to do")
+    return 0
