@@ -324,9 +324,18 @@ class ActivityLog:
         return LineReader(self._rows, keys=self._recorder.keys, defaults=self._defaults)
 
     def importer(self) -> Importer:
-        """Return what stores rows in bulk, on a connection of its own."""
+        """
+        Return what stores rows in bulk, on a connection of its own.
+
+        Raises:
+
+            SchemaError: The tables are missing or of another version.
+
+            RepositoryError: The database can't be reached.
+        """
         from .write.importer import Importer
 
+        self._ready()
         return Importer(self._repository())
 
     # -- the same, for coroutines -------------------------------------------

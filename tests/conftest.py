@@ -2,7 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from structlog_activity.store.engine import make_engine, parse_url
+from structlog_activity.store.schema import Schema
 from tests.support.fixtures import postgres_server, postgres_url
+from tests.support.postgres import PostgresServer
+from tests.support.stores import Store, memory_store, postgresql_store, sqlite_store
 
 
 __all__ = ["postgres_server", "postgres_url"]
+
+
+@pytest.fixture(scope="session")
+def migrated_url(postgres_server: PostgresServer) -> str:
+    """A database with the tables in it, shared by tests that empty them first."""
+    url = postgres_server.create_database()
+    engine = make_engine(parse_url(url))
+    Schema(engine).migrate()
+    engine.dispose()
+    return url
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """Each of the three stores, empty."""
+    if request.param == "memory":
+        yield memory_store()
+    elif request.param == "sqlite":
+        with sqlite_store(tmp_path) as found:
+            yield found
+    else:
+        request.getfixturevalue("postgres_server").ensure_running()
+        with postgresql_store(request.getfixturevalue("migrated_url")) as found:
+            yield found

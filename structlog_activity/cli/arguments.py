@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import argparse
 
+from typing import Any
+
 from .. import __version__
 from . import demo, ingest, reading, schema
 
@@ -26,23 +28,28 @@ examples:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line; each command sets ``run``."""
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--url", default=argparse.SUPPRESS, help="database, as postgresql://... or sqlite:///..."
-    )
-    common.add_argument(
-        "--json", action="store_true", default=argparse.SUPPRESS, help="print JSON, for programs"
-    )
     parser = argparse.ArgumentParser(
         prog="structlog-activity",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        parents=[common],
+        parents=[_common(url=None, json=False)],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=__version__)
-    parser.set_defaults(url=None, json=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    # Given after the command they count; not given there, what stood before it does.
+    common = _common(url=argparse.SUPPRESS, json=argparse.SUPPRESS)
     for room in (schema, reading, ingest, demo):
         room.add_commands(commands, common)
+    return parser
+
+
+def _common(*, url: Any, json: Any) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--url", default=url, help="database, as postgresql://... or sqlite:///..."
+    )
+    parser.add_argument(
+        "--json", action="store_true", default=json, help="print JSON, for programs"
+    )
     return parser

@@ -69,6 +69,9 @@ _STORED = """
             LIMIT 1
         ) found
 """
+# A forked child's copies of its parent's connections, kept so that nothing
+# closes them.
+_abandoned: Final[list[Any]] = []
 _LINE = re.compile(r"COPY user_activity\w*, line (\d+)")
 _FIRST_DAY = EPOCH.date()
 
@@ -121,7 +124,6 @@ class PostgresRepository:
         self._today = today
         self._connection: psycopg.Connection[Any] | None = None
         self._made_for: date | None = None
-        self._abandoned: list[Any] = []
 
     def write(self, batch: Batch) -> bool:
         """Commit *batch*; return `False` if the ledger held it already."""
@@ -164,7 +166,7 @@ class PostgresRepository:
 
     def abandon(self) -> None:
         """Forget the connection without closing it."""
-        self._abandoned.append(self._connection)
+        _abandoned.append(self._connection)
         self._connection = None
 
     @contextlib.contextmanager

@@ -9,7 +9,7 @@ import sqlite3
 import time
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Engine
 
@@ -32,6 +32,9 @@ _DAILY = """
     VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (tenant_id, day, channel, verb, object_type) DO UPDATE SET n = n + excluded.n
 """
+# A forked child's copies of its parent's connections, kept so that nothing
+# closes them.
+_abandoned: Final[list[Any]] = []
 _STORED = "SELECT 1 FROM user_activity WHERE tenant_id = ? AND created_at = ? AND id = ?"
 
 
@@ -57,7 +60,6 @@ class SqliteRepository:
         self._migrate = migrate
         self._where = shown(engine.url)
         self._connection: sqlite3.Connection | None = None
-        self._abandoned: list[Any] = []
 
     def write(self, batch: Batch) -> bool:
         """Commit *batch*; return `False` if the ledger held it already."""
@@ -99,7 +101,7 @@ class SqliteRepository:
 
     def abandon(self) -> None:
         """Forget the connection without closing it."""
-        self._abandoned.append(self._connection)
+        _abandoned.append(self._connection)
         self._connection = None
 
     @contextlib.contextmanager

@@ -1,0 +1,52 @@
+"""Cursors hold exactly one place of exactly one feed."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from structlog_activity import InvalidCursorError
+from structlog_activity.read.cursor import Place, decode_cursor, encode_cursor
+
+
+places = st.builds(Place, st.integers(0, 2**62), st.uuids())
+
+
+@given(place=places, digest=st.binary(min_size=16, max_size=16), key=st.binary(max_size=40))
+def test_a_cursor_leads_back_to_its_place(place: Place, digest: bytes, key: bytes) -> None:
+    text = encode_cursor(place, digest, key)
+
+    assert place == decode_cursor("after", text, digest, key)
+    assert text.isascii()
+    assert len(text) < 60
+
+
+@given(place=places, digest=st.binary(min_size=16, max_size=16))
+def test_a_cursor_is_of_no_use_with_another_key_or_digest(place: Place, digest: bytes) -> None:
+    text = encode_cursor(place, digest, b"key")
+
+    with pytest.raises(InvalidCursorError):
+        decode_cursor("after", text, digest, b"other")
+    with pytest.raises(InvalidCursorError):
+        decode_cursor("after", text, digest[::-1] + b"x", b"key")
+
+
+@given(text=st.text(max_size=80))
+def test_junk_is_refused(text: str) -> None:
+    with pytest.raises(InvalidCursorError, match="after"):
+        decode_cursor("after", text, b"d" * 16, b"")
+
+
+def test_a_cursor_of_another_version_is_refused() -> None:
+    import base64
+
+    text = encode_cursor(Place(1, UUID(int=7)), b"d" * 16, b"")
+    raw = bytearray(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    raw[0] = 2
+
+    with pytest.raises(InvalidCursorError):
+        decode_cursor("after", base64.urlsafe_b64encode(raw).decode().rstrip("="), b"d" * 16, b"")

@@ -1,0 +1,288 @@
+"""The feed, on every store, against its meaning in plain Python."""
+
+from __future__ import annotations
+
+import itertools
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from structlog_activity import (
+    ALL_TENANTS,
+    NIL,
+    ActivityFilter,
+    ActivityRecord,
+    InvalidCursorError,
+    InvalidFilterError,
+    to_uuid,
+)
+from structlog_activity.testing import matches
+from tests.support.records import ACTORS, NOON, ORGS, random_records, record
+from tests.support.stores import Store
+
+
+FILTERS: dict[str, dict[str, Any]] = {
+    "org": {"org_id": ORGS[1]},
+    "org as text": {"org_id": "org-2"},
+    "actor": {"actor_id": "actor-1"},
+    "user": {"user_id": ACTORS[2]},
+    "involving": {"involving": ACTORS[3]},
+    "one verb": {"verbs": "settings.updated"},
+    "verbs": {"verbs": ["settings.updated", "user.created", "never.seen"]},
+    "verb prefix": {"verbs": "settings.*"},
+    "verb prefix and exact": {"verbs": ["export.*", "user.created"]},
+    "any verb": {"verbs": "*"},
+    "odd verb": {"verbs": "Odd_%*"},
+    "object type": {"object_type": "user"},
+    "object": {"object_type": "settings", "object_id": "1"},
+    "object id": {"object_id": "50%_off"},
+    "channel": {"channel": "settings"},
+    "channels": {"channels": ["settings", "Über"]},
+    "channels over channel": {"channel": "settings", "channels": ["exports"]},
+    "denied channel": {"channel_denylist": ["settings"]},
+    "channel and the same denied": {"channel": "settings", "channel_denylist": "settings"},
+    "since": {"since": NOON - timedelta(days=10)},
+    "until": {"until": NOON.replace(hour=0)},
+    "span": {"since": NOON - timedelta(days=20), "until": NOON - timedelta(days=2)},
+    "empty span": {"since": NOON, "until": NOON - timedelta(days=2)},
+    "keyword": {"keyword": "SETT"},
+    "keyword in the id": {"keyword": "50%_"},
+    "keyword with a wildcard": {"keyword": "t%s"},
+    "keyword with a backslash": {"keyword": "\\"},
+    "number in data": {"data": {"count": 1}},
+    "float in data": {"data": {"count": 1.5}},
+    "true in data": {"data": {"ok": True}},
+    "null in data": {"data": {"ok": None}},
+    "text in data": {"data": {"path": "ui.theme"}},
+    "odd key in data": {"data": {"we\"ird.k'ey": "x", "path": "ui.theme"}},
+    "no such key in data": {"data": {"nothing": None}},
+    "1 is not true": {"data": {"ok": 1}},
+    "text is not a number": {"data": {"count": "1"}},
+}
+
+
+def expected(records: list[ActivityRecord], **where: Any) -> list[ActivityRecord]:
+    filter_ = ActivityFilter(**where)
+    found = [one for one in records if matches(filter_, one)]
+    return sorted(found, key=lambda one: (one.occurred_at, one.id), reverse=True)
+
+
+@pytest.fixture
+def filled(store: Store) -> tuple[Store, list[ActivityRecord]]:
+    records = store.add(*random_records(7, 120))
+    return store, records
+
+
+def test_every_filter_alone_selects_what_it_says(
+    filled: tuple[Store, list[ActivityRecord]], subtests: pytest.Subtests
+) -> None:
+    store, records = filled
+    for name, where in FILTERS.items():
+        with subtests.test(name):
+            wanted = expected(records, tenant_id="tenant-0", **where)
+
+            assert wanted == store.walk(tenant_id="tenant-0", **where)
+            assert len(wanted) == store.feed(tenant_id="tenant-0", **where).total
+
+
+def test_the_filters_of_this_suite_each_select_some_records_or_are_known_to_select_none() -> None:
+    records = random_records(7, 120)
+    none = {name for name, where in FILTERS.items() if not expected(records, tenant_id="tenant-0", **where)}
+
+    assert none == {
+        "channel and the same denied",
+        "empty span",
+        "keyword with a wildcard",
+        "keyword with a backslash",
+        "no such key in data",
+        "1 is not true",
+        "text is not a number",
+    }
+
+
+def test_any_two_filters_together_mean_and(
+    filled: tuple[Store, list[ActivityRecord]], subtests: pytest.Subtests
+) -> None:
+    store, records = filled
+    for (first, a), (second, b) in itertools.combinations(FILTERS.items(), 2):
+        if a.keys() & b.keys():
+            continue
+        with subtests.test(f"{first} + {second}"):
+            wanted = expected(records, tenant_id="tenant-1", **a, **b)
+
+            assert wanted[:200] == store.feed(tenant_id="tenant-1", limit=200, **a, **b).records
+
+
+def test_a_tenant_sees_only_its_own_records(store: Store) -> None:
+    mine, other, nobodys = store.add(
+        record(), record(tenant_id=to_uuid("other")), record(tenant_id=NIL)
+    )
+
+    assert [mine] == store.feed(tenant_id="acme").records
+    assert [other] == store.feed(tenant_id=to_uuid("other")).records
+    assert [nobodys] == store.feed(tenant_id=NIL).records
+    assert {mine.id, other.id, nobodys.id} == {
+        one.id for one in store.feed(tenant_id=ALL_TENANTS).records
+    }
+
+
+def test_ties_in_time_are_ordered_by_id(store: Store) -> None:
+    records = store.add(*(record() for _ in range(30)))
+
+    assert sorted(records, key=lambda one: one.id, reverse=True) == store.walk(tenant_id="acme")
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"), [(0, 50), (-1, 50), (1, 1), (50, 50), (200, 200), (201, 200), (10**9, 200)]
+)
+def test_limits_are_those_of_the_seed(store: Store, asked: int, given: int) -> None:
+    store.add(*random_records(3, 210, tenants=1))
+
+    page = store.feed(tenant_id="tenant-0", limit=asked)
+
+    assert given == len(page.records) == page.next_offset
+
+
+@pytest.mark.parametrize(
+    ("offset", "limit", "count", "has_more"),
+    [(0, 4, 4, True), (4, 4, 4, True), (8, 4, 2, False), (6, 4, 4, False), (10, 4, 0, False),
+     (99, 4, 0, False), (-5, 4, 4, True)],
+)  # fmt: skip
+def test_offsets_page_as_the_seed_does(
+    store: Store, offset: int, limit: int, count: int, has_more: bool
+) -> None:
+    records = store.add(*(record() for _ in range(10)))
+    newest_first = sorted(records, key=lambda one: one.id, reverse=True)
+
+    page = store.feed(tenant_id="acme", offset=offset, limit=limit)
+
+    start = max(offset, 0)
+    assert newest_first[start : start + limit] == page.records
+    assert (count, has_more, start + limit, 10) == (
+        len(page.records), page.has_more, page.next_offset, page.total,
+    )  # fmt: skip
+
+
+def test_an_empty_feed_is_an_empty_page(store: Store) -> None:
+    page = store.feed(tenant_id="nobody", limit=5)
+
+    assert ([], False, None, None, 5, 0, True) == (
+        page.records,
+        page.has_more,
+        page.next_cursor,
+        page.prev_cursor,
+        page.next_offset,
+        page.total,
+        page.total_is_exact,
+    )
+
+
+@pytest.mark.parametrize(
+    ("total", "found"), [("exact", (7, True)), ("capped", (7, True)), ("none", (None, False))]
+)
+def test_totals_count_as_they_are_asked_to(
+    store: Store, total: str, found: tuple[int | None, bool]
+) -> None:
+    store.add(*(record() for _ in range(7)))
+
+    page = store.feed(tenant_id="acme", limit=2, total=total)
+
+    assert found == (page.total, page.total_is_exact)
+
+
+def test_a_capped_total_stops_at_ten_thousand(store: Store) -> None:
+    for _ in range(21):
+        store.add(*(record() for _ in range(500)))
+
+    capped = store.feed(tenant_id="acme", limit=1)
+    exact = store.feed(tenant_id="acme", limit=1, total="exact")
+
+    assert (10_000, False) == (capped.total, capped.total_is_exact)
+    assert (10_500, True) == (exact.total, exact.total_is_exact)
+
+
+def test_cursors_lead_there_and_back(store: Store) -> None:
+    store.add(*random_records(5, 40, tenants=1))
+    pages = [store.feed(tenant_id="tenant-0", limit=6)]
+    while pages[-1].next_cursor:
+        pages.append(store.feed(tenant_id="tenant-0", limit=6, after=pages[-1].next_cursor))
+
+    back = [pages[-1]]
+    while back[-1].prev_cursor:
+        back.append(store.feed(tenant_id="tenant-0", limit=6, before=back[-1].prev_cursor))
+
+    assert pages[0].prev_cursor is None
+    assert [page.records for page in pages] == [page.records for page in back[::-1]]
+    assert back[-1].next_cursor is not None
+    assert back[-1].has_more
+
+
+def test_a_walk_sees_every_old_record_once_while_new_ones_arrive(store: Store) -> None:
+    old = store.add(*random_records(11, 60, tenants=1))
+    arriving = iter(random_records(12, 60, tenants=1))
+    seen: list[ActivityRecord] = []
+    cursor = None
+    while True:
+        page = store.feed(tenant_id="tenant-0", limit=5, after=cursor)
+        seen += page.records
+        store.add(*itertools.islice(arriving, 3))
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+
+    old_ids = {one.id for one in old}
+    assert len(seen) == len({one.id for one in seen})
+    assert old_ids == {one.id for one in seen} & old_ids
+
+
+def test_a_cursor_of_another_tenant_or_filter_is_refused(store: Store) -> None:
+    store.add(*(record(verb=verb) for verb in ("a.b", "a.b", "c.d")))
+    cursor = store.feed(tenant_id="acme", limit=1).next_cursor
+
+    for where in (
+        {"tenant_id": "other"},
+        {"tenant_id": ALL_TENANTS},
+        {"tenant_id": "acme", "verbs": "a.b"},
+        {"tenant_id": "acme", "since": NOON},
+        {"tenant_id": "acme", "data": {"k": 1}},
+    ):
+        with pytest.raises(InvalidCursorError):
+            store.feed(**where, after=cursor)
+    assert 2 == len(store.feed(tenant_id="acme", after=cursor, limit=9, total="none").records)
+
+
+def test_a_cursor_with_any_character_changed_is_refused(store: Store) -> None:
+    store.add(record(), record())
+    cursor = store.feed(tenant_id="acme", limit=1).next_cursor
+    assert cursor is not None
+
+    for place, old in enumerate(cursor):
+        for new in "Aw-_=. \u00e9":
+            if new != old:
+                with pytest.raises(InvalidCursorError):
+                    store.feed(tenant_id="acme", after=cursor[:place] + new + cursor[place + 1 :])
+    for damaged in (cursor[:-1], cursor + "A", cursor + "=", f" {cursor}", "x", "é", "A" * 5000):
+        with pytest.raises(InvalidCursorError):
+            store.feed(tenant_id="acme", before=damaged)
+
+
+def test_after_and_before_and_offset_exclude_each_other(store: Store) -> None:
+    store.add(record(), record())
+    cursor = store.feed(tenant_id="acme", limit=1).next_cursor
+
+    for where in ({"after": cursor, "before": cursor}, {"after": cursor, "offset": 1}):
+        with pytest.raises(InvalidFilterError):
+            store.feed(tenant_id="acme", **where)
+
+
+def test_pages_and_records_have_dicts_for_json(store: Store) -> None:
+    (stored,) = store.add(record(data={"a": 1}))
+
+    page = store.feed(tenant_id="acme").to_dict()
+
+    assert [stored.to_dict()] == page["records"]
+    assert {"has_more", "next_cursor", "prev_cursor", "next_offset", "total", "total_is_exact"} < (
+        page.keys()
+    )

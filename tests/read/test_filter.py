@@ -1,0 +1,162 @@
+"""What a filter takes, and what it refuses."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from structlog_activity import ALL_TENANTS, NIL, ActivityFilter, InvalidFilterError, to_uuid
+
+
+BAD: dict[str, dict[str, Any]] = {
+    "tenant missing": {"tenant_id": None},
+    "tenant empty": {"tenant_id": ""},
+    "tenant blank": {"tenant_id": "  "},
+    "tenant list": {"tenant_id": ["a"]},
+    "tenant float": {"tenant_id": 1.5},
+    "tenant boolean": {"tenant_id": True},
+    "actor dict": {"actor_id": {}},
+    "actor bytes": {"actor_id": b"x"},
+    "user object": {"user_id": object()},
+    "org boolean": {"org_id": False},
+    "involving float": {"involving": 0.0},
+    "verbs number": {"verbs": 5},
+    "verbs of numbers": {"verbs": [1]},
+    "verbs of nothing": {"verbs": [""]},
+    "verbs mapping": {"verbs": {"a": 1}},
+    "star in the middle": {"verbs": "a.*.b"},
+    "star at the start": {"verbs": "*.updated"},
+    "too many verbs": {"verbs": [f"v{i}" for i in range(201)]},
+    "type number": {"object_type": 5},
+    "id float": {"object_id": 1.5},
+    "id boolean": {"object_id": True},
+    "channel number": {"channel": 1},
+    "channels text of None": {"channels": [None]},
+    "deny number": {"channel_denylist": 3},
+    "since number": {"since": 5},
+    "since junk": {"since": "yesterday"},
+    "since empty": {"since": ""},
+    "until list": {"until": []},
+    "until impossible": {"until": "2026-02-30"},
+    "keyword number": {"keyword": 7},
+    "keyword huge": {"keyword": "x" * 201},
+    "data list": {"data": ["a"]},
+    "data of a list": {"data": {"a": [1]}},
+    "data of a dict": {"data": {"a": {}}},
+    "data key number": {"data": {1: "a"}},
+    "data NaN": {"data": {"a": float("nan")}},
+    "data infinite": {"data": {"a": float("inf")}},
+    "data NUL": {"data": {"a": "\0"}},
+    "limit text": {"limit": "20"},
+    "limit float": {"limit": 20.0},
+    "limit boolean": {"limit": True},
+    "limit None": {"limit": None},
+    "offset text": {"offset": "0"},
+    "offset float": {"offset": 1.0},
+    "after number": {"after": 5},
+    "before bytes": {"before": b"x"},
+    "total word": {"total": "all"},
+    "total None": {"total": None},
+}
+
+
+@pytest.mark.parametrize("where", BAD.values(), ids=BAD.keys())
+def test_a_bad_value_is_refused_and_named(where: dict[str, Any]) -> None:
+    with pytest.raises(InvalidFilterError) as caught:
+        ActivityFilter(**({"tenant_id": "acme"} | where))
+
+    (name,) = where
+    assert name in caught.value.field
+    assert name in str(caught.value)
+
+
+def test_a_filter_without_tenant_can_not_be_made() -> None:
+    with pytest.raises(TypeError, match="tenant_id"):
+        ActivityFilter()  # type: ignore[call-arg]
+
+
+def test_an_unknown_condition_can_not_be_given() -> None:
+    with pytest.raises(TypeError, match="verb"):
+        ActivityFilter(tenant_id="acme", verb="a.b")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("unset", [None, "", NIL, str(NIL)])
+@pytest.mark.parametrize("name", ["org_id", "actor_id", "user_id", "involving"])
+def test_unset_ids_set_no_condition(name: str, unset: Any) -> None:
+    filter_ = ActivityFilter(tenant_id="acme", **{name: unset})
+
+    assert getattr(filter_, name) is None
+
+
+@pytest.mark.parametrize("name", ["object_type", "object_id", "channel", "keyword"])
+def test_empty_text_sets_no_condition(name: str) -> None:
+    filter_ = ActivityFilter(tenant_id="acme", **{name: ""})
+
+    assert getattr(filter_, name) is None
+
+
+def test_ids_are_read_as_records_read_them() -> None:
+    filter_ = ActivityFilter(tenant_id=42, actor_id="user-7", org_id=f"{{{to_uuid('o')}}}")
+
+    assert (to_uuid("42"), to_uuid("user-7"), to_uuid("o")) == (
+        filter_.tenant_id,
+        filter_.actor_id,
+        filter_.org_id,
+    )
+
+
+def test_the_nil_tenant_stays_a_tenant() -> None:
+    assert ActivityFilter(tenant_id=NIL).tenant_id == NIL
+    assert ActivityFilter(tenant_id=ALL_TENANTS).tenant_id is ALL_TENANTS
+
+
+def test_moments_are_read_in_utc() -> None:
+    noon = datetime(2026, 3, 14, 12, tzinfo=UTC)
+    forms = [
+        noon,
+        noon.replace(tzinfo=None),
+        noon.astimezone(timezone(timedelta(hours=5))),
+        "2026-03-14T12:00:00Z",
+        "2026-03-14 14:00+02:00",
+        " 2026-03-14T12:00 ",
+    ]
+
+    assert {noon} == {ActivityFilter(tenant_id=1, since=form).since for form in forms}
+    assert noon.replace(hour=0) == ActivityFilter(tenant_id=1, until=date(2026, 3, 14)).until
+
+
+def test_filters_are_frozen_values() -> None:
+    filter_ = ActivityFilter(tenant_id="acme", verbs=["b", "a", "b"])
+
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        filter_.limit = 3  # type: ignore[misc]
+    assert ("b", "a") == filter_.verbs
+
+
+def test_the_digest_tells_feeds_apart_but_not_their_pages() -> None:
+    def digest(**where: Any) -> bytes:
+        return ActivityFilter(**({"tenant_id": "acme"} | where)).digest()
+
+    same = [
+        digest(limit=3),
+        digest(offset=9),
+        digest(total="none"),
+        digest(after="x"),
+        digest(verbs=()),
+    ]
+    others = [
+        digest(tenant_id="other"), digest(tenant_id=ALL_TENANTS), digest(verbs="a"),
+        digest(channel="a"), digest(channels="a"), digest(channel_denylist="a"),
+        digest(keyword="a"), digest(data={"a": 1}), digest(data={"a": "1"}),
+        digest(data={"a": True}), digest(since="2026-01-01"), digest(until="2026-01-01"),
+        digest(actor_id="a"), digest(user_id="a"), digest(involving="a"), digest(org_id="a"),
+        digest(object_type="a"), digest(object_id="a"),
+    ]  # fmt: skip
+
+    assert {digest()} == set(same)
+    assert len(others) == len({digest(), *others}) - 1
+    assert digest(verbs=["a", "b"]) == digest(verbs=["b", "a"])

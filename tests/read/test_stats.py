@@ -1,0 +1,120 @@
+"""Statistics always equal counting the rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from structlog_activity import ALL_TENANTS, ActivityFilter, ActivityRecord, ActivityStats
+from structlog_activity.testing import matches
+from tests.read.test_feed import FILTERS
+from tests.support.records import CHANNELS, NOON, TYPES, VERBS, random_records, record
+from tests.support.stores import Store
+
+
+def counted(records: list[ActivityRecord], **where: Any) -> ActivityStats:
+    filter_ = ActivityFilter(**where)
+    found = [one for one in records if matches(filter_, one)]
+    return ActivityStats(
+        total=len(found),
+        by_verb=dict(Counter(one.verb for one in found)),
+        by_channel=dict(Counter(one.channel for one in found)),
+        by_object_type=dict(Counter(one.object_type for one in found)),
+        by_day=dict(Counter(one.occurred_at.date() for one in found if one.occurred_at)),
+    )
+
+
+@pytest.fixture
+def filled(store: Store) -> tuple[Store, list[ActivityRecord]]:
+    return store, store.add(*random_records(21, 150))
+
+
+def test_every_filter_is_counted_as_the_rows_are(
+    filled: tuple[Store, list[ActivityRecord]], subtests: pytest.Subtests
+) -> None:
+    store, records = filled
+    for name, where in FILTERS.items():
+        with subtests.test(name):
+            assert counted(records, tenant_id="tenant-0", **where) == store.stats(
+                tenant_id="tenant-0", **where
+            )
+
+
+moments = st.builds(
+    lambda days, hours, micro: NOON.replace(hour=0)
+    + timedelta(days=days, hours=hours, microseconds=micro),
+    st.integers(-45, 5),
+    st.sampled_from([0, 0, 12, 23]),
+    st.sampled_from([-1, 0, 0, 1]),
+)
+
+
+@given(
+    since=st.none() | moments,
+    until=st.none() | moments,
+    verbs=st.lists(st.sampled_from([*VERBS, "settings.*", "e*"]), max_size=2),
+    channels=st.lists(st.sampled_from(CHANNELS[1:]), max_size=2),
+    object_type=st.none() | st.sampled_from(TYPES),
+)
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_span_equals_counting_the_rows(
+    filled: tuple[Store, list[ActivityRecord]],
+    since: datetime | None,
+    until: datetime | None,
+    verbs: list[str],
+    channels: list[str],
+    object_type: str | None,
+) -> None:
+    store, records = filled
+    where = {"verbs": verbs, "channels": channels, "object_type": object_type}
+
+    found = store.stats(tenant_id="tenant-1", since=since, until=until, **where)
+
+    assert counted(records, tenant_id="tenant-1", since=since, until=until, **where) == found
+
+
+def test_all_tenants_are_counted_only_when_asked_for(
+    filled: tuple[Store, list[ActivityRecord]],
+) -> None:
+    store, records = filled
+
+    assert 150 == store.stats(tenant_id=ALL_TENANTS).total
+    assert counted(records, tenant_id="tenant-0") == store.stats(tenant_id="tenant-0")
+    assert 0 == store.stats(tenant_id="nobody").total
+
+
+def test_counts_are_sorted_largest_first_then_by_key(store: Store) -> None:
+    for verb, n in (("b.b", 2), ("c.c", 3), ("a.a", 2)):
+        store.add(*(record(verb=verb) for _ in range(n)))
+
+    found = store.stats(tenant_id="acme")
+
+    assert [("c.c", 3), ("a.a", 2), ("b.b", 2)] == list(found.by_verb.items())
+
+
+def test_days_are_in_order_and_become_text_for_json(store: Store) -> None:
+    store.add(*(record(occurred_at=NOON + timedelta(days=d)) for d in (2, 0, 0, 1)))
+
+    found = store.stats(tenant_id="acme")
+
+    assert sorted(found.by_day) == list(found.by_day)
+    assert {"2026-03-14": 2, "2026-03-15": 1, "2026-03-16": 1} == found.to_dict()["by_day"]
+    assert 4 == found.to_dict()["total"]
+
+
+def test_a_batch_sent_twice_is_counted_once(store: Store) -> None:
+    from structlog_activity.record.rowmaker import RowMaker
+
+    batch = store.batch([RowMaker().make_from(record()) for _ in range(3)])
+    store.repository.write(batch)
+    store.repository.write(batch)
+
+    assert 3 == store.stats(tenant_id="acme").total

@@ -1,0 +1,119 @@
+"""
+The three stores under one face, so that one suite holds them all to the same words.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Engine, text
+
+from structlog_activity import ActivityFilter, ActivityPage, ActivityRecord, ActivityStats
+from structlog_activity import feed as read_feed
+from structlog_activity import stats as read_stats
+from structlog_activity.record.row import Row
+from structlog_activity.record.rowmaker import RowMaker
+from structlog_activity.store.batch import Batch
+from structlog_activity.store.engine import make_engine, parse_url
+from structlog_activity.store.repository import Repository
+from structlog_activity.store.schema import Schema
+from structlog_activity.testing import MemoryRepository
+
+
+TABLES = ("user_activity", "user_activity_batch", "user_activity_daily")
+
+
+@dataclass
+class Store:
+    """One store: a repository to write, and the two reads."""
+
+    name: str
+    repository: Repository
+    new_repository: Callable[[], Repository]
+    feed: Callable[..., ActivityPage]
+    stats: Callable[..., ActivityStats]
+    engine: Engine | None = None
+
+    def __post_init__(self) -> None:
+        self._seq = itertools.count(1)
+        self._writer = uuid4()
+
+    def batch(self, rows: Sequence[Row]) -> Batch:
+        seq = next(self._seq)
+        return Batch(self._writer, seq, seq, rows)
+
+    def add(self, *records: ActivityRecord) -> list[ActivityRecord]:
+        """Store records in one batch and return them as they are stored."""
+        rows = [RowMaker().make_from(record) for record in records]
+        assert self.repository.write(self.batch(rows))
+        return [row.to_record() for row in rows]
+
+    def walk(self, limit: int = 7, **where: Any) -> list[ActivityRecord]:
+        """Read a whole feed, page by page."""
+        found: list[ActivityRecord] = []
+        cursor = None
+        while True:
+            page = self.feed(**where, limit=limit, after=cursor)
+            found += page.records
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
+
+
+def memory_store() -> Store:
+    memory = MemoryRepository()
+    return Store("memory", memory, lambda: memory, memory.feed, memory.stats)
+
+
+@contextmanager
+def sqlite_store(path: Path) -> Iterator[Store]:
+    from structlog_activity.store.sqlite import SqliteRepository
+
+    engine = make_engine(parse_url(f"sqlite:///{path / 'activity.db'}"))
+    Schema(engine).migrate()
+    with _sql_store("sqlite", engine, lambda: SqliteRepository(engine)) as store:
+        yield store
+
+
+@contextmanager
+def postgresql_store(url: str) -> Iterator[Store]:
+    """A store on a migrated database, emptied first."""
+    from structlog_activity.store.postgresql import PostgresRepository
+
+    engine = make_engine(parse_url(url))
+    with engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {', '.join(TABLES)}"))
+    with _sql_store("postgresql", engine, lambda: PostgresRepository(parse_url(url))) as store:
+        yield store
+
+
+@contextmanager
+def _sql_store(
+    name: str, engine: Engine, new_repository: Callable[[], Repository]
+) -> Iterator[Store]:
+    made: list[Repository] = []
+
+    def repository() -> Repository:
+        made.append(new_repository())
+        return made[-1]
+
+    try:
+        yield Store(
+            name,
+            repository(),
+            repository,
+            lambda **where: read_feed(engine, ActivityFilter(**where)),
+            lambda **where: read_stats(engine, ActivityFilter(**where)),
+            engine,
+        )
+    finally:
+        for one in made:
+            one.close()
+        engine.dispose()
