@@ -359,7 +359,7 @@ class ActivityLog:
     # -----------------------------------------------------------------------
 
     def _repository(self) -> Repository:
-        from .store.engine import POSTGRESQL, make_engine, require_psycopg
+        from .store.engine import POSTGRESQL, require_psycopg
 
         migrate = self.migrate if self._migrates else None
         if self._url.get_backend_name() == POSTGRESQL:
@@ -369,7 +369,7 @@ class ActivityLog:
             return PostgresRepository(self._url, migrate=migrate)
         from .store.sqlite import SqliteRepository
 
-        return SqliteRepository(make_engine(self._url), migrate=migrate)
+        return SqliteRepository(self.engine, migrate=migrate)
 
     def _ready(self) -> Engine:
         """Return the engine, after one look at the schema."""

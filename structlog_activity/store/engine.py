@@ -76,8 +76,13 @@ def make_engine(url: URL, **options: Any) -> Engine:
 
 def shown(url: URL) -> str:
     """Return *url* for a message: without password and options, which may hold one too."""
-    backend = url.get_backend_name()
-    return url.set(drivername=backend, password=None, query={}).render_as_string()
+    return URL.create(
+        url.get_backend_name(),
+        username=url.username,
+        host=url.host,
+        port=url.port,
+        database=url.database,
+    ).render_as_string()
 
 
 def require_psycopg() -> None:

@@ -79,8 +79,10 @@ def test_any_moment_from_1970_to_tomorrow_survives(store: Store, moment: datetim
         st.text(max_size=20),
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40),
-            lambda inner: st.lists(inner, max_size=4)
-            | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+            lambda inner: (
+                st.lists(inner, max_size=4)
+                | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+            ),
             max_leaves=12,
         ),
         max_size=8,

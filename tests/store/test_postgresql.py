@@ -1,0 +1,210 @@
+"""What PostgreSQL's errors mean, caused on a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from sqlalchemy import Engine, text
+
+from structlog_activity.record.row import Row
+from structlog_activity.record.rowmaker import RowMaker
+from structlog_activity.store.batch import Batch
+from structlog_activity.store.engine import make_engine, parse_url
+from structlog_activity.store.faults import Fault, StoreError
+from structlog_activity.store.postgresql import PostgresRepository
+from structlog_activity.store.schema import Schema
+from tests.support.postgres import PostgresServer
+from tests.support.records import record
+
+
+SECRET = "hunter2"
+
+
+@pytest.fixture
+def engine(postgres_url: str) -> Iterator[Engine]:
+    engine = make_engine(parse_url(postgres_url))
+    Schema(engine).migrate()
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def repository(engine: Engine) -> Iterator[PostgresRepository]:
+    repository = PostgresRepository(engine.url)
+    yield repository
+    repository.close()
+
+
+def rows(count: int) -> list[Row]:
+    return [RowMaker().make_from(record(data={"n": n, "note": SECRET})) for n in range(count)]
+
+
+def failure(repository: PostgresRepository, batch_rows: list[Row], seq: int = 1) -> StoreError:
+    with pytest.raises(StoreError) as caught:
+        repository.write(Batch(record().id, seq, seq, batch_rows))
+    assert SECRET not in str(caught.value)
+    return caught.value
+
+
+def run(engine: Engine, sql: str) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(sql))
+
+
+def test_copy_names_the_row_at_fault(repository: PostgresRepository, engine: Engine) -> None:
+    run(engine, "ALTER TABLE user_activity ADD CHECK (data ->> 'n' <> '17')")
+
+    error = failure(repository, rows(40))
+
+    assert (Fault.DATA, 17, "23514") == (error.fault, error.row, error.sqlstate)
+    assert repository.write(Batch(record().id, 9, 9, rows(3)))
+
+
+def test_a_value_too_long_for_an_index_is_the_rows_own_fault(
+    repository: PostgresRepository,
+) -> None:
+    """psycopg calls it an OperationalError, as it calls a lost connection."""
+    import random
+
+    noise = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=12_000))
+    batch = rows(5)
+    batch[3] = batch[3]._replace(object_id=noise)
+
+    error = failure(repository, batch)
+
+    assert (Fault.DATA, 3) == (error.fault, error.row)
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "nul\0"])
+def test_text_that_no_database_takes_is_the_rows_own_fault(
+    repository: PostgresRepository, odd: str
+) -> None:
+    batch = rows(5)
+    batch[2] = batch[2]._replace(object_id=odd)
+
+    error = failure(repository, batch)
+
+    assert (Fault.DATA, 2) == (error.fault, error.row)
+
+
+def test_broken_json_is_the_rows_own_fault(repository: PostgresRepository) -> None:
+    batch = rows(5)
+    batch[4] = batch[4]._replace(data='{"a": NaN}')
+
+    error = failure(repository, batch)
+
+    assert (Fault.DATA, 4) == (error.fault, error.row)
+
+
+@pytest.mark.parametrize(
+    ("sql", "sqlstate"),
+    [
+        ("ALTER TABLE user_activity RENAME TO elsewhere", "42P01"),
+        ("ALTER TABLE user_activity RENAME COLUMN ip TO address", "42703"),
+        ("ALTER TABLE user_activity ADD COLUMN extra text NOT NULL", "23502"),
+        ("DROP TABLE user_activity_daily", "42P01"),
+    ],
+)
+def test_a_schema_that_does_not_fit_is_nobodys_row(
+    repository: PostgresRepository, engine: Engine, sql: str, sqlstate: str
+) -> None:
+    run(engine, sql)
+
+    error = failure(repository, rows(2))
+
+    assert (Fault.CONFIGURATION, sqlstate) == (error.fault, error.sqlstate)
+
+
+def test_missing_privileges_are_a_matter_of_configuration(
+    engine: Engine, postgres_server: PostgresServer
+) -> None:
+    run(engine, "DROP ROLE IF EXISTS activity_stranger")
+    run(engine, "CREATE ROLE activity_stranger LOGIN")
+    repository = PostgresRepository(engine.url.set(username="activity_stranger"))
+
+    error = failure(repository, rows(1))
+
+    assert (Fault.CONFIGURATION, "42501") == (error.fault, error.sqlstate)
+    repository.close()
+    run(engine, "DROP ROLE activity_stranger")
+
+
+@pytest.mark.parametrize(
+    ("change", "fault", "words"),
+    [
+        ({"database": "no_such_database"}, Fault.CONFIGURATION, "does not exist"),
+        ({"username": "no_such_role"}, Fault.CONFIGURATION, "does not exist"),
+        ({"host": "127.0.0.1", "port": 1, "query": {}}, Fault.TRANSIENT, "refused"),
+        ({"host": "no-such-host.invalid", "query": {}}, Fault.TRANSIENT, "host"),
+        ({"query": {"host": "/no/such/folder"}}, Fault.TRANSIENT, "no such socket"),
+    ],
+)
+def test_a_server_that_can_not_be_reached_is_named_without_its_password(
+    postgres_url: str, change: dict[str, object], fault: Fault, words: str
+) -> None:
+    url = parse_url(postgres_url).set(**{"password": SECRET} | change)  # type: ignore[arg-type]
+
+    error = failure(PostgresRepository(url), rows(1))
+
+    assert fault is error.fault
+    assert words in str(error)
+
+
+def test_tables_that_are_missing_are_told_at_the_first_write(postgres_url: str) -> None:
+    error = failure(PostgresRepository(parse_url(postgres_url)), rows(1))
+
+    assert Fault.CONFIGURATION is error.fault
+    assert "run structlog-activity migrate" in str(error)
+
+
+def test_a_terminated_connection_is_transient_and_replaced(
+    repository: PostgresRepository, engine: Engine
+) -> None:
+    repository.write(Batch(record().id, 1, 1, rows(1)))
+    run(
+        engine,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE application_name = 'structlog_activity' AND pid <> pg_backend_pid()",
+    )
+
+    error = failure(repository, rows(2))
+
+    assert Fault.TRANSIENT is error.fault
+    assert repository.write(Batch(record().id, 2, 2, rows(2)))
+
+
+def test_a_locked_table_is_waited_for_no_longer_than_the_lock_timeout(
+    repository: PostgresRepository, engine: Engine
+) -> None:
+    repository.write(Batch(record().id, 1, 1, rows(1)))
+    from structlog_activity.store import postgresql
+
+    fast = postgresql._BEGIN.replace("lock_timeout = '10s'", "lock_timeout = '50ms'")
+    with pytest.MonkeyPatch.context() as patch, engine.begin() as holder:
+        patch.setattr(postgresql, "_BEGIN", fast)
+        holder.execute(text("LOCK TABLE user_activity"))
+
+        error = failure(repository, rows(1))
+
+    assert (Fault.TRANSIENT, "55P03") == (error.fault, error.sqlstate)
+    assert repository.write(Batch(record().id, 2, 2, rows(1)))
+
+
+def test_a_read_only_server_is_transient(repository: PostgresRepository, engine: Engine) -> None:
+    run(
+        engine,
+        "ALTER DATABASE " + str(engine.url.database) + " SET default_transaction_read_only = on",
+    )
+    try:
+        error = failure(repository, rows(1))
+    finally:
+        with engine.connect() as connection:
+            connection.execute(text("SET default_transaction_read_only = off"))
+            connection.execute(
+                text(f"ALTER DATABASE {engine.url.database} RESET default_transaction_read_only")
+            )
+            connection.commit()
+
+    assert (Fault.TRANSIENT, "25006") == (error.fault, error.sqlstate)
