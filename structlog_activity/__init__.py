@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         RepositoryError,
         SchemaError,
     )
-    from .log import ActivityHandler, ActivityLog
+    from .log import ActivityLog
     from .read.feed import feed
     from .read.filter import ALL_TENANTS, ActivityFilter
     from .read.page import ActivityPage, ActivityStats
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .record.ids import NIL, to_uuid
     from .record.objects import register_object
     from .record.record import ActivityRecord
+    from .shared import ActivityHandler
     from .write.buffer import BufferedRepository
 
 __version__ = "0.1.0.dev0"
@@ -86,7 +87,7 @@ _MODULES: Final = {
         "RepositoryError",
         "SchemaError",
     ),
-    "log": ("ActivityHandler", "ActivityLog"),
+    "log": ("ActivityLog",),
     "read.feed": ("feed",),
     "read.filter": ("ALL_TENANTS", "ActivityFilter"),
     "read.page": ("ActivityPage", "ActivityStats"),
@@ -96,6 +97,7 @@ _MODULES: Final = {
     "record.ids": ("NIL", "to_uuid"),
     "record.objects": ("register_object",),
     "record.record": ("ActivityRecord",),
+    "shared": ("ActivityHandler",),
     "write.buffer": ("BufferedRepository",),
 }
 _HOME: Final = {name: module for module, names in _MODULES.items() for name in names}

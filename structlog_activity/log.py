@@ -9,7 +9,7 @@ import os
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
 from .capture.handler import RecordingHandler
 from .capture.keys import ActivityKeys
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from .capture.lines import LineReader
+    from .read.filter import ActivityFilter, Where
     from .read.page import ActivityPage, ActivityStats
     from .store.repository import Repository
     from .store.schema import Migration
@@ -259,7 +260,7 @@ class ActivityLog:
 
     # -- reading ------------------------------------------------------------
 
-    def feed(self, **where: Any) -> ActivityPage:
+    def feed(self, **where: Unpack[Where]) -> ActivityPage:
         """
         Return a page of records, newest first; see `structlog_activity.feed`.
 
@@ -280,7 +281,7 @@ class ActivityLog:
         where_ = _filter(where)
         return feed(self._ready(), where_, key=self._key)
 
-    def stats(self, **where: Any) -> ActivityStats:
+    def stats(self, **where: Unpack[Where]) -> ActivityStats:
         """
         Count records; see `structlog_activity.stats`.
 
@@ -348,15 +349,20 @@ class ActivityLog:
         """Do what `close` does, in a thread."""
         return await asyncio.to_thread(self.close, timeout)
 
-    async def afeed(self, **where: Any) -> ActivityPage:
+    async def afeed(self, **where: Unpack[Where]) -> ActivityPage:
         """Do what `feed` does, in a thread."""
         return await asyncio.to_thread(self.feed, **where)
 
-    async def astats(self, **where: Any) -> ActivityStats:
+    async def astats(self, **where: Unpack[Where]) -> ActivityStats:
         """Do what `stats` does, in a thread."""
         return await asyncio.to_thread(self.stats, **where)
 
     # -----------------------------------------------------------------------
+
+    @property
+    def recorder(self) -> Recorder:
+        """What makes the records of this log."""
+        return self._recorder
 
     def _repository(self) -> Repository:
         from .store.engine import POSTGRESQL, require_psycopg
@@ -396,80 +402,9 @@ class _LogHandler(RecordingHandler):
         return self._recorder
 
 
-class ActivityHandler(RecordingHandler):
-    """
-    Record stdlib logging calls; for ``dictConfig`` and the like.
-
-    All handlers of one URL share one log, which lives until the interpreter
-    exits: closing a handler closes nothing, for logging closes handlers at odd
-    moments, and with its own lock held.
-
-    Args:
-
-        url: As for `ActivityLog`.
-
-        level: Least level to look at.
-
-        options: As for `ActivityLog`; text is taken for numbers and booleans,
-            as configuration files have it. They count for the first handler of
-            a URL.
-
-    Raises:
-
-        RepositoryError: As for `ActivityLog`.
-
-        ValueError: An option is unknown, or out of its range.
-
-    .. versionadded:: 0.1.0
-    """
-
-    def __init__(self, url: str | None = None, level: int | str = 0, **options: Any) -> None:
-        super().__init__(level)
-        self._log = shared_log(url, options)
-
-    def recorder(self) -> Recorder:
-        """Return the recorder of the shared log."""
-        return self._log._recorder  # noqa: SLF001  This module's own.
-
-    def flush(self) -> None:
-        """Do nothing; the log writes by itself, and at exit."""
-
-
-_shared: Final[dict[str, ActivityLog]] = {}
-_NUMBERS: Final = {
-    "max_records": int,
-    "batch_size": int,
-    "linger": float,
-    "block_timeout": float,
-    "close_timeout": float,
-}
-_SWITCHES: Final = {"redact", "strict", "migrate"}
-_WORDS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-
-
-def shared_log(url: str | None, options: Mapping[str, Any]) -> ActivityLog:
-    """Return the one log of a URL that all handlers share."""
-    name = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
-    if name not in _shared:
-        _shared[name] = ActivityLog(name, **{k: _typed(k, v) for k, v in options.items()})
-    return _shared[name]
-
-
-def _typed(name: str, value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        if name in _SWITCHES:
-            return _WORDS[value.strip().lower()]
-        return _NUMBERS[name](value) if name in _NUMBERS else value
-    except (KeyError, ValueError):
-        raise ValueError(f"ActivityHandler({name}={value!r}): can't be read") from None
-
-
-def _filter(where: dict[str, Any]) -> Any:
-    from .errors import InvalidFilterError
+def _filter(where: Where) -> ActivityFilter:
     from .read.filter import ActivityFilter
 
-    if "tenant_id" not in where:
-        raise InvalidFilterError("tenant_id", None, "is required; ALL_TENANTS reads all")
-    return ActivityFilter(**where)
+    # A missing tenant is told as an empty one is.
+    values: dict[str, Any] = {"tenant_id": None, **where}
+    return ActivityFilter(**values)

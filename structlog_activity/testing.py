@@ -237,7 +237,7 @@ class _Collector:
         self.seen.append(finished(pending).to_record())
         return True
 
-    def reject(self, reason: str, detail: str = "", /) -> None:  # noqa: ARG002
+    def reject(self, reason: str, detail: str = "", /) -> None:
         self.rejected[reason] += 1
 
 
@@ -285,7 +285,8 @@ def _processing(recorder: Recorder) -> Iterator[None]:
     try:
         yield
     finally:
-        processors.remove(processor)
+        if processor in processors:  # Whoever configured anew meanwhile may have emptied it.
+            processors.remove(processor)
 
 
 @contextmanager

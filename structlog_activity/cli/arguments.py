@@ -46,9 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _common(*, url: Any, json: Any) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument(
-        "--url", default=url, help="database, as postgresql://... or sqlite:///..."
-    )
+    parser.add_argument("--url", default=url, help="database, as postgresql://... or sqlite:///...")
     parser.add_argument(
         "--json", action="store_true", default=json, help="print JSON, for programs"
     )

@@ -25,7 +25,7 @@ _FORMAT: Final = "%x1e%H%x1f%ae%x1f%cI%x1f%s"
 _VERBS: Final = {"A": "file.added", "M": "file.changed", "D": "file.removed", "R": "file.renamed"}
 _TENANT: Final = "demo"
 _SHOWN: Final = 12
-_BUILT_IN: Final = (
+_BUILT_IN: Final[tuple[tuple[str, str, str, dict[str, Any]], ...]] = (
     ("ana@example.org", "settings.updated", "settings:global", {"path": "ui.theme", "to": "dark"}),
     ("ana@example.org", "media.uploaded", "media.asset:7", {"format": "png", "size_bytes": 48_213}),
     ("bob@example.org", "export.requested", "export.job:1", {"format": "csv"}),

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Required, TypeAlias, TypedDict
 from uuid import UUID
 
 from ..errors import InvalidFilterError, InvalidRecordError
@@ -44,6 +44,31 @@ ALL_TENANTS: Final = AllTenants()
 """Say aloud that a read crosses tenants."""
 
 Scalar: TypeAlias = "str | int | float | bool | None"
+
+
+class Where(TypedDict, total=False):
+    """The attributes of an `ActivityFilter`, as keywords that a type checker knows."""
+
+    tenant_id: Required[Any]
+    org_id: Any
+    actor_id: Any
+    user_id: Any
+    involving: Any
+    verbs: str | Sequence[str]
+    object_type: str | None
+    object_id: Any
+    channel: str | None
+    channels: str | Sequence[str]
+    channel_denylist: str | Sequence[str]
+    since: datetime | date | str | None
+    until: datetime | date | str | None
+    keyword: str | None
+    data: Mapping[str, Scalar] | None
+    limit: int
+    offset: int
+    after: str | None
+    before: str | None
+    total: Literal["capped", "exact", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,7 +89,11 @@ def test_every_filter_alone_selects_what_it_says(
 
 def test_the_filters_of_this_suite_each_select_some_records_or_are_known_to_select_none() -> None:
     records = random_records(7, 120)
-    none = {name for name, where in FILTERS.items() if not expected(records, tenant_id="tenant-0", **where)}
+    none = {
+        name
+        for name, where in FILTERS.items()
+        if not expected(records, tenant_id="tenant-0", **where)
+    }
 
     assert none == {
         "channel and the same denied",

@@ -94,7 +94,8 @@ def test_unset_ids_set_no_condition(name: str, unset: Any) -> None:
 
 @pytest.mark.parametrize("name", ["object_type", "object_id", "channel", "keyword"])
 def test_empty_text_sets_no_condition(name: str) -> None:
-    filter_ = ActivityFilter(tenant_id="acme", **{name: ""})
+    empty: dict[str, Any] = {name: ""}
+    filter_ = ActivityFilter(tenant_id="acme", **empty)
 
     assert getattr(filter_, name) is None
 
@@ -116,7 +117,7 @@ def test_the_nil_tenant_stays_a_tenant() -> None:
 
 def test_moments_are_read_in_utc() -> None:
     noon = datetime(2026, 3, 14, 12, tzinfo=UTC)
-    forms = [
+    forms: list[Any] = [
         noon,
         noon.replace(tzinfo=None),
         noon.astimezone(timezone(timedelta(hours=5))),

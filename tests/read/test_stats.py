@@ -47,8 +47,9 @@ def test_every_filter_is_counted_as_the_rows_are(
 
 
 moments = st.builds(
-    lambda days, hours, micro: NOON.replace(hour=0)
-    + timedelta(days=days, hours=hours, microseconds=micro),
+    lambda days, hours, micro: (
+        NOON.replace(hour=0) + timedelta(days=days, hours=hours, microseconds=micro)
+    ),
     st.integers(-45, 5),
     st.sampled_from([0, 0, 12, 23]),
     st.sampled_from([-1, 0, 0, 1]),

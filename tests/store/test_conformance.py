@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -210,11 +211,11 @@ def test_writers_at_the_same_time_neither_lose_nor_double(store: Store) -> None:
     assert 240 == store.feed(tenant_id=ALL_TENANTS, total="exact").total
 
 
-def _write_patiently(repository: object, store: Store, rows: list[object]) -> None:
-    batch = store.batch(rows)  # type: ignore[arg-type]
+def _write_patiently(repository: Any, store: Store, rows: list[Any]) -> None:
+    batch = store.batch(rows)
     while True:
         try:
-            repository.write(batch)  # type: ignore[attr-defined]
+            repository.write(batch)
         except StoreError as error:
             if error.fault is not Fault.TRANSIENT:
                 raise

@@ -1,0 +1,99 @@
+"""
+Handlers that are named in a configuration file, and the one log that they share.
+"""
+
+from __future__ import annotations
+
+import os
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from .capture.handler import RecordingHandler
+from .capture.recorder import Recorder
+from .log import DEFAULT_URL, URL_VARIABLE, ActivityLog
+
+
+class ActivityHandler(RecordingHandler):
+    """
+    Record stdlib logging calls; for ``dictConfig`` and the like.
+
+    All handlers of one URL share one log, which lives until the interpreter
+    exits: closing a handler closes nothing, for logging closes handlers at odd
+    moments, and with its own lock held.
+
+    Args:
+
+        url: As for `ActivityLog`.
+
+        level: Least level to look at.
+
+        options: As for `ActivityLog`; text is taken for numbers and booleans,
+            as configuration files have it. They count for the first handler of
+            a URL.
+
+    Raises:
+
+        RepositoryError: As for `ActivityLog`.
+
+        ValueError: An option is unknown, or out of its range.
+
+    .. versionadded:: 0.1.0
+    """
+
+    def __init__(self, url: str | None = None, level: int | str = 0, **options: Any) -> None:
+        super().__init__(level)
+        self._log = shared_log(url, options)
+
+    def recorder(self) -> Recorder:
+        """Return the recorder of the shared log."""
+        return self._log.recorder
+
+    def flush(self) -> None:
+        """Do nothing; the log writes by itself, and at exit."""
+
+
+_shared: Final[dict[str, ActivityLog]] = {}
+_NUMBERS: Final = {
+    "max_records": int,
+    "batch_size": int,
+    "linger": float,
+    "block_timeout": float,
+    "close_timeout": float,
+}
+_SWITCHES: Final = {"redact", "strict", "migrate"}
+_WORDS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+def shared_log(url: str | None, options: Mapping[str, Any]) -> ActivityLog:
+    """Return the one log of a URL that all handlers share."""
+    name = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
+    if name not in _shared:
+        _shared[name] = ActivityLog(name, **{k: _typed(k, v) for k, v in options.items()})
+    return _shared[name]
+
+
+def close_shared_logs(timeout: float | None = None) -> bool:
+    """
+    Write what waits in all shared logs and close them, as the exit of the interpreter does.
+
+    Args:
+
+        timeout: Most seconds for each; default is its *close_timeout*.
+
+    Returns:
+
+        Whether everything was written.
+    """
+    return all([log.close(timeout) for log in _shared.values()])
+
+
+def _typed(name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        if name in _SWITCHES:
+            return _WORDS[value.strip().lower()]
+        return _NUMBERS[name](value) if name in _NUMBERS else value
+    except (KeyError, ValueError):
+        raise ValueError(f"ActivityHandler({name}={value!r}): can't be read") from None

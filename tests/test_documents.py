@@ -1,0 +1,64 @@
+"""Every example runs, and so does every block of code in the documents."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+from pathlib import Path
+
+import pytest
+
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+def run(arguments: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+        env={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_the_code_in_a_document_runs_from_top_to_bottom(path: Path, tmp_path: Path) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE)
+    if not blocks:
+        pytest.skip("has no code")
+
+    done = run(["-c", "\n\n".join(blocks)], tmp_path)
+
+    assert (0, "") == (
+        done.returncode,
+        done.stderr.replace("INFO:exports:export done\n", "").replace("paid\n", ""),
+    )
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_runs_and_prints_something(path: Path, tmp_path: Path) -> None:
+    done = run([str(path)], tmp_path)
+
+    assert 0 == done.returncode, done.stderr
+    assert done.stdout.strip()
+    assert "lost" not in done.stderr
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(path: Path) -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", path.read_text()):
+        if not link.startswith("http"):
+            assert (path.parent / link.partition("#")[0]).exists(), link
+
+
+def test_the_readme_names_the_two_commands() -> None:
+    text = (ROOT / "README.md").read_text()
+
+    assert ".venv/bin/pip install . && .venv/bin/python -m structlog_activity demo" in text
+    assert ".venv/bin/pip install '.[test]' && .venv/bin/python -m pytest" in text

@@ -1,0 +1,102 @@
+"""The one-way flow: which room may import which."""
+
+from __future__ import annotations
+
+import ast
+import sys
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import structlog_activity
+
+
+PACKAGE = Path(structlog_activity.__file__).parent
+NAME = "structlog_activity"
+
+# A room may import these rooms, or single modules of them. `front` is the door:
+# the names of the package, the log and the command line.
+ROOMS: dict[str, set[str]] = {
+    "errors": set(),
+    "record": {"errors"},
+    "capture": {"errors", "record"},
+    "store": {"errors", "record"},
+    "write": {"errors", "record", "store.batch", "store.faults", "store.repository"},
+    "read": {"errors", "record", "store.table", "store.engine"},
+    "log": {"errors", "record", "capture", "store", "write", "read"},
+    "testing": {"errors", "record", "capture", "read", "store.batch", "store.faults"},
+    "cli": {"errors", "record", "capture", "store", "read", "log", NAME},
+    "shared": {"capture", "log"},
+    "__main__": {"cli"},
+    "__init__": {"errors", "record", "capture", "store", "write", "read", "log", "shared"},
+}
+FOREIGN: dict[str, set[str]] = {
+    "structlog": {"capture", "testing", "cli.demo"},
+    "sqlalchemy": {"store", "read", "log"},
+    "psycopg": {"store.postgresql", "store.engine"},
+}
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Absolute names of all modules that a file imports, anywhere in it."""
+    here = [NAME, *path.relative_to(PACKAGE).parts[:-1]]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            stem = here[: len(here) - node.level + 1] if node.level else []
+            base = ".".join([*stem, *([node.module] if node.module else [])])
+            for alias in node.names:
+                inner = PACKAGE.parent.joinpath(*base.split("."), f"{alias.name}.py")
+                package = PACKAGE.parent.joinpath(*base.split("."), alias.name)
+                is_module = inner.exists() or (package / "__init__.py").exists()
+                yield f"{base}.{alias.name}" if is_module else base
+
+
+def allowed(name: str, rooms: set[str]) -> bool:
+    return any(name == room or name.startswith(f"{room}.") for room in rooms)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_a_room_imports_only_what_lies_before_it(path: Path) -> None:
+    name = module_name(path)
+    room = name.partition(".")[0]
+    for target in imports(path):
+        first, _, inner = target.partition(".")
+        if first == NAME and inner.partition(".")[0] != room:
+            assert allowed(inner or NAME, ROOMS[room]), f"{name} imports {target}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_each_package_is_known_to_the_rooms_that_need_it_only(path: Path) -> None:
+    name = module_name(path)
+    for target in imports(path):
+        first = target.partition(".")[0]
+        if first in FOREIGN:
+            assert allowed(name, FOREIGN[first]), f"{name} imports {target}"
+        elif first != NAME:
+            assert first in sys.stdlib_module_names, f"{name} imports {target}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_nobody_imports_contextvars(path: Path) -> None:
+    assert not [name for name in imports(path) if name.partition(".")[0] == "contextvars"]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_no_file_is_a_drawer_for_odds_and_ends(path: Path) -> None:
+    assert path.stem not in {"utils", "util", "common", "helpers", "base", "misc", "types"}
+
+
+def test_write_never_meets_a_database() -> None:
+    for path in (PACKAGE / "write").glob("*.py"):
+        assert not [name for name in imports(path) if name.endswith(("postgresql", "sqlite"))]
