@@ -5,8 +5,10 @@ Handlers that are named in a configuration file, and the one log that they share
 from __future__ import annotations
 
 import os
+import threading
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any, Final
 
 from .capture.handler import RecordingHandler
@@ -54,6 +56,8 @@ class ActivityHandler(RecordingHandler):
 
 
 _shared: Final[dict[str, ActivityLog]] = {}
+_making: Final = threading.Lock()  # Guards the making of a log, which only configurations do.
+_OPTIONS: Final = frozenset(signature(ActivityLog).parameters) - {"url"}
 _NUMBERS: Final = {
     "max_records": int,
     "batch_size": int,
@@ -68,9 +72,11 @@ _WORDS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": Fals
 def shared_log(url: str | None, options: Mapping[str, Any]) -> ActivityLog:
     """Return the one log of a URL that all handlers share."""
     name = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
-    if name not in _shared:
-        _shared[name] = ActivityLog(name, **{k: _typed(k, v) for k, v in options.items()})
-    return _shared[name]
+    typed = {option: _typed(option, value) for option, value in options.items()}
+    with _making:
+        if name not in _shared:
+            _shared[name] = ActivityLog(name, **typed)
+        return _shared[name]
 
 
 def close_shared_logs(timeout: float | None = None) -> bool:
@@ -89,6 +95,10 @@ def close_shared_logs(timeout: float | None = None) -> bool:
 
 
 def _typed(name: str, value: Any) -> Any:
+    if name not in _OPTIONS:
+        raise ValueError(
+            f"ActivityHandler({name}={value!r}): no such option; there are {', '.join(sorted(_OPTIONS))}"
+        )
     if not isinstance(value, str):
         return value
     try:

@@ -7,9 +7,11 @@ from __future__ import annotations
 import logging
 
 from collections.abc import Mapping, MutableMapping
+from itertools import islice
 from typing import Any, Final
 
 from ..errors import InvalidRecordError
+from ..record.plain import MAX_NODES
 from .keys import plain_key
 from .marks import ERROR, is_marked, is_marked_record, mark_record
 from .recorder import Recorder
@@ -111,10 +113,10 @@ def _event(record: logging.LogRecord, verbs: tuple[str, ...]) -> dict[str, Any] 
     if not any(verb in attributes or verb in found for verb in verbs):
         return None
     event = {key: value for key, value in attributes.items() if key not in _STANDARD}
-    event.update((plain_key(key), value) for key, value in found.items())
+    event.update((plain_key(key), value) for key, value in islice(found.items(), MAX_NODES))
     if type(message) is not dict:
         event["event"] = _message(record)
-    if record.exc_info:
+    if record.exc_info is not None:
         event["exc_info"] = record.exc_info
     return event
 

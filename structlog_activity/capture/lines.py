@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import IO, Any, Final
 
 from ..errors import InvalidRecordError
-from ..record.ids import NIL_BYTES, derived_uuid7, id_bytes
+from ..record.ids import NIL, derived_uuid7, to_uuid
 from ..record.row import Row
 from ..record.rowmaker import RowMaker
 from ..record.times import to_datetime, to_microseconds
@@ -85,8 +85,8 @@ class LineReader:
         if isinstance(fields.get("object"), list):
             fields["object"] = tuple(fields["object"])
         us = _time_of(fields, event)
-        own = id_bytes(event.get(ID)) if isinstance(event.get(ID), str) else NIL_BYTES
-        fields["id"] = derived_uuid7(us * 1000, line).bytes if own == NIL_BYTES else own
+        own = to_uuid(event.get(ID)) if isinstance(event.get(ID), str) else NIL
+        fields["id"] = derived_uuid7(us * 1000, line) if own == NIL else own
         row = self._rows.make(fields, data, ns=us * 1000)
         if row.created_at != us:
             raise InvalidRecordError("occurred_at", "lies before 1970 or after tomorrow")

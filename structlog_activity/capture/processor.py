@@ -60,8 +60,8 @@ class ActivityProcessor:
     def _catch(self, event: MutableMapping[str, Any]) -> None:
         if is_marked(event):
             return
-        record = event.get("_record")
-        if issubclass(type(record), LogRecord):
+        record: Any = event.get("_record")
+        if record is not None and issubclass(type(record), LogRecord):
             self._catch_formatted(event, record)
         else:
             key, value = self._recorder.catch(event if type(event) is dict else dict(event))

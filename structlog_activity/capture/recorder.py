@@ -31,6 +31,7 @@ from .marks import ERROR, ID
 
 _WAITING_TYPES: Final = SCALARS | {UUID, datetime}
 _KNOWN_VERBS: Final = 4096
+_LONGEST_VERB: Final = 200
 
 _HEADER: Final = "Traceback (most recent call last):"
 
@@ -193,14 +194,14 @@ class Recorder:
             return None
         if self._actor_key not in copy or self._tenant_key not in copy:
             copy.update(self._map.who_else(event, get_contextvars()))
-        if not _WAITING_TYPES.issuperset(map(type, copy.values())):
+        if not _may_wait(copy):
             return None
         return self._finish, id_, ns, copy, object_
 
     def _is_sure(self, event: dict[str, Any], object_: Any) -> bool:
         """Tell whether verb and object are sure to pass, so that nothing is left to refuse."""
         verb = event.get(self._verb_key)
-        if type(verb) is not str:
+        if type(verb) is not str or len(verb) > _LONGEST_VERB:
             return False
         if verb not in self._known_verbs and not self._learn(verb):
             return False
@@ -213,7 +214,7 @@ class Recorder:
     def _learn(self, verb: str) -> bool:
         if not verb.strip() or has_control(verb):
             return False
-        if len(self._known_verbs) < _KNOWN_VERBS and len(verb) <= 200:  # noqa: PLR2004
+        if len(self._known_verbs) < _KNOWN_VERBS:
             self._known_verbs.add(verb)
         return True
 
@@ -233,11 +234,17 @@ class Recorder:
     ) -> Row:
         fields, data = self._map.split(*layers)
         _add_error(layers[-1], data)
-        if fields.get("occurred_at") is not None:
-            id_ = 0  # Made from that time, so that the record is found by its id.
-        else:
-            id_ = id_ or new_ids.next(ns)
+        # An id is made from the time that is told, so that the record is found by it.
+        is_timed = fields.get("occurred_at") is not None
+        id_ = 0 if is_timed else id_ or new_ids.next(ns)
         return self._rows.make(fields, data, id=id_, ns=ns, strict=strict)
+
+
+def _may_wait(event: dict[str, Any]) -> bool:
+    try:
+        return _WAITING_TYPES.issuperset(map(type, event.values()))
+    except Exception:  # noqa: BLE001  A metaclass can make even a class fail to be looked up.
+        return False
 
 
 def _unreadable(error: Exception) -> InvalidRecordError:
@@ -251,7 +258,7 @@ def _add_error(event: dict[str, Any], data: dict[Any, Any]) -> None:
         data.setdefault("outcome", "failed")
 
 
-def _error_of(event: dict[str, Any]) -> dict[str, str] | None:
+def _error_of(event: dict[str, Any]) -> dict[str, Any] | None:
     info = event.get("exc_info")
     if info is True or (type(info) is int and info):
         info = sys.exc_info()
@@ -262,11 +269,11 @@ def _error_of(event: dict[str, Any]) -> dict[str, str] | None:
     return _formatted_error(event.get("exception"))
 
 
-def _formatted_error(exception: Any) -> dict[str, str] | None:
+def _formatted_error(exception: Any) -> dict[str, Any] | None:
     """Read what format_exc_info or dict_tracebacks made of an exception."""
     if type(exception) is list and exception and type(exception[0]) is dict:
-        first = exception[0]
-        return {"type": str(first.get("exc_type")), "message": str(first.get("exc_value"))}
+        kind, message = (exception[0].get(key) for key in ("exc_type", "exc_value"))
+        return {"type": kind, "message": message}
     if type(exception) is not str or not exception.strip():
         return None
     lines = exception.strip().rpartition(_HEADER)[2].strip("\n").split("\n")

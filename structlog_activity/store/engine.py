@@ -69,9 +69,10 @@ def make_engine(url: URL, **options: Any) -> Engine:
 
         RepositoryError: The driver is not installed or can't be loaded.
     """
-    if url.get_backend_name() == SQLITE:
-        return _sqlite_engine(url, options)
-    return _postgresql_engine(url, options)
+    make = _sqlite_engine if url.get_backend_name() == SQLITE else _postgresql_engine
+    engine = make(url, options)
+    _live.add(engine)
+    return engine
 
 
 def shown(url: URL) -> str:
@@ -137,6 +138,19 @@ def _remove(path: str) -> None:
     for suffix in ("", "-wal", "-shm"):
         with contextlib.suppress(OSError):
             Path(path + suffix).unlink()
+
+
+_live: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+def _forget_connections() -> None:
+    # In a forked child: they are the parent's, and closing one ends its session.
+    for engine in list(_live):
+        engine.dispose(close=False)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_connections)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -111,3 +112,27 @@ def test_a_missing_driver_is_told_at_once(missing: str, tmp_path: Path) -> None:
     assert "psycopg can't be loaded" in done.stdout
     assert "structlog-activity[binary]" in done.stdout
     assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_a_forked_child_reads_on_a_connection_of_its_own(postgres_url: str) -> None:
+    """The parent's connection would mix up both their answers."""
+    engine = make_engine(parse_url(postgres_url))
+
+    def backend() -> int:
+        with engine.connect() as connection:
+            return int(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
+
+    parents = backend()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, str(backend()).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as answer:
+        childs = int(answer.read())
+    os.waitpid(child, 0)
+
+    assert parents != childs
+    assert parents == backend()
+    engine.dispose()
