@@ -11,9 +11,10 @@ from uuid import UUID
 
 from ..errors import InvalidRecordError
 from .actor import ActorContext
-from .ids import NIL, raw_id, to_uuid
+from .ids import NIL, field_uuid, int_text, raw_id
 from .record import ActivityRecord
-from .rowmaker import RAW
+from .rowmaker import keep_raw
+from .text import type_name
 from .times import to_datetime
 
 
@@ -71,11 +72,14 @@ def build_record_from_actor(
     .. versionadded:: 0.1.0
     """
     context = _context(actor)
-    kept = dict(data or {})
+    kept = _copied(data)
     if context.role:
         kept.setdefault("role", context.role)
-    if context.impersonator_id not in ("", None):
-        kept.setdefault("impersonator_id", context.impersonator_id)
+    impersonator = context.impersonator_id
+    if field_uuid("impersonator_id", impersonator) != NIL:
+        kept.setdefault(
+            "impersonator_id", str(impersonator) if type(impersonator) is UUID else impersonator
+        )
     elif context.is_impersonated:
         kept.setdefault("is_impersonated", True)
     return _build(
@@ -144,8 +148,8 @@ def build_record_from_uuid(
         {"actor_id": actor_id, "user_id": user_id, "tenant_id": tenant_id, "org_id": org_id},
         {"verb": verb, "object_type": object_type, "object_id": object_id},
         {"channel": channel, "ip": ip},
-        dict(data or {}),
-        occurred_at or datetime.now(UTC),
+        _copied(data),
+        datetime.now(UTC) if occurred_at is None else occurred_at,
     )
 
 
@@ -154,7 +158,7 @@ def _context(actor: ActorContext | Mapping[str, Any] | None) -> ActorContext:
         actor = ActorContext.from_claims(actor)
     if not isinstance(actor, ActorContext):
         raise InvalidRecordError("actor", "an ActorContext or a mapping of claims is needed")
-    if to_uuid(actor.actor_id) == NIL:
+    if field_uuid("actor_id", actor.actor_id) == NIL:
         raise InvalidRecordError("actor_id", "the actor's context has none")
     return actor
 
@@ -170,27 +174,37 @@ def _build(
     for name in ("verb", "object_type"):
         if not texts[name]:
             raise InvalidRecordError(name, "must not be blank")
-    ids = {name: _id(name, value) for name, value in who.items()}
+    ids = {name: field_uuid(name, value) for name, value in who.items()}
     raw = {name: text for name, value in who.items() if (text := raw_id(value))}
-    if raw:
-        data[RAW] = {**data.get(RAW, {}), **raw}
+    keep_raw(data, raw)
     moment = None if occurred_at is None else to_datetime(occurred_at)
     values: dict[str, Any] = {**ids, **texts}
     return ActivityRecord(**values, data=data, occurred_at=moment)
 
 
-def _id(name: str, value: Any) -> UUID:
-    try:
-        return to_uuid(value)
-    except InvalidRecordError as error:
-        raise InvalidRecordError(name, str(error).partition(": ")[2]) from None
+def _copied(data: Any) -> dict[str, Any]:
+    if data is None:
+        return {}
+    if not isinstance(data, Mapping):
+        raise InvalidRecordError("data", f"a mapping is needed, not {type_name(data)}")
+    return dict(data)
 
 
 def _trimmed(name: str, value: Any) -> str:
+    kind = type(value)
     if value is None:
         return ""
-    if name == "object_id" and isinstance(value, int | UUID):
+    if issubclass(kind, str):
+        return str.__str__(value).strip()
+    if name == "object_id" and kind is UUID:
         return str(value)
-    if not isinstance(value, str):
-        raise InvalidRecordError(name, f"text is needed, not {type(value).__name__}")
-    return value.strip()
+    if name == "object_id" and issubclass(kind, int) and kind is not bool:
+        return _digits(value)
+    raise InvalidRecordError(name, f"text is needed, not {type_name(value)}")
+
+
+def _digits(value: int) -> str:
+    try:
+        return int_text(value)
+    except InvalidRecordError as error:
+        raise InvalidRecordError("object_id", str(error).partition(": ")[2]) from None

@@ -15,6 +15,7 @@ from typing import Any, Final
 from uuid import UUID, uuid5
 
 from ..errors import InvalidRecordError
+from .text import type_name
 
 
 NIL: Final = UUID(int=0)
@@ -34,10 +35,12 @@ _UUID_TEXT = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _CACHED_LENGTH = 128
+_LONGEST_INT = MAX_ID_TEXT // 16  # bits
 _RANDOM_BITS = 62
 _RANDOM_MASK = (1 << _RANDOM_BITS) - 1
 _VERSION_7 = 7 << 76
 _VARIANT = 2 << 62
+_int_of = UUID.__dict__["int"].__get__
 
 
 class IdGenerator:
@@ -155,12 +158,26 @@ def id_bytes(value: Any) -> bytes:
     """
     kind = type(value)
     if kind is UUID:
-        return value.bytes  # type: ignore[no-any-return]
+        return _bytes_of_uuid(value)
     if value is None:
         return NIL_BYTES
     if kind is str:
         return _bytes_of_text(value)
     return _bytes_of_other(kind, value)
+
+
+def field_uuid(name: str, value: Any) -> UUID:
+    """
+    Return ``to_uuid(value)`` for the field *name*.
+
+    Raises:
+
+        InvalidRecordError: As `to_uuid`, naming the field.
+    """
+    try:
+        return to_uuid(value)
+    except InvalidRecordError as error:
+        raise InvalidRecordError(name, str(error).partition(": ")[2]) from None
 
 
 def raw_id(value: Any) -> str | None:
@@ -171,24 +188,40 @@ def raw_id(value: Any) -> str | None:
     if issubclass(kind, str):
         text = str.__str__(value).strip()
         return None if not text or _UUID_TEXT.fullmatch(text) else text
+    return int_text(value)
+
+
+def int_text(value: int) -> str:
+    """
+    Return the digits of an int that stands for something.
+
+    Raises:
+
+        InvalidRecordError: It has more than 4,096 bits.
+    """
+    bits = int.bit_length(value)
+    if bits > _LONGEST_INT:
+        raise InvalidRecordError("id", f"an int of {bits} bits is no id")
     return int.__repr__(value)
+
+
+def _bytes_of_uuid(value: UUID) -> bytes:
+    try:
+        found: bytes = _int_of(value).to_bytes(16, "big")
+    except AttributeError:
+        raise InvalidRecordError("id", "a UUID without a value is no id") from None
+    return found
 
 
 def _bytes_of_other(kind: type, value: Any) -> bytes:
     if kind is not bool:
         if issubclass(kind, UUID):
-            return UUID(int=value.int).bytes
+            return _bytes_of_uuid(value)
         if issubclass(kind, str):
             return _bytes_of_text(str.__str__(value))
         if issubclass(kind, int):
-            return _bytes_of_text(_int_text(value))
-    raise InvalidRecordError("id", f"a UUID, text or an int is needed, not {kind.__name__}")
-
-
-def _int_text(value: int) -> str:
-    if value.bit_length() > MAX_ID_TEXT // 16:
-        raise InvalidRecordError("id", f"an int of {value.bit_length()} bits is no id")
-    return int.__repr__(value)
+            return _bytes_of_text(int_text(value))
+    raise InvalidRecordError("id", f"a UUID, text or an int is needed, not {type_name(value)}")
 
 
 def _bytes_of_text(text: str) -> bytes:

@@ -4,11 +4,13 @@ The ``object=`` of a log call, in all its forms, as (type, id).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 from ..errors import InvalidRecordError
-from .plain import vars_of
+from .inside import class_attribute, mro, vars_of
+from .text import type_name
 
 
 ObjectPair: TypeAlias = "tuple[Any, Any]"
@@ -16,7 +18,9 @@ ObjectPair: TypeAlias = "tuple[Any, Any]"
 
 _FORMS = '"type:id", "type", ("type", id), {"type": ..., "id": ...}'
 _PAIR = 2
-_registered: dict[type, Callable[[Any], Any]] = {}
+_ONE_TOO_MANY = slice(_PAIR + 1)
+# By the id of the class: to look a class up by itself would call its metaclass.
+_registered: dict[int, tuple[type, Callable[[Any], Any]]] = {}
 
 
 def register_object(kind: type, describe: Callable[[Any], Any]) -> None:
@@ -30,7 +34,7 @@ def register_object(kind: type, describe: Callable[[Any], Any]) -> None:
 
         kind: The class.
 
-        describe: Takes an instance, returns any other form of ``object=``, for
+        describe: Takes an instance, returns text, a pair or a mapping, for
             example ``("invoice", 42)``. It runs in the thread of the log call.
 
     Raises:
@@ -43,7 +47,7 @@ def register_object(kind: type, describe: Callable[[Any], Any]) -> None:
         raise TypeError(f"register_object needs a class, not {type(kind).__name__}")
     if not callable(describe):
         raise TypeError(f"register_object needs a callable, not {type(describe).__name__}")
-    _registered[kind] = describe
+    _registered[id(kind)] = (kind, describe)
 
 
 def split_object(value: Any) -> ObjectPair:
@@ -55,7 +59,7 @@ def split_object(value: Any) -> ObjectPair:
         InvalidRecordError: It has none of the forms, or its describing function
             failed.
     """
-    pair = _plain_form(value) or _plain_form(_described(value))
+    pair = _plain_form(_described(value))
     if pair is None:
         raise InvalidRecordError("object", f"{_FORMS} or a registered class is needed")
     return pair
@@ -66,31 +70,41 @@ def _plain_form(value: Any) -> ObjectPair | None:
     if issubclass(kind, str):
         type_, _, id_ = str.__str__(value).partition(":")
         return type_, id_
-    if issubclass(kind, tuple | list):
-        return tuple(value) if len(value) == _PAIR else None
-    if kind is dict:
-        return (value.get("type"), value.get("id")) if value.get("type") else None
-    return None
+    if issubclass(kind, dict):
+        given = dict.get(value, "type")
+        return None if given is None else (given, dict.get(value, "id"))
+    items: Any = ()
+    if issubclass(kind, tuple):
+        items = tuple.__getitem__(value, _ONE_TOO_MANY)
+    elif issubclass(kind, list):
+        items = list.__getitem__(value, _ONE_TOO_MANY)
+    return (items[0], items[1]) if len(items) == _PAIR else None
 
 
 def _described(value: Any) -> Any:
+    """Return what is said of *value* by its class; without that, *value*."""
     kind = type(value)
+    if kind is str or kind is tuple:
+        return value
     try:
-        for base in kind.__mro__:
-            if base in _registered:
-                return _registered[base](value)
-        if getattr(kind, "__activity_object__", None) is not None:
-            return kind.__activity_object__(value)
-        if getattr(kind, "__mapper__", None) is not None:
-            return _mapped(kind, value)
+        describe = _describer(kind)
+        return value if describe is None else describe(value)
     except Exception as error:
-        raise InvalidRecordError("object", f"{kind.__name__} can't be described") from error
-    return None
+        raise InvalidRecordError("object", f"{type_name(value)} can't be described") from error
 
 
-def _mapped(kind: Any, value: Any) -> ObjectPair:
+def _describer(kind: Any) -> Callable[[Any], Any] | None:
+    for base in mro(kind):
+        if id(base) in _registered:
+            return _registered[id(base)][1]
+    if class_attribute(kind, "__activity_object__") is not None:
+        return kind.__activity_object__  # type: ignore[no-any-return]
+    mapper = class_attribute(kind, "__mapper__")
+    return None if mapper is None else partial(_mapped, mapper)
+
+
+def _mapped(mapper: Any, value: Any) -> ObjectPair:
     """Read table and primary key of a SQLAlchemy instance without loading anything."""
-    mapper = kind.__mapper__
     inside = vars_of(value)
     identity = getattr(inside.get("_sa_instance_state"), "key", None)
     if identity is not None:
@@ -101,11 +115,3 @@ def _mapped(kind: Any, value: Any) -> ObjectPair:
     if len(keys) == 1:
         return mapper.local_table.name, keys[0]
     return mapper.local_table.name, ",".join(str(key) for key in keys if key is not None)
-
-
-def object_fields(value: Any) -> Mapping[str, Any]:
-    """Return ``object_type`` and ``object_id`` of ``object=``; empty where it is `None`."""
-    if value is None:
-        return {}
-    type_, id_ = split_object(value)
-    return {"object_type": type_, "object_id": id_}

@@ -2,8 +2,8 @@
 Values made plain: whatever a caller passes becomes JSON that can be stored.
 
 Nothing here raises, hangs or runs code of the values: types are looked up, never
-asked. No ``repr``, ``str``, ``==``, ``bool`` or ``isinstance`` is used on a
-foreign object, for each of them can be overridden to do anything.
+asked. No ``repr``, ``str``, ``==``, ``bool``, ``hash`` or ``isinstance`` is used on
+a foreign object or class, for each of them can be overridden to do anything.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ import math
 from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
 from itertools import islice
 from pathlib import PurePath
-from types import GeneratorType, MemberDescriptorType
+from types import GeneratorType
 from typing import Any, Final
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
+from .inside import class_attribute, mro, stored_fields, vars_of
 from .redact import REDACTED, Redactor
 from .text import shortened, storable, type_name
+from .times import as_given, exact
 
 
 MAX_DEPTH: Final = 8
@@ -47,8 +48,10 @@ _LONGEST_INT = 1_024  # bits
 _EXACT_FLOAT = 1e16
 _PAIR = 2
 _AFFORDED = slice(MAX_ITEMS + 1)
-_mro = type.__dict__["__mro__"].__get__  # Not kind.__mro__: a metaclass may override that.
-_TRUSTED_ZONES = (timezone, ZoneInfo)
+_KEPT = slice(MAX_BYTES)
+_TRUSTED_ZONES = ("datetime.", "zoneinfo.", "pytz", "dateutil.", "pendulum.")
+_UNREADABLE = "<unreadable>"
+_int_of = UUID.__dict__["int"].__get__
 
 encode_json = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
@@ -121,16 +124,15 @@ class _Walk:
                 if len(out) >= MAX_ITEMS:
                     out[CUT] = "more items"
                     break
-                name = self._key(key, out)
-                hidden = hides is not None and value is not None and hides(name)
-                out[name] = REDACTED if hidden else self.value(value, depth + 1)
+                text = key if type(key) is str else _key_text(key)
+                hidden = hides is not None and value is not None and hides(text)
+                out[self._key(text, out)] = REDACTED if hidden else self.value(value, depth + 1)
         except RuntimeError:  # Another thread changed the mapping while it was read.
             out[CUT] = "changed while it was read"
         return out
 
-    def _key(self, key: Any, taken: dict[str, Any]) -> str:
-        name = key if type(key) is str else _key_text(key)
-        name = storable(shortened(name[:MAX_STRING], MAX_KEY))
+    def _key(self, text: str, taken: dict[str, Any]) -> str:
+        name = storable(shortened(text[:MAX_STRING], MAX_KEY))
         self._characters -= len(name)
         if name not in taken:
             return name
@@ -139,15 +141,15 @@ class _Walk:
     def _other(self, kind: type, value: Any, depth: int) -> Any:
         try:
             return self._by_type(kind, value, depth)
-        except Exception:  # noqa: BLE001  Metaclasses can make even a look-up fail.
-            return "<unreadable>"
+        except Exception:  # noqa: BLE001  What changes while it is read can fail in any way.
+            return _UNREADABLE
 
     def _by_type(self, kind: type, value: Any, depth: int) -> Any:
-        for base in _mro(kind):
-            if base in _CONTAINERS:
-                return self._container(_CONTAINERS[base], value, depth)
-            if base in _CONVERTERS:
-                plain = _CONVERTERS[base](value)
+        for base in mro(kind):
+            if (key := id(base)) in _CONTAINERS:
+                return self._container(_CONTAINERS[key], value, depth)
+            if key in _CONVERTERS:
+                plain = _CONVERTERS[key](value)
                 return self.text(plain) if type(plain) is str else plain
             if base is Enum:
                 return self.value(vars_of(value).get("_value_"), depth)
@@ -165,10 +167,10 @@ class _Walk:
         try:
             content = read(value)
             kind = type(content)
+            if kind is _Unordered:
+                return sorted(self._values(content, depth), key=encode_json)
             if kind is list or kind is tuple:
                 return self._sequence(content, depth)
-            if kind is set or kind is frozenset:
-                return sorted(self._sequence(list(content), depth), key=encode_json)
             return self.items(content, depth)
         finally:
             self._open.discard(id(value))
@@ -176,6 +178,9 @@ class _Walk:
     def _sequence(self, content: Sequence[Any], depth: int) -> list[Any]:
         if len(content) == _PAIR and self._is_secret_pair(content[0]):
             return [self.value(content[0], depth + 1), REDACTED]
+        return self._values(content, depth)
+
+    def _values(self, content: Sequence[Any], depth: int) -> list[Any]:
         out = [self.value(item, depth + 1) for item in content[:MAX_ITEMS]]
         if len(content) > MAX_ITEMS:
             out.append("<cut: more items>")
@@ -183,61 +188,15 @@ class _Walk:
 
     def _is_secret_pair(self, name: Any) -> bool:
         # Headers travel as pairs: [("Authorization", "Bearer ..."), ...].
-        if self._redactor is None or type(name) not in (str, bytes):
+        if self._redactor is None or not issubclass(type(name), str | bytes):
             return False
-        text = name if type(name) is str else name.decode("latin-1")
-        return self._redactor.hides(text)
+        text = _key_text(name)
+        # The names of headers are short; two long texts are a before and an after.
+        return len(text) <= MAX_KEY and self._redactor.hides(text)
 
 
-def vars_of(value: Any) -> dict[str, Any]:
-    """Return the instance dict of *value*, past any ``__getattribute__`` of its own."""
-    try:
-        found = object.__getattribute__(value, "__dict__")
-    except Exception:  # noqa: BLE001  A __dict__ can be a property that does anything.
-        return {}
-    return found if type(found) is dict else {}
-
-
-def stored_fields(kind: type, value: Any) -> dict[str, Any] | None:
-    """Return the stored fields of a dataclass, attrs or pydantic object; else `None`."""
-    names = _declared_fields(kind)
-    if names is None:
-        return None
-    inside = vars_of(value)
-    return {
-        name: inside[name] if name in inside else _slot(kind, name, value)
-        for name in names
-        if type(name) is str
-    }
-
-
-def _declared_fields(kind: type) -> Iterable[Any] | None:
-    for marker in ("__dataclass_fields__", "__pydantic_fields__"):
-        found = _class_attribute(kind, marker)
-        if type(found) is dict:
-            return list(found)
-    attrs = _class_attribute(kind, "__attrs_attrs__")
-    if attrs is not None and issubclass(type(attrs), tuple):
-        return [vars_of(a).get("name") or _slot(type(a), "name", a) for a in tuple.__iter__(attrs)]
-    return None
-
-
-def _class_attribute(kind: type, name: str) -> Any:
-    for base in _mro(kind):
-        found = type.__getattribute__(base, "__dict__").get(name)
-        if found is not None:
-            return found
-    return None
-
-
-def _slot(kind: type, name: str, value: Any) -> Any:
-    descriptor = _class_attribute(kind, name)
-    if type(descriptor) is not MemberDescriptorType:
-        return None
-    try:
-        return descriptor.__get__(value, kind)
-    except AttributeError:
-        return None
+class _Unordered(list[Any]):
+    """The items of a set."""
 
 
 def _number(value: float) -> Any:
@@ -249,43 +208,62 @@ def _number(value: float) -> Any:
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if abs(value) >= _EXACT_FLOAT:  # jsonb gives it back as an int.
-        return int(value) if abs(value) < _INT64 else repr(value)
+        return int(value) if -_INT64 <= value < _INT64 else repr(value)
     return value + 0.0  # -0.0 + 0.0 is 0.0, as jsonb has it.
 
 
 def _key_text(key: Any) -> str:
-    kind = type(key)
-    if key is None or kind is bool:
+    if key is None or type(key) is bool:
         return {None: "null", True: "true", False: "false"}[key]
-    for base in _mro(kind):
-        if base in _CONVERTERS and base is not bytes:
-            plain = _CONVERTERS[base](key)
+    try:
+        return _text_of(key)
+    except Exception:  # noqa: BLE001  As above.
+        return _UNREADABLE
+
+
+def _text_of(key: Any) -> str:
+    for base in mro(type(key)):
+        if base is bytes:
+            return bytes.__getitem__(key, slice(MAX_STRING)).decode("utf-8", "replace")
+        if base is Enum:
+            return _key_text(vars_of(key).get("_value_"))
+        if id(base) in _CONVERTERS:
+            plain = _CONVERTERS[id(base)](key)
             return plain if type(plain) is str else repr(plain)
     return f"<{type_name(key)}>"
 
 
+def _is_trusted(zone: tzinfo) -> bool:
+    return type_name(zone).startswith(_TRUSTED_ZONES)
+
+
 def _moment(value: datetime) -> str:
-    zone = datetime.tzinfo.__get__(value)  # type: ignore[attr-defined]
-    if zone is None:
-        return datetime.isoformat(value)
-    if type(zone) not in _TRUSTED_ZONES and not type(zone).__module__.startswith(
-        ("pytz", "dateutil", "datetime")
-    ):
+    moment = exact(value)
+    if moment.tzinfo is None:
+        return moment.isoformat()
+    if not _is_trusted(moment.tzinfo):
         return f"<{type_name(value)}>"
     try:
-        return datetime.astimezone(value, UTC).isoformat().replace("+00:00", "Z")
-    except Exception:  # noqa: BLE001  Zones of other packages raise what they like.
-        return f"<{type_name(value)}>"
+        return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    except Exception:  # noqa: BLE001  Outside the years 1 to 9999, or its zone is broken.
+        return as_given(moment)
 
 
 def _time(value: time) -> str:
-    zone = time.tzinfo.__get__(value)  # type: ignore[attr-defined]
-    return time.isoformat(time.replace(value, tzinfo=None)) if zone else time.isoformat(value)
+    clock = datetime.combine(date.min, value).timetz()
+    if clock.tzinfo is not None and not _is_trusted(clock.tzinfo):
+        clock = clock.replace(tzinfo=None)
+    return clock.isoformat()
 
 
-def _bytes(value: bytes | bytearray) -> str:
-    size = len(memoryview(value))
+def _bytes(value: bytes | bytearray, size: int) -> str:
     return f"base64:{b64encode(value).decode()}" if size <= MAX_BYTES else f"<bytes: {size}>"
+
+
+def _path(value: PurePath) -> str:
+    # The methods of a path call one another, so those of a foreign class can't be trusted.
+    name = type_name(value)
+    return PurePath.__str__(value) if name.startswith("pathlib.") else f"<{name}>"
 
 
 def _decimal(value: Decimal) -> str:
@@ -298,45 +276,61 @@ def _error(value: BaseException) -> dict[str, Any]:
 
 def error_message(error: BaseException) -> str:
     """Return the message of an exception from its arguments, without its ``__str__``."""
-    args = BaseException.args.__get__(error)  # type: ignore[attr-defined]
-    return ", ".join(
-        str.__str__(arg) if issubclass(type(arg), str) else str(arg)
-        for arg in args
-        if issubclass(type(arg), str) or type(arg) in SCALARS
-    )
+    args = BaseException.args.__get__(error)[:MAX_ITEMS]  # type: ignore[attr-defined]
+    return ", ".join(text for arg in args if (text := _argument(arg)) is not None)
+
+
+def _argument(value: Any) -> str | None:
+    kind = type(value)
+    if issubclass(kind, str):
+        return str.__str__(value)[:MAX_STRING]
+    if kind is int or kind is float:
+        return str(_number(value))
+    return str(value) if kind is bool or value is None else None
 
 
 def _tuple(value: tuple[Any, ...]) -> Any:
-    names = _class_attribute(type(value), "_fields")
+    names = class_attribute(type(value), "_fields")
     items = tuple.__getitem__(value, _AFFORDED)
     return zip(names, items, strict=False) if type(names) is tuple else items
 
 
-_CONTAINERS: Final[dict[type, Callable[[Any], Any]]] = {
-    dict: dict.items,
-    list: lambda value: list.__getitem__(value, _AFFORDED),
-    tuple: _tuple,
-    set: lambda value: set(islice(set.__iter__(value), MAX_ITEMS + 1)),
-    frozenset: lambda value: frozenset(islice(frozenset.__iter__(value), MAX_ITEMS + 1)),
-    deque: lambda value: list(islice(deque.__iter__(value), MAX_ITEMS + 1)),
-    BaseException: lambda value: _error(value).items(),
-}
-"""How to read what holds others: as a list, a tuple, a set, or pairs of key and value."""
+def _by_id(readers: dict[type, Callable[[Any], Any]]) -> dict[int, Callable[[Any], Any]]:
+    # To look a class up by itself would call its metaclass's __hash__ and __eq__.
+    return {id(kind): read for kind, read in readers.items()}
 
-_CONVERTERS: Final[dict[type, Callable[[Any], Any]]] = {
-    str: str.__str__,
-    bool: bool,
-    int: lambda value: _number(int.__int__(value)),
-    float: lambda value: _number(float.__float__(value)),
-    bytes: _bytes,
-    bytearray: _bytes,
-    memoryview: lambda value: f"<memoryview: {value.nbytes}>",
-    datetime: _moment,
-    date: date.isoformat,
-    time: _time,
-    timedelta: timedelta.__str__,
-    Decimal: _decimal,
-    UUID: lambda value: str(UUID(int=object.__getattribute__(value, "int"))),
-    PurePath: PurePath.__str__,
-    GeneratorType: lambda _: "<generator>",
-}
+
+_CONTAINERS: Final = _by_id(
+    {
+        dict: dict.items,
+        list: lambda value: list.__getitem__(value, _AFFORDED),
+        tuple: _tuple,
+        set: lambda value: _Unordered(islice(set.__iter__(value), MAX_ITEMS + 1)),
+        frozenset: lambda value: _Unordered(islice(frozenset.__iter__(value), MAX_ITEMS + 1)),
+        deque: lambda value: list(islice(deque.__iter__(value), MAX_ITEMS + 1)),
+        BaseException: lambda value: _error(value).items(),
+    }
+)
+"""How to read what holds others: as a list, a tuple, or pairs of key and value."""
+
+_CONVERTERS: Final = _by_id(
+    {
+        str: str.__str__,
+        bool: bool,
+        int: lambda value: _number(int.__int__(value)),
+        float: lambda value: _number(float.__float__(value)),
+        bytes: lambda value: _bytes(bytes.__getitem__(value, _KEPT), bytes.__len__(value)),
+        bytearray: lambda value: _bytes(
+            bytearray.__getitem__(value, _KEPT), bytearray.__len__(value)
+        ),
+        memoryview: lambda value: f"<memoryview: {value.nbytes}>",
+        datetime: _moment,
+        date: date.isoformat,
+        time: _time,
+        timedelta: timedelta.__str__,
+        Decimal: _decimal,
+        UUID: lambda value: str(UUID(int=_int_of(value))),
+        PurePath: _path,
+        GeneratorType: lambda _: "<generator>",
+    }
+)

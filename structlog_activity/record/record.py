@@ -13,7 +13,8 @@ from typing import Any
 from uuid import UUID
 
 from ..errors import InvalidRecordError
-from .ids import NIL, to_uuid
+from .ids import NIL, field_uuid
+from .text import type_name
 from .times import to_datetime
 
 
@@ -97,23 +98,26 @@ class ActivityRecord:
         """
         Return the record that `to_dict` or `to_json` described.
 
-        Missing fields are "not set"; ids may have any form that `to_uuid`
-        reads, ``occurred_at`` any that `to_datetime` reads.
+        Missing fields and those that are `None` are "not set"; ids may have any
+        form that `to_uuid` reads, ``occurred_at`` any that `to_datetime` reads.
 
         Raises:
 
-            InvalidRecordError: A field is unknown, or an id or the time can't
-                be read.
+            InvalidRecordError: A field is unknown, or an id, the time or the data
+                can't be read.
         """
-        unknown = set(values) - set(FIELDS)
+        unknown = sorted(str(name) for name in values if name not in FIELDS)
         if unknown:
-            raise InvalidRecordError(min(unknown), "no such field in an ActivityRecord")
-        out = dict(values)
+            raise InvalidRecordError(unknown[0], "no such field in an ActivityRecord")
+        out = {name: value for name, value in values.items() if value is not None}
         for name in ID_FIELDS:
-            out[name] = to_uuid(out.get(name))
-        if out.get("occurred_at") is not None:
+            out[name] = field_uuid(name, out.get(name))
+        if "occurred_at" in out:
             out["occurred_at"] = to_datetime(out["occurred_at"])
-        out["data"] = dict(out.get("data") or {})
+        data = out.get("data", {})
+        if not isinstance(data, Mapping):
+            raise InvalidRecordError("data", f"a mapping is needed, not {type_name(data)}")
+        out["data"] = dict(data)
         return cls(**out)
 
 

@@ -4,6 +4,7 @@ Which keys hold secrets, so that their values never leave the process.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from collections.abc import Iterable
@@ -18,7 +19,7 @@ STEMS: Final = frozenset(
     password passwd passphrase secret apikey accesskey privatekey credential
     authorization accesstoken refreshtoken idtoken authtoken sessiontoken csrf
     xsrf cookie mysqlpwd connectionstring databaseurl cardnumber creditcard cvv
-    cvc2 ssn socialsecurity clientsecret signingkey encryptionkey bearer otpcode
+    cvc2 socialsecurity clientsecret signingkey encryptionkey bearer otpcode
     totp pincode recoverycode
     """.split()
 )
@@ -27,11 +28,15 @@ STEMS: Final = frozenset(
 WORDS: Final = frozenset(
     """
     pwd pass token tokens auth jwt sid sessionid session phpsessid connectsid
-    pin otp mfa pan cvc dsn xapikey setcookie secretkey signature sig
+    pin otp mfa pan cvc ssn dsn xapikey setcookie secretkey signature sig
     """.split()
 )
 """A key that is one of these is redacted (as a whole: ``token_count`` is not)."""
 
+PARTS: Final = frozenset({"ssn"})
+"""A key that contains one of these within a part is redacted (``userSSN``, not ``class_name``)."""
+
+_BOUNDARY = re.compile(r"[\W_]+|(?<=[a-z0-9])(?=[A-Z])")
 _CACHE_SIZE = 4096
 _LONGEST_KEY = 256
 
@@ -50,14 +55,24 @@ class Redactor:
 
         words: Whole names that are redacted, for example ``"pin"``.
 
+        parts: As *stems*, but for those so short that they also arise where two
+            parts of a name meet.
+
     .. versionadded:: 0.1.0
     """
 
-    __slots__ = ("_known", "_stems", "_words")
+    __slots__ = ("_known", "_parts", "_stems", "_words")
 
-    def __init__(self, *, stems: Iterable[str] = STEMS, words: Iterable[str] = WORDS) -> None:
+    def __init__(
+        self,
+        *,
+        stems: Iterable[str] = STEMS,
+        words: Iterable[str] = WORDS,
+        parts: Iterable[str] = PARTS,
+    ) -> None:
         self._stems = tuple(_folded(stem) for stem in stems)
         self._words = frozenset(_folded(word) for word in words)
+        self._parts = tuple(_folded(part) for part in parts)
         self._known: dict[str, bool] = {}
 
     def hides(self, key: str) -> bool:
@@ -70,11 +85,17 @@ class Redactor:
         # name too long to be folded in no time hides its value unread.
         if len(key) > _LONGEST_KEY:
             return True
-        name = _folded(key)
-        hidden = name in self._words or any(stem in name for stem in self._stems)
+        hidden = self._is_secret(_folded(key)) or self._has_secret_part(key)
         if len(self._known) < _CACHE_SIZE:
             self._known[key] = hidden
         return hidden
+
+    def _is_secret(self, name: str) -> bool:
+        return name in self._words or any(stem in name for stem in self._stems)
+
+    def _has_secret_part(self, key: str) -> bool:
+        found = _BOUNDARY.split(unicodedata.normalize("NFKC", key))
+        return any(short in _folded(part) for part in found for short in self._parts)
 
 
 def _folded(key: str) -> str:

@@ -9,18 +9,18 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
-from ipaddress import ip_address
-from typing import Any, Final
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any, Final, TypeVar
 
 from ..errors import InvalidRecordError
 from .ids import NIL_BYTES, id_bytes, new_ids, raw_id
-from .objects import object_fields
+from .objects import ObjectPair, split_object
 from .plain import Plainer, encode_json
 from .record import FIELDS, ActivityRecord
 from .redact import Redactor
 from .row import Row
 from .text import has_control, shortened, storable, type_name
-from .times import to_datetime, to_microseconds
+from .times import as_given, to_datetime, to_microseconds
 
 
 MAX_VERB: Final = 200
@@ -38,6 +38,8 @@ RECORD_FIELDS: Final = frozenset(FIELDS) - {"data"} | {"object"}
 _WHO = ("actor_id", "user_id", "tenant_id", "org_id")
 _DAY_AHEAD = 86_400_000_000  # microseconds
 _LONGEST_TEXT = 8_192
+_T = TypeVar("_T")
+_LONGEST_ADDRESS = 64
 
 
 class RowMaker:
@@ -107,7 +109,7 @@ class RowMaker:
             InvalidRecordError: As `make`.
         """
         fields = {name: getattr(record, name) for name in FIELDS if name != "data"}
-        data = record.data
+        data = {} if record.data is None else record.data
         if not issubclass(type(data), dict):
             raise InvalidRecordError("data", f"a dict is needed, not {type_name(data)}")
         return self.make(fields, data, strict=strict)
@@ -152,19 +154,18 @@ class _Making:
         verb = self._fields.get("verb")
         if not issubclass(type(verb), str):
             raise InvalidRecordError("verb", f"text is needed, not {type_name(verb)}")
-        verb = str.__str__(verb).strip()
+        verb = str.__str__(verb)[:_LONGEST_TEXT].strip()
         if not verb:
             raise InvalidRecordError("verb", "must not be blank")
         if has_control(verb):
             raise InvalidRecordError("verb", "must not hold control characters")
-        return shortened(storable(verb[:_LONGEST_TEXT]), MAX_VERB)
+        return shortened(storable(verb), MAX_VERB)
 
     def _object(self) -> tuple[str, str]:
-        fields = self._fields
-        pair = object_fields(fields.get("object"))
-        type_ = fields.get("object_type") or pair.get("object_type")
-        id_ = fields.get("object_id")
-        id_ = pair.get("object_id") if id_ is None or id_ == "" else id_
+        type_, id_ = self._pair()
+        given_type, given_id = self._fields.get("object_type"), self._fields.get("object_id")
+        type_ = type_ if _is_unset(given_type) else given_type
+        id_ = id_ if _is_unset(given_id) else given_id
         if type_ is None or not issubclass(type(type_), str):
             raise InvalidRecordError(
                 "object_type", 'is missing: say object="type:id" or object=("type", id)'
@@ -173,6 +174,17 @@ class _Making:
         if not text:
             raise InvalidRecordError("object_type", "must not be blank")
         return shortened(storable(text), MAX_OBJECT_TYPE), self._plain("object_id", id_)
+
+    def _pair(self) -> ObjectPair:
+        value = self._fields.get("object")
+        if value is None:
+            return None, None
+        try:
+            return split_object(value)
+        except InvalidRecordError as error:
+            if _is_unset(self._fields.get("object_type")):
+                raise
+            return self._replaced("object", value, _problem(error), (None, None))
 
     def _plain(self, name: str, value: Any) -> str:
         """Return *value* as short text, as the id of an object may be of any plain type."""
@@ -199,9 +211,8 @@ class _Making:
         try:
             found = id_bytes(value)
         except InvalidRecordError as error:
-            problem = str(error).partition(": ")[2]
-            return self._replaced(name, value, problem, NIL_BYTES)
-        if type(value) is not bytes and found != NIL_BYTES and (raw := raw_id(value)):
+            return self._replaced(name, value, _problem(error), NIL_BYTES)
+        if found != NIL_BYTES and (raw := raw_id(value)):
             self._raw[name] = storable(raw[:MAX_RAW])
         return found
 
@@ -213,10 +224,11 @@ class _Making:
 
     def _ip(self) -> str:
         value = self._fields["ip"]
-        if value is None or value == "":
+        if _is_unset(value):
             return ""
-        text = _address(value.strip()) if type(value) is str else _address_object(value)
-        return self._replaced("ip", value, "is no IP address", "") if text is None else text
+        text = _address_text(value)
+        found = None if text is None or len(text) > _LONGEST_ADDRESS else _address(text.strip())
+        return self._replaced("ip", value, "is no IP address", "") if found is None else found
 
     def _occurred_at(self, ns: int) -> int:
         value = self._fields.get("occurred_at")
@@ -227,14 +239,14 @@ class _Making:
         except InvalidRecordError as error:
             if self._strict:
                 raise
-            return self._replaced("occurred_at", value, str(error), (ns or self._now) // 1000)
+            return self._replaced("occurred_at", value, _problem(error), (ns or self._now) // 1000)
         if 0 <= us <= self._now // 1000 + _DAY_AHEAD:
             return us
         # Not an error: a clock may be wrong, and the record is no less true.
         self._raw["occurred_at"] = _raw_text(self._plainer, value)
         return (ns or self._now) // 1000
 
-    def _replaced(self, name: str, value: Any, problem: str, instead: Any) -> Any:
+    def _replaced(self, name: str, value: Any, problem: str, instead: _T) -> _T:
         if self._strict:
             raise InvalidRecordError(name, problem)
         self._raw[name] = _raw_text(self._plainer, value)
@@ -242,29 +254,48 @@ class _Making:
 
     def _json(self, data: dict[Any, Any]) -> str:
         plain = self._plainer.mapping(data)
-        if self._raw:
-            if RAW in plain:
-                plain[f"{RAW}#2"] = plain[RAW]
-            plain[RAW] = self._raw
+        keep_raw(plain, self._raw)
         return encode_json(plain)
+
+
+def keep_raw(data: dict[str, Any], raw: dict[str, Any]) -> None:
+    """Add originals to ``data["_raw"]``; anything but a dict there makes room for them."""
+    if not raw:
+        return
+    kept = data.get(RAW, {})
+    if type(kept) is not dict:
+        data[f"{RAW}#2"] = kept
+        kept = {}
+    data[RAW] = {**kept, **raw}
+
+
+def _is_unset(value: Any) -> bool:
+    return value is None or (issubclass(type(value), str) and str.__len__(value) == 0)
+
+
+def _problem(error: InvalidRecordError) -> str:
+    return str(error).partition(": ")[2]
 
 
 def _raw_text(plainer: Plainer, value: Any) -> str:
     if issubclass(type(value), datetime):
-        return storable(datetime.isoformat(value))
+        return as_given(value)
     plain = plainer.value(value)
     text = plain if type(plain) is str else encode_json(plain)
     return text[:MAX_RAW]
 
 
-def _address_object(value: Any) -> str | None:
-    name = type_name(value)
-    return str(value) if name in {"ipaddress.IPv4Address", "ipaddress.IPv6Address"} else None
+def _address_text(value: Any) -> str | None:
+    kind = type(value)
+    if issubclass(kind, str):
+        return str.__str__(value)
+    return str(value) if kind is IPv4Address or kind is IPv6Address else None
 
 
 @lru_cache(maxsize=1024)
 def _address(text: str) -> str | None:
     try:
-        return str(ip_address(text))
+        # Without the zone: it may be any text, and means nothing on another machine.
+        return str(ip_address(text)).partition("%")[0]
     except ValueError:
         return None

@@ -16,6 +16,9 @@ REPLACEMENT: Final = "\ufffd"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _DIGEST_LENGTH = 16
+_LONGEST_NAME = 200
+_module_of = type.__dict__["__module__"].__get__
+_qualname_of = type.__dict__["__qualname__"].__get__
 
 
 def storable(text: str) -> str:
@@ -51,7 +54,15 @@ def has_control(text: str) -> bool:
 def type_name(value: object) -> str:
     """Return ``module.Class`` of a value, running none of its code."""
     kind = type(value)
+    module, name = _module(kind), str.__str__(_qualname_of(kind))
+    return storable(shortened(f"{module}.{name}" if module else name, _LONGEST_NAME))
+
+
+def _module(kind: type) -> str:
     # Not kind.__module__: a metaclass may answer that with code of its own.
-    module = type.__getattribute__(kind, "__module__")
-    name = type.__getattribute__(kind, "__qualname__")
-    return name if module == "builtins" or type(module) is not str else f"{module}.{name}"
+    try:
+        module = _module_of(kind)
+    except AttributeError:
+        return ""
+    name = str.__str__(module) if issubclass(type(module), str) else ""
+    return "" if name == "builtins" else name

@@ -10,11 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from ..errors import InvalidRecordError
+from .text import type_name
 
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _LAST_SECOND: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
+_LONGEST_TEXT: Final = 64
 
 
 def to_microseconds(moment: datetime) -> int:
@@ -36,26 +38,53 @@ def to_datetime(value: Any) -> datetime:
 
     Raises:
 
-        InvalidRecordError: It is none of these, or outside the years 1 to 9999.
+        InvalidRecordError: It is none of these, its time zone can't tell its
+            offset, or it is outside the years 1 to 9999.
     """
-    kind = type(value)
     try:
-        if issubclass(kind, datetime):
-            return _to_utc(value)
-        if issubclass(kind, str):
-            return _to_utc(datetime.fromisoformat(str.__str__(value).strip()))
-        if issubclass(kind, int | float) and kind is not bool:
-            return _from_seconds(value)
-    except (ValueError, OverflowError):
-        pass
-    raise InvalidRecordError(
-        "occurred_at",
-        f"a datetime, ISO 8601 text or seconds since 1970 is needed, not {_shown(value)}",
-    )
+        return _read(value)
+    except (Exception, SystemExit):  # noqa: BLE001  Time zones are anybody's code.
+        problem = f"a datetime, ISO 8601 text or seconds since 1970 is needed, not {_shown(value)}"
+        raise InvalidRecordError("occurred_at", problem) from None
+
+
+def exact(moment: datetime) -> datetime:
+    """Return a datetime of any class as one of that class itself, running no code of it."""
+    return datetime.combine(datetime.date(moment), datetime.timetz(moment))
+
+
+def as_given(moment: datetime) -> str:
+    """Return ISO 8601 in the datetime's own zone; without offset if the zone can't tell one."""
+    clock = exact(moment)
+    try:
+        return clock.isoformat()
+    except (Exception, SystemExit):  # noqa: BLE001  As above.
+        return clock.replace(tzinfo=None).isoformat()
+
+
+def _read(value: Any) -> datetime:
+    kind = type(value)
+    if issubclass(kind, datetime):
+        return _to_utc(exact(value))
+    if issubclass(kind, str):
+        return _to_utc(_from_text(str.__str__(value)))
+    if issubclass(kind, float):
+        return _from_seconds(float.__float__(value))
+    if issubclass(kind, int) and kind is not bool:
+        return _from_seconds(int.__int__(value))
+    raise TypeError
 
 
 def _to_utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    if moment.utcoffset() is None:
+        return moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC)
+
+
+def _from_text(text: str) -> datetime:
+    if len(text) > _LONGEST_TEXT:
+        raise ValueError
+    return datetime.fromisoformat(text.strip())
 
 
 def _from_seconds(seconds: float) -> datetime:
@@ -65,4 +94,4 @@ def _from_seconds(seconds: float) -> datetime:
 
 
 def _shown(value: Any) -> str:
-    return repr(value[:80]) if type(value) is str else type(value).__name__
+    return repr(value[:80]) if type(value) is str else type_name(value)
