@@ -91,14 +91,14 @@ def close_shared_logs(timeout: float | None = None) -> bool:
 
         Whether everything was written.
     """
-    return all([log.close(timeout) for log in _shared.values()])
+    closed = [log.close(timeout) for log in _shared.values()]
+    return all(closed)
 
 
 def _typed(name: str, value: Any) -> Any:
     if name not in _OPTIONS:
-        raise ValueError(
-            f"ActivityHandler({name}={value!r}): no such option; there are {', '.join(sorted(_OPTIONS))}"
-        )
+        known = ", ".join(sorted(_OPTIONS))
+        raise ValueError(f"ActivityHandler({name}={value!r}): no such option; there are {known}")
     if not isinstance(value, str):
         return value
     try:

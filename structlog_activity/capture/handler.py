@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
 from itertools import islice
 from typing import Any, Final
 
@@ -103,22 +103,24 @@ def _is_own(name: Any) -> bool:
 def _event(record: logging.LogRecord, verbs: tuple[str, ...]) -> dict[str, Any] | None:
     """Return what *record* tells, as structlog would have it; `None` if it has no verb."""
     attributes = record.__dict__
-    message = record.msg
-    if type(message) is dict:  # structlog's wrap_for_formatter
-        found: Mapping[Any, Any] = message
-    elif type(record.args) is dict:
-        found = record.args
-    else:
-        found = {}
+    found = _mapping_of(record)
     if not any(verb in attributes or verb in found for verb in verbs):
         return None
     event = {key: value for key, value in attributes.items() if key not in _STANDARD}
     event.update((plain_key(key), value) for key, value in islice(found.items(), MAX_NODES))
-    if type(message) is not dict:
+    if type(record.msg) is not dict:
         event["event"] = _message(record)
     if record.exc_info is not None:
         event["exc_info"] = record.exc_info
     return event
+
+
+def _mapping_of(record: logging.LogRecord) -> dict[Any, Any]:
+    """Return structlog's event (from wrap_for_formatter) or the mapping that was logged."""
+    for found in (record.msg, record.args):
+        if type(found) is dict:
+            return found
+    return {}
 
 
 def _message(record: logging.LogRecord) -> Any:

@@ -93,7 +93,8 @@ def shape_of(where: ActivityFilter, *, postgresql: bool) -> Shape:
 def values_of(where: ActivityFilter, *, postgresql: bool) -> dict[str, Any]:
     """Return what is to be bound to the statements of *where*'s shape."""
     prefixes = [verb[:-1] for verb in where.verbs if verb.endswith("*")]
-    values: dict[str, Any] = {
+    data = where.data or {}
+    return {
         "tenant_id": where.tenant_id,
         "involving": where.involving,
         "verbs": [verb for verb in where.verbs if not verb.endswith("*")],
@@ -102,15 +103,13 @@ def values_of(where: ActivityFilter, *, postgresql: bool) -> dict[str, Any]:
         "channel_denylist": list(where.channel_denylist),
         "since": where.since,
         "until": where.until,
-        "keyword": f"%{_escaped(where.keyword)}%" if where.keyword else None,
+        "keyword": f"%{_escaped(where.keyword or '')}%",
         **{name: getattr(where, name) for name in _EQUAL},
+        **{f"prefix_{i}": prefix for i, prefix in enumerate(prefixes)},
+        **{f"beyond_{i}": _beyond(prefix) for i, prefix in enumerate(prefixes)},
+        **{f"key_{i}": key for i, key in enumerate(data)},
+        **{f"value_{i}": json.dumps(v) if postgresql else v for i, v in enumerate(data.values())},
     }
-    for i, prefix in enumerate(prefixes):
-        values[f"prefix_{i}"], values[f"beyond_{i}"] = prefix, _beyond(prefix)
-    for i, (key, value) in enumerate((where.data or {}).items()):
-        values[f"key_{i}"] = key
-        values[f"value_{i}"] = json.dumps(value) if postgresql else value
-    return values
 
 
 def conditions(shape: Shape, columns: Columns) -> list[ColumnElement[bool]]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -243,17 +244,15 @@ def _object_id(value: Any) -> str | None:
 
 
 def _texts(name: str, value: Any) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    values = (value,) if isinstance(value, str) else value
-    if not isinstance(values, list | tuple | set | frozenset):
+    values = (value,) if isinstance(value, str) or value is None else value
+    if not isinstance(values, list | tuple | set | frozenset) or not all(
+        isinstance(item, str) for item in values if value is not None
+    ):
         raise InvalidFilterError(name, value, "text or a list of texts is needed")
     if len(values) > _MOST_VALUES:
         raise InvalidFilterError(name, len(values), f"at most {_MOST_VALUES} values")
-    if not all(isinstance(item, str) for item in values):
-        raise InvalidFilterError(name, value, "text or a list of texts is needed")
     found = tuple(dict.fromkeys(item for item in values if item))
-    if values and not found and value != "":
+    if values and not found and value not in (None, ""):
         raise InvalidFilterError(name, value, "holds nothing but empty texts")
     return found
 
@@ -291,13 +290,19 @@ def _data(value: Any) -> dict[str, Scalar] | None:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise InvalidFilterError("data", value, "a mapping with text keys is needed")
     for key, item in value.items():
-        if not (item is None or isinstance(item, str | int | float)):
-            raise InvalidFilterError(f"data[{key!r}]", item, "a scalar is needed")
-        if "\0" in key or (isinstance(item, str) and "\0" in item):
-            raise InvalidFilterError(f"data[{key!r}]", item, "NUL is never stored")
-        if item != item or item in (float("inf"), float("-inf")):  # noqa: PLR0124  NaN
-            raise InvalidFilterError(f"data[{key!r}]", item, "is stored as text")
+        problem = _unstorable(key) or _unstorable(item)
+        if problem:
+            raise InvalidFilterError(f"data[{key!r}]", item, problem)
     return dict(value) or None
+
+
+def _unstorable(item: Any) -> str:
+    """Return why *item* can't be a value that is stored; ``""`` if it can."""
+    if isinstance(item, str):
+        return "NUL is never stored" if "\0" in item else ""
+    if isinstance(item, float):
+        return "" if math.isfinite(item) else "is stored as text"
+    return "" if item is None or isinstance(item, int) else "a scalar is needed"
 
 
 def _whole(name: str, value: Any) -> int:

@@ -25,7 +25,7 @@ make = RowMaker().make_from
 ODD_TEXTS = [
     "",
     "plain",
-    "Zoë – Straße 東京 🎉",
+    "Zoë Straße 東京 🎉",
     "tab\there, line\nfeed, return\rhere",
     "back\\slash \\. \\N \\x00 %s {0} $1 :name",
     "quote ' and \" and `",

@@ -64,7 +64,7 @@ def test_no_password_and_no_option_is_shown() -> None:
     url = parse_url("postgresql://app:hunter2@db:5433/app?password=hunter2&sslkey=hunter2")
 
     assert "postgresql://app@db:5433/app" == shown(url)
-    assert "hunter2" not in repr(ActivityLog(str("postgresql://app:hunter2@db/app")))
+    assert "hunter2" not in repr(ActivityLog("postgresql://app:hunter2@db/app"))
 
 
 def test_memory_is_a_file_that_goes_with_its_engine() -> None:

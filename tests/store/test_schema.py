@@ -68,7 +68,7 @@ def test_the_metadata_say_the_same_as_the_sql(engine: Engine) -> None:
 
 def type_name(text_: str) -> str:
     synonyms = {"BIGINT": "INTEGER", "SMALLINT": "INTEGER", "DATETIME": "TIMESTAMP", "JSON": "TEXT"}
-    name = text_.split("(")[0].replace(' COLLATE "C"', "").strip()
+    name = text_.partition("(")[0].replace(' COLLATE "C"', "").strip()
     return synonyms.get(name, name)
 
 
