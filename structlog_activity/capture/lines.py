@@ -87,8 +87,8 @@ class LineReader:
         us = _time_of(fields, event)
         own = to_uuid(event.get(ID)) if isinstance(event.get(ID), str) else NIL
         fields["id"] = derived_uuid7(us * 1000, line) if own == NIL else own
-        row = self._rows.make(fields, data, ns=us * 1000)
-        if row.created_at != us:
+        row = self._rows.make(fields, data)
+        if row.created_at != us:  # It was out of range, and became now.
             raise InvalidRecordError("occurred_at", "lies before 1970 or after tomorrow")
         return row
 

@@ -9,7 +9,7 @@ import sys
 
 from collections.abc import Sequence
 
-from ..errors import InvalidFilterError, RepositoryError, SchemaError
+from ..errors import ActivityError, RepositoryError, SchemaError
 from .arguments import make_parser
 from .progress import say
 
@@ -34,22 +34,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int = options.run(options)
         sys.stdout.flush()
-    except InvalidFilterError as error:
-        return _failed(error, USAGE)
-    except SchemaError as error:
-        return _failed(error, SCHEMA)
-    except RepositoryError as error:
-        return _failed(error, UNREACHABLE)
+    except ActivityError as error:
+        say(f"error: {error}")
+        return _code_of(error)
     except KeyboardInterrupt:
         say("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader went away. Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # The reader went away.
+        _drop_output()
         return BROKEN_PIPE
+    except OSError as error:
+        if error.filename is None:
+            _drop_output()
+        say(f"error: {error.filename or 'standard output'} can't be used: {error.strerror}")
+        return USAGE
     return code
 
 
-def _failed(error: Exception, code: int) -> int:
-    say(f"error: {error}")
-    return code
+def _code_of(error: ActivityError) -> int:
+    if isinstance(error, SchemaError):
+        return SCHEMA
+    return UNREACHABLE if isinstance(error, RepositoryError) else USAGE
+
+
+def _drop_output() -> None:
+    # Python would try again to write what is left, and complain, at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -19,9 +19,10 @@ from ..capture.context import acting_as
 from ..log import ActivityLog
 from .output import print_counts, print_records
 from .progress import Progress, say
+from .reading import positive
 
 
-_FORMAT: Final = "%x1e%H%x1f%ae%x1f%cI%x1f%s"
+_FORMAT: Final = "%x00%H%x00%ae%x00%cI%x00%s"  # No commit holds a NUL.
 _VERBS: Final = {"A": "file.added", "M": "file.changed", "D": "file.removed", "R": "file.renamed"}
 _TENANT: Final = "demo"
 _SHOWN: Final = 12
@@ -69,7 +70,7 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
         description="Make real log calls from the git history around the current folder, store "
         "them, and show feed and statistics. Without --url the database is a temporary file.",
     )
-    parser.add_argument("--commits", type=int, default=300, help="most commits (default 300)")
+    parser.add_argument("--commits", type=positive, default=300, help="most commits (default 300)")
     parser.set_defaults(run=demo)
 
 
@@ -78,6 +79,7 @@ def demo(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="structlog-activity-") as folder:
         url = options.url or f"sqlite:///{Path(folder) / 'demo.db'}"
         with ActivityLog(url, overflow="block", block_timeout=30.0) as activity:
+            activity.stats(tenant_id=_TENANT)  # Now, not after a minute of trying to write.
             calls = _make_calls(activity, options.commits)
             if not activity.flush(timeout=60):
                 say(f"error: not everything could be stored: {activity.health().reasons}")
@@ -115,7 +117,7 @@ def _logger(activity: ActivityLog) -> Any:
 
 
 def _log_commit(log: Any, commit: Commit) -> int:
-    with acting_as(commit.author, tenant_id=_TENANT):
+    with acting_as(commit.author or "unknown", tenant_id=_TENANT):
         log.info(
             commit.subject,
             verb="commit.authored",
@@ -156,7 +158,8 @@ def _show(activity: ActivityLog, calls: int) -> None:
 
 def read_history(most: int) -> tuple[list[Commit], str]:
     """Return the newest commits, newest first, or none and why there are none."""
-    command = ["git", "log", f"-n{most}", "--name-status", f"--format={_FORMAT}"]
+    command = ["git", "-c", "core.quotePath=off", "log", f"-n{most}", "--name-status"]
+    command.append(f"--format={_FORMAT}")
     try:
         done = subprocess.run(  # noqa: S603  Fixed words and a number.
             command, capture_output=True, timeout=60, check=False
@@ -172,9 +175,9 @@ def read_history(most: int) -> tuple[list[Commit], str]:
 
 
 def _parsed(text: str) -> Iterator[Commit]:
-    for block in text.split("\x1e")[1:]:
-        head, *lines = block.split("\n")
-        hash_, author, at, subject = head.split("\x1f", 3)
+    parts = text.split("\0")[1:]
+    for hash_, author, at, rest in zip(*[iter(parts)] * 4, strict=True):
+        subject, *lines = rest.split("\n")
         changes = [line.split("\t") for line in lines if "\t" in line]
         files = tuple((change[0][:1], change[-1]) for change in changes)
         yield Commit(hash_, author, at, subject, files)

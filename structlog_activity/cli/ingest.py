@@ -12,13 +12,13 @@ import os
 import sys
 import zlib
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
 from ..capture.lines import MAX_LINE, LineReader, numbered_lines
-from ..errors import InvalidRecordError
+from ..errors import InvalidRecordError, RepositoryError
 from ..log import ActivityLog
 from ..record.row import Row
 from .output import print_json
@@ -28,6 +28,7 @@ from .progress import Progress, say
 _BATCH: Final = 500
 _SHOWN: Final = 20
 _GZIP: Final = b"\x1f\x8b"
+_UNREADABLE: Final = (OSError, EOFError, zlib.error)
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -71,11 +72,19 @@ class Tally:
     already_there: int = 0
     problems: list[str] = field(default_factory=list)
 
-    def skip(self, number: int, problem: str) -> None:
+    def skip(self, what: str, problem: str) -> None:
         """Count a line that is of no use."""
         self.skipped += 1
         if len(self.problems) < _SHOWN:
-            self.problems.append(f"line {number}: {problem}")
+            self.problems.append(f"{what}: {problem}")
+
+    def settle(self, counts: Mapping[str, int], reasons: Sequence[str]) -> None:
+        """Take over what an importer counted, and why it set records aside (the last of them)."""
+        self.stored = counts["written"]
+        self.already_there = counts["duplicates"]
+        for reason in reasons:
+            self.skip("a record", reason)
+        self.skipped += counts["dead"] - len(reasons)
 
     def to_dict(self) -> dict[str, int]:
         """Return the numbers."""
@@ -87,9 +96,13 @@ def ingest(options: argparse.Namespace) -> int:
     """Run ``ingest``."""
     tally = Tally()
     try:
-        with _opened(options.source) as (raw, stream, size):
-            _ingest(ActivityLog(options.url), raw, stream, size, tally)
-    except (OSError, EOFError, zlib.error) as error:
+        with _opened(options.source) as source, ActivityLog(options.url) as activity:
+            _ingest(activity, source, tally)
+    except (KeyboardInterrupt, RepositoryError):
+        if tally.lines:
+            _report(tally, options)
+        raise
+    except _UNREADABLE as error:
         what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         where = f" after line {tally.lines}" if tally.lines else ""
         say(f"error: {options.source} can't be read{where}: {what or type(error).__name__}")
@@ -100,41 +113,39 @@ def ingest(options: argparse.Namespace) -> int:
     return 1 if tally.skipped and tally.skipped == tally.lines else 0
 
 
-def _ingest(
-    activity: ActivityLog, raw: IO[bytes], stream: IO[bytes], size: int, tally: Tally
-) -> None:
-    progress = Progress("lines", size)
+def _ingest(activity: ActivityLog, source: Source, tally: Tally) -> None:
     reader = activity.line_reader()
     importer = activity.importer()
+    progress = Progress("lines", source.size)
     batch: list[Row] = []
     try:
-        for row in _rows(reader, stream, tally):
+        for row in _rows(reader, source.stream, tally):
             batch.append(row)
             if len(batch) >= _BATCH:
                 importer.store(batch)
-                batch.clear()
-                progress.update(tally.lines, raw.tell() if size else 0)
-    finally:
-        # Also what was read before the source broke off.
+                batch = []
+                progress.update(tally.lines, source.done())
         importer.store(batch)
+    except _UNREADABLE:
+        # What was read before the source broke off.
+        importer.store(batch)
+        raise
+    finally:
         progress.finish()
-        tally.stored = importer.counts["written"]
-        tally.already_there = importer.counts["duplicates"]
-        for letter in importer.dead_letters:
-            tally.skip(0, letter.reason)
         importer.close()
+        tally.settle(importer.counts, [letter.reason for letter in importer.dead_letters])
 
 
 def _rows(reader: LineReader, stream: IO[bytes], tally: Tally) -> Iterator[Row]:
     for number, line in numbered_lines(stream):
         tally.lines += 1
         if line is None:
-            tally.skip(number, f"is longer than {MAX_LINE} bytes")
+            tally.skip(f"line {number}", f"is longer than {MAX_LINE} bytes")
             continue
         try:
             row = reader.read(line)
         except InvalidRecordError as error:
-            tally.skip(number, str(error))
+            tally.skip(f"line {number}", str(error))
             continue
         if row is None:
             tally.no_activity += 1
@@ -157,21 +168,40 @@ def _report(tally: Tally, options: argparse.Namespace) -> None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """
+    Where the lines come from.
+
+    Attributes:
+
+        raw: As it is.
+
+        stream: The same, unpacked.
+
+        size: Bytes of *raw*; 0 if nobody knows.
+    """
+
+    raw: IO[bytes]
+    stream: IO[bytes]
+    size: int
+
+    def done(self) -> int:
+        """Return how many bytes of *raw* were read; 0 if its size is unknown."""
+        return self.raw.tell() if self.size else 0
+
+
 @contextlib.contextmanager
-def _opened(source: str) -> Iterator[tuple[IO[bytes], IO[bytes], int]]:
-    """Give the source as it is, the same unpacked, and its size (0 if unknown)."""
-    if source == "-":
-        raw: IO[bytes] = sys.stdin.buffer
-        size = 0
-    else:
-        raw = Path(source).open("rb")  # noqa: SIM115  Closed below.
-        size = os.fstat(raw.fileno()).st_size
-    try:
-        peekable = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(cast(Any, raw))
-        if peekable.peek(2)[:2] == _GZIP:
-            yield raw, cast("IO[bytes]", gzip.GzipFile(fileobj=peekable)), size
-        else:
-            yield raw, peekable, size
-    finally:
-        if source != "-":
-            raw.close()
+def _opened(path: str) -> Iterator[Source]:
+    if path == "-":
+        yield _source(sys.stdin.buffer, 0)
+        return
+    with Path(path).open("rb") as raw:
+        yield _source(raw, os.fstat(raw.fileno()).st_size)
+
+
+def _source(raw: IO[bytes], size: int) -> Source:
+    peekable = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(cast(Any, raw))
+    if peekable.peek(2)[:2] == _GZIP:
+        return Source(raw, cast("IO[bytes]", gzip.GzipFile(fileobj=peekable)), size)
+    return Source(raw, peekable, size)

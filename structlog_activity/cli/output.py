@@ -4,19 +4,25 @@ Records and numbers as text that is safe to print.
 
 from __future__ import annotations
 
+import codecs
 import json
 import shutil
 import sys
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from ..record.ids import NIL
 from ..record.record import ActivityRecord
 
 
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
-_BIDI = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+_BIDI = {
+    code: f"\\u{code:04x}"
+    for code in (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+}
+# What JSON itself leaves as it is, and a terminal would obey.
+_JSON_ESCAPES = {code: f"\\u{code:04x}" for code in range(127, 160)} | _BIDI
 _WIDE = 200
 _HEADINGS = ("when (UTC)", "who", "verb", "object", "channel", "details")
 
@@ -28,7 +34,13 @@ def printable(text: str) -> str:
 
 def print_json(value: Any) -> None:
     """Print *value* as one line of JSON."""
-    print(json.dumps(value, ensure_ascii=False, default=str))
+    print(json_line(value, sys.stdout))
+
+
+def json_line(value: Any, output: TextIO) -> str:
+    """Return *value* as JSON that is safe to print, all ASCII if *output* takes no UTF-8."""
+    ascii_only = _encoding(output) != "utf-8"
+    return json.dumps(value, ensure_ascii=ascii_only, default=str).translate(_JSON_ESCAPES)
 
 
 def print_records(records: Iterable[ActivityRecord]) -> None:
@@ -41,7 +53,7 @@ def print_counts(title: str, counts: Mapping[Any, int]) -> None:
     print(f"\n{title}")
     width = max((len(f"{n:,}") for n in counts.values()), default=1)
     for key, n in counts.items():
-        print(f"  {n:>{width},}  {printable(str(key)) or '(none)'}")
+        print(_encodable(f"  {n:>{width},}  {printable(str(key)) or '(none)'}"))
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -51,7 +63,16 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     limit = shutil.get_terminal_size((_WIDE, 24)).columns if sys.stdout.isatty() else _WIDE
     for line in lines:
         text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        print(text.rstrip()[:limit])
+        print(_encodable(text.rstrip()[:limit]))
+
+
+def _encodable(text: str) -> str:
+    encoding = _encoding(sys.stdout)
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _encoding(output: TextIO) -> str:
+    return codecs.lookup(output.encoding or "utf-8").name
 
 
 def _cells(record: ActivityRecord) -> list[str]:

@@ -4,11 +4,14 @@ What is said on stderr while a command works.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 
 from collections.abc import Callable
 from typing import IO, Final
+
+from .output import printable
 
 
 _TERMINAL_PERIOD: Final = 0.1  # seconds between two updates
@@ -18,7 +21,9 @@ _MINUTE: Final = 60
 
 def say(message: str) -> None:
     """Print a line for the person at the keyboard."""
-    print(f"structlog-activity: {message}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # What was printed before is to be seen before.
+        sys.stdout.flush()
+    print(f"structlog-activity: {printable(message)}", file=sys.stderr)
 
 
 class Progress:

@@ -11,14 +11,15 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final, TextIO
 
-from ..errors import InvalidFilterError, RepositoryError
+from ..errors import InvalidFilterError
 from ..log import ActivityLog
 from ..read.filter import ALL_TENANTS, MAX_LIMIT
 from ..read.page import ActivityPage
 from ..record.record import ActivityRecord
-from .output import print_counts, print_json, print_records
+from .database import require_file
+from .output import json_line, print_counts, print_json, print_records
 from .progress import Progress, say
 
 
@@ -29,7 +30,7 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     """Add ``feed``, ``stats`` and ``export``."""
     where = _filter_parser()
     feed_ = commands.add_parser("feed", parents=[common, where], help="show records, newest first")
-    feed_.add_argument("--limit", type=_positive, default=50, help="most records (default 50)")
+    feed_.add_argument("--limit", type=positive, default=50, help="most records (default 50)")
     place = feed_.add_mutually_exclusive_group()
     place.add_argument("--after", metavar="CURSOR", help="go on where the last page ended")
     place.add_argument("--before", metavar="CURSOR", help="go back to newer records")
@@ -83,7 +84,7 @@ def export(options: argparse.Namespace) -> int:
     count = 0
     with _opened(options) as activity, _output(options.output) as output:
         for record in walk(activity, _where(options)):
-            output.write(record.to_json() + "\n")
+            output.write(json_line(record.to_dict(), output) + "\n")
             count += 1
             progress.update(count)
     progress.finish()
@@ -188,26 +189,22 @@ def _moment(name: str, text: str | None) -> datetime | str | None:
         raise InvalidFilterError(name, text, "is before the calendar begins") from None
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number
+def positive(text: str) -> int:
+    """Read the value of an option that is a whole number of 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
 
 
 @contextlib.contextmanager
 def _opened(options: argparse.Namespace) -> Iterator[ActivityLog]:
-    activity = ActivityLog(options.url, migrate=False)
-    database = activity.engine.url.database
-    if activity.engine.dialect.name == "sqlite" and database and not Path(database).exists():
-        # SQLite would make an empty one, which is not what a reader wants.
-        raise RepositoryError(f"there is no file {database}: is --url right?")
-    with activity:
+    with ActivityLog(options.url, migrate=False) as activity:
+        require_file(activity)
         yield activity
 
 
 @contextlib.contextmanager
-def _output(path: str | None) -> Iterator[IO[str]]:
+def _output(path: str | None) -> Iterator[TextIO]:
     if path is None or path == "-":
         yield sys.stdout
         return

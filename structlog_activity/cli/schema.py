@@ -9,6 +9,7 @@ import argparse
 from typing import Any
 
 from ..log import ActivityLog
+from .database import require_file
 from .output import print_json, print_table
 from .progress import say
 
@@ -35,17 +36,34 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def migrate(options: argparse.Namespace) -> int:
     """Run ``migrate``."""
-    activity = ActivityLog(options.url, migrate=False)
-    from ..store.engine import reached
-    from ..store.schema import Schema, migrations
+    with ActivityLog(options.url, migrate=False) as activity:
+        problem = _problem(options, activity.engine.dialect.name)
+        if problem:
+            say(f"error: {problem}")
+            return 2
+        if options.sql:
+            return _print_sql(activity.engine.dialect.name)
+        if options.status or options.down is not None:
+            require_file(activity)
+        return _migrate(activity, options)
 
-    if options.sql:
-        for step in migrations(activity.engine.dialect.name):
-            print(f"-- {step.version:04} {step.name}\n{step.up}")
-        return 0
+
+def _problem(options: argparse.Namespace, dialect: str) -> str:
+    from ..store.schema import migrations
+
+    last = migrations(dialect)[-1].version
+    version = options.to if options.down is None else options.down
+    if version is not None and not 0 <= version <= last:
+        return f"there is no version {version}: the newest is {last}, 0 is before the first"
     if options.down is not None and not options.yes:
-        say(f"--down {options.down} drops tables and the records in them; add --yes if you mean it")
-        return 2
+        return f"--down {version} drops tables and the records in them; add --yes if you mean it"
+    return ""
+
+
+def _migrate(activity: ActivityLog, options: argparse.Namespace) -> int:
+    from ..store.engine import reached
+    from ..store.schema import Schema
+
     with reached():
         schema = Schema(activity.engine)
         if options.status:
@@ -53,6 +71,14 @@ def migrate(options: argparse.Namespace) -> int:
         if options.down is not None:
             return _print_steps(schema.downgrade(options.down), "undone", options)
         return _print_steps(schema.migrate(options.to), "applied", options)
+
+
+def _print_sql(dialect: str) -> int:
+    from ..store.schema import migrations
+
+    for step in migrations(dialect):
+        print(f"-- {step.version:04} {step.name}\n{step.up}")
+    return 0
 
 
 def _print_status(schema: Any, options: argparse.Namespace) -> int:
