@@ -313,7 +313,7 @@ class ActivityLog:
         from .store.engine import reached
         from .store.schema import Schema
 
-        with reached():
+        with reached(self._url):
             return Schema(self.engine).migrate()
 
     # -- history ------------------------------------------------------------
@@ -385,7 +385,7 @@ class ActivityLog:
 
             if self._migrates:
                 self.migrate()
-            with reached():
+            with reached(self._url):
                 Schema(self.engine).check()
             self._is_ready = True
         return self.engine

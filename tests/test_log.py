@@ -35,7 +35,7 @@ from structlog_activity import (
     stats,
     to_uuid,
 )
-from tests.support.postgres import PostgresServer
+from tests.support.postgres import PASSWORD_ROLE, PostgresServer
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -350,7 +350,9 @@ def test_an_unreachable_database_is_told_without_the_password() -> None:
             with pytest.raises(RepositoryError) as caught:
                 read()
             assert "hunter2" not in str(caught.value)
-            assert "can't be reached" in str(caught.value)
+            assert "can't reach postgresql://app@127.0.0.1:1/app: the connection is refused" in str(
+                caught.value
+            )
 
 
 def test_a_reader_without_privileges_is_told(
@@ -370,3 +372,28 @@ def test_a_reader_without_privileges_is_told(
     with owner.begin() as connection:
         connection.exec_driver_sql("DROP ROLE activity_nobody")
     owner.dispose()
+
+
+def test_a_wrong_password_is_told_and_never_shown(
+    postgres_url: str, postgres_server: PostgresServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    if postgres_server.external:
+        pytest.skip("needs a server that asks for passwords")
+    owner = create_engine(postgres_url)
+    with owner.begin() as connection:
+        connection.exec_driver_sql(f"DROP ROLE IF EXISTS {PASSWORD_ROLE}")
+        connection.exec_driver_sql(f"CREATE ROLE {PASSWORD_ROLE} LOGIN PASSWORD 'right'")
+    url = postgres_url.replace("postgres@", f"{PASSWORD_ROLE}:hunter2@")
+
+    with ActivityLog(url, close_timeout=0.1) as activity:
+        with pytest.raises(RepositoryError, match="the password or the role is wrong") as caught:
+            activity.feed(tenant_id=1)
+        activity.record("a.b", "c:1")
+        assert not activity.flush(timeout=0.5)
+        reasons = activity.health().reasons
+    with owner.begin() as connection:
+        connection.exec_driver_sql(f"DROP ROLE {PASSWORD_ROLE}")
+    owner.dispose()
+
+    assert "the password or the role is wrong" in reasons[0]
+    assert "hunter2" not in f"{caught.value}{reasons}{caplog.text}"

@@ -64,7 +64,7 @@ def _migrate(activity: ActivityLog, options: argparse.Namespace) -> int:
     from ..store.engine import reached
     from ..store.schema import Schema
 
-    with reached():
+    with reached(activity.engine.url):
         schema = Schema(activity.engine)
         if options.status:
             return _print_status(schema, options)

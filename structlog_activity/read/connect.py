@@ -36,15 +36,14 @@ def reading(bind: Bind) -> Iterator[Connection]:
 
         TypeError: *bind* is none of these.
     """
-    with reached():
+    if not isinstance(bind, Engine | Connection | Session):
+        raise TypeError(
+            f"an Engine, a Connection or a Session is needed, not {type(bind).__name__}"
+        )
+    engine = bind.get_bind().engine if isinstance(bind, Session) else bind.engine
+    with reached(engine.url):
         if isinstance(bind, Engine):
             with bind.connect() as connection:
                 yield connection
-        elif isinstance(bind, Session):
-            yield bind.connection()
-        elif isinstance(bind, Connection):
-            yield bind
         else:
-            raise TypeError(
-                f"an Engine, a Connection or a Session is needed, not {type(bind).__name__}"
-            )
+            yield bind.connection() if isinstance(bind, Session) else bind

@@ -17,6 +17,7 @@ from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from ..errors import RepositoryError, SchemaError
+from .sqlstate import connect_problem
 
 
 POSTGRESQL: Final = "postgresql"
@@ -154,9 +155,13 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextlib.contextmanager
-def reached() -> Iterator[None]:
+def reached(url: URL) -> Iterator[None]:
     """
     Turn what SQLAlchemy raises in the block into errors of this package.
+
+    Args:
+
+        url: The database, for the message.
 
     Raises:
 
@@ -167,26 +172,26 @@ def reached() -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        raise repository_error(error) from None
+        raise _plain_error(error, shown(url)) from None
 
 
-def repository_error(error: SQLAlchemyError) -> RepositoryError:
+def _plain_error(error: SQLAlchemyError, where: str) -> RepositoryError:
     """Return the error of ours for one of SQLAlchemy's, without values and passwords."""
-    original = error.orig if isinstance(error, DBAPIError) else error
-    sqlstate = getattr(original, "sqlstate", None) or getattr(original, "sqlite_errorname", "")
-    sqlstate = sqlstate or ""
+    original = (error.orig if isinstance(error, DBAPIError) else None) or error
+    sqlstate = getattr(original, "sqlstate", None) or ""
     if sqlstate in _SCHEMA_CODES or "no such" in str(original):
         return SchemaError(
-            "the activity tables are missing or of another version: run structlog-activity migrate",
+            f"{where}: the activity tables are missing or of another version: "
+            "run structlog-activity migrate",
             sqlstate=sqlstate,
         )
     if sqlstate == _NO_PRIVILEGE:
         return RepositoryError(
-            "the role has no privilege on the activity tables: see GRANT", sqlstate=sqlstate
+            f"{where}: the role has no privilege on the activity tables: see GRANT",
+            sqlstate=sqlstate,
         )
-    name = type(original).__name__
-    if not sqlstate:
+    if sqlstate:
         return RepositoryError(
-            f"the database can't be reached ({name}): is it up, is the URL right?"
+            f"{where} refused: {type(original).__name__} ({sqlstate})", sqlstate=sqlstate
         )
-    return RepositoryError(f"the database refused ({name} {sqlstate})", sqlstate=sqlstate)
+    return RepositoryError(f"can't reach {where}: {connect_problem(original)[1]}")

@@ -25,7 +25,7 @@ from .engine import shown
 from .faults import Fault, StoreError
 from .partitions import make_months, month_of, months_ahead, months_there
 from .schema import check_version
-from .sqlstate import fault_of_sqlstate
+from .sqlstate import connect_problem, fault_of_sqlstate
 
 
 _CONNECT: Final[dict[str, Any]] = {
@@ -74,20 +74,6 @@ _STORED = """
 _abandoned: Final[list[Any]] = []
 _LINE = re.compile(r"COPY user_activity\w*, line (\d+)")
 _FIRST_DAY = EPOCH.date()
-
-# What the server says while connecting has no SQLSTATE, only words.
-_CONNECT_WORDS: Final = (
-    ("password authentication failed", Fault.CONFIGURATION, "the password or the role is wrong"),
-    ("no password supplied", Fault.CONFIGURATION, "a password is needed"),
-    ("no pg_hba.conf entry", Fault.CONFIGURATION, "pg_hba.conf does not let us in"),
-    ("does not exist", Fault.CONFIGURATION, "the database or the role does not exist"),
-    ("is not permitted to log in", Fault.CONFIGURATION, "the role may not log in"),
-    ("too many", Fault.TRANSIENT, "it has too many connections"),
-    ("refused", Fault.TRANSIENT, "the connection is refused"),
-    ("timeout", Fault.TRANSIENT, "it does not answer in time"),
-    ("No such file", Fault.TRANSIENT, "there is no such socket"),
-    ("not translate host name", Fault.TRANSIENT, "the host's name is unknown"),
-)
 
 
 class PostgresRepository:
@@ -198,14 +184,9 @@ class PostgresRepository:
         return connection
 
     def _connect_failure(self, error: psycopg.Error) -> StoreError:
-        text = str(error)  # Only looked into: libpq may quote a password in it.
-        fault, problem = next(
-            ((fault, problem) for words, fault, problem in _CONNECT_WORDS if words in text),
-            (Fault.TRANSIENT, f"connecting failed ({type(error).__name__})"),
-        )
-        return StoreError(
-            fault, f"can't reach {self._where}: {problem}", sqlstate=error.sqlstate or ""
-        )
+        fault, problem = connect_problem(error)
+        message = f"can't reach {self._where}: {problem}"
+        return StoreError(fault, message, sqlstate=error.sqlstate or "")
 
     def _failure(self, error: Exception) -> StoreError:
         """Translate *error*, and leave the connection usable or none at all."""

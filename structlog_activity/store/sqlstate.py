@@ -55,6 +55,28 @@ _SQLITE: Final = {
     "SQLITE_PROTOCOL": Fault.TRANSIENT,
 }
 
+# What the server says while connecting has no SQLSTATE, only words.
+_CONNECT_WORDS: Final = (
+    ("password authentication failed", Fault.CONFIGURATION, "the password or the role is wrong"),
+    ("no password supplied", Fault.CONFIGURATION, "a password is needed"),
+    ("no pg_hba.conf entry", Fault.CONFIGURATION, "pg_hba.conf does not let us in"),
+    ("does not exist", Fault.CONFIGURATION, "the database or the role does not exist"),
+    ("is not permitted to log in", Fault.CONFIGURATION, "the role may not log in"),
+    ("too many", Fault.TRANSIENT, "it has too many connections"),
+    ("refused", Fault.TRANSIENT, "the connection is refused"),
+    ("timeout", Fault.TRANSIENT, "it does not answer in time"),
+    ("No such file", Fault.TRANSIENT, "there is no such socket"),
+    ("not translate host name", Fault.TRANSIENT, "the host's name is unknown"),
+)
+
+_SQLITE_PROBLEMS: Final = {
+    "SQLITE_CANTOPEN": "the file can't be opened: is its folder there, and may we write to it?",
+    "SQLITE_NOTADB": "the file is no SQLite database",
+    "SQLITE_CORRUPT": "the file is damaged",
+    "SQLITE_READONLY": "the file may not be written",
+    "SQLITE_BUSY": "the file is locked by somebody else",
+}
+
 
 def fault_of_sqlstate(sqlstate: str) -> Fault:
     """Return what an error of PostgreSQL asks for; ``""`` is a lost connection."""
@@ -68,3 +90,15 @@ def fault_of_sqlite(name: str) -> Fault:
     while name not in _SQLITE and "_" in name:
         name = name.rpartition("_")[0]  # SQLITE_IOERR_WRITE is an SQLITE_IOERR.
     return _SQLITE.get(name, Fault.UNKNOWN)
+
+
+def connect_problem(error: BaseException) -> tuple[Fault, str]:
+    """Return what an error that came up while connecting asks for, and means in words."""
+    name = getattr(error, "sqlite_errorname", None)
+    if isinstance(name, str):
+        return fault_of_sqlite(name), _SQLITE_PROBLEMS.get(name, name)
+    text = str(error)  # Only looked into: libpq may quote a password in it.
+    for words, fault, problem in _CONNECT_WORDS:
+        if words in text:
+            return fault, problem
+    return Fault.TRANSIENT, f"connecting failed ({type(error).__name__})"

@@ -357,7 +357,7 @@ def test_sqlite_makes_its_tables_and_postgresql_says_what_to_run(
 def test_a_database_that_can_not_be_reached_is_told_apart(cli: Cli, write: Write) -> None:
     result = ingest(cli, "postgresql://app@127.0.0.1:1/app", write(THREE))
     assert (3, "") == (result.code, result.out)
-    assert "can't be reached" in result.err
+    assert "can't reach postgresql://app@127.0.0.1:1/app: the connection is refused" in result.err
 
 
 def test_history_of_many_years_gets_its_months_on_postgresql(

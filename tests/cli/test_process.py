@@ -164,7 +164,7 @@ def test_a_role_that_does_not_exist_and_a_database_that_does_not(
     cli: Cli, postgres_url: str, command: tuple[str, ...]
 ) -> None:
     stranger = make_url(postgres_url).set(username="nobody", password=PASSWORD)
-    nowhere = make_url(postgres_url).set(database=f"no_{PASSWORD}")
+    nowhere = make_url(postgres_url).set(database="no_such_database")
     for url in (stranger, nowhere):
         result = cli("--url", url.render_as_string(hide_password=False), *command)
         assert (3, "") == (result.code, result.out)

@@ -207,7 +207,7 @@ def test_a_role_that_may_not_create_is_told_so(postgres_url: str) -> None:
     from structlog_activity.errors import RepositoryError
     from structlog_activity.store.engine import reached
 
-    with pytest.raises(RepositoryError, match="privilege"), reached():
+    with pytest.raises(RepositoryError, match="privilege"), reached(guest.url):
         Schema(guest).migrate()
     guest.dispose()
     with owner.begin() as connection:

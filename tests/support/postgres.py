@@ -32,6 +32,7 @@ from sqlalchemy.engine import URL, make_url
 URL_VARIABLE = "STRUCTLOG_ACTIVITY_TEST_URL"
 PGBIN_VARIABLE = "STRUCTLOG_ACTIVITY_TEST_PGBIN"
 DATABASE_PREFIX = "activity_test_"
+PASSWORD_ROLE = "activity_password"
 
 _UNPRIVILEGED = "nobody"
 _SOCKET_PATH_LIMIT = 103  # macOS; Linux allows 107.
@@ -324,6 +325,9 @@ class _LocalServer:
             self._tell_watchdog(0)
         if code != 0:
             raise PostgresError(f"initdb failed with exit code {code}:\n{self._log_tail()}")
+        # For tests of wrong passwords: this one role is asked for one.
+        access = self._data / "pg_hba.conf"
+        access.write_text(f"local all {PASSWORD_ROLE} scram-sha-256\n{access.read_text()}")
 
     def run(self) -> None:
         """
