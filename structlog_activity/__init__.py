@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .capture.context import acting_as, carry, export_context, import_context
     from .capture.handler import ActivityAdapter
     from .capture.keys import ActivityKeys
+    from .capture.middleware import ActivityMiddleware, WSGIActivityMiddleware
     from .capture.processor import ActivityProcessor
     from .errors import (
         ActivityError,
@@ -49,6 +50,7 @@ __all__ = [
     "ActivityHandler",
     "ActivityKeys",
     "ActivityLog",
+    "ActivityMiddleware",
     "ActivityPage",
     "ActivityProcessor",
     "ActivityRecord",
@@ -61,6 +63,7 @@ __all__ = [
     "InvalidRecordError",
     "RepositoryError",
     "SchemaError",
+    "WSGIActivityMiddleware",
     "acting_as",
     "build_record_from_actor",
     "build_record_from_uuid",
@@ -77,6 +80,7 @@ _MODULES: Final = {
     "capture.context": ("acting_as", "carry", "export_context", "import_context"),
     "capture.handler": ("ActivityAdapter",),
     "capture.keys": ("ActivityKeys",),
+    "capture.middleware": ("ActivityMiddleware", "WSGIActivityMiddleware"),
     "capture.processor": ("ActivityProcessor",),
     "errors": (
         "ActivityError",

@@ -78,7 +78,7 @@ def carry(function: Callable[_P, _R], /) -> Callable[_P, _R]:
 
     @wraps(function)
     def carried(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        with _only(values):
+        with only_context(values):
             return function(*args, **kwargs)
 
     return carried
@@ -113,12 +113,13 @@ def import_context(context: Mapping[str, Any], /) -> Iterator[None]:
 
     .. versionadded:: 0.1.0
     """
-    with _only({key: context[key] for key in EXPORTED if key in context}):
+    with only_context({key: context[key] for key in EXPORTED if key in context}):
         yield
 
 
 @contextmanager
-def _only(values: Mapping[str, Any]) -> Iterator[None]:
+def only_context(values: Mapping[str, Any]) -> Iterator[None]:
+    """Bind *values* and nothing else until the block ends, then what was bound before."""
     before = dict(get_contextvars())
     clear_contextvars()
     bind_contextvars(**values)

@@ -30,12 +30,11 @@ class ActivityProcessor:
     .. versionadded:: 0.1.0
     """
 
-    __slots__ = ("_recorder", "_verb", "_verbs")
+    __slots__ = ("_others", "_recorder", "_verb")
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._verbs = recorder.keys.verb
-        self._verb = self._verbs[0]
+        self._verb, *self._others = recorder.keys.verb
 
     def __call__(self, logger: Any, method_name: str, event_dict: Any) -> Any:
         """
@@ -46,16 +45,17 @@ class ActivityProcessor:
             InvalidRecordError: It makes no record and the log is strict.
         """
         try:
-            if self._verb not in event_dict and not self._has_other_verb(event_dict):
+            # This line is all that a call without a verb pays.
+            if self._verb not in event_dict and not (self._others and self._has_other(event_dict)):
                 return event_dict
         except Exception:  # noqa: BLE001  Rendered already, to bytes or anything else.
             return event_dict
-        if issubclass(type(event_dict), MutableMapping):
+        if type(event_dict) is dict or issubclass(type(event_dict), MutableMapping):
             self._catch(event_dict)
         return event_dict
 
-    def _has_other_verb(self, event_dict: Any) -> bool:
-        return len(self._verbs) > 1 and any(verb in event_dict for verb in self._verbs[1:])
+    def _has_other(self, event_dict: Any) -> bool:
+        return any(verb in event_dict for verb in self._others)
 
     def _catch(self, event: MutableMapping[str, Any]) -> None:
         if is_marked(event):
