@@ -4,12 +4,11 @@ The buffer: takes records at once, writes them later, in batches, from one threa
 
 from __future__ import annotations
 
-import atexit
+import contextlib
 import os
 import sys
 import threading
 import time
-import weakref
 
 from dataclasses import dataclass
 from typing import Final
@@ -22,9 +21,12 @@ from ..record.row import Row
 from ..record.rowmaker import RowMaker
 from ..record.sink import Pending, finished
 from ..store.repository import Repository
+from . import lifetime
+from .bell import Bell
 from .delivery import Delivery, DeliveryAbandonedError
 from .mailbox import DROP_NEWEST, OVERFLOW, Mailbox
-from .report import Reporter
+from .pausable import PausableRepository
+from .report import PERIOD, Reporter
 from .ticks import TicksByReason
 
 
@@ -33,6 +35,8 @@ BATCH_BYTES: Final = 1 << 20
 
 _ROW_BYTES = 200  # a row without its data, roughly
 _NEARLY_FULL = 0.8
+_FLUSH_PERIOD = 1.0  # seconds between two tries while somebody waits for a flush
+_AFTER_BUG = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,31 +117,35 @@ class BufferedRepository:
             _check(name, seconds, 0, threading.TIMEOUT_MAX)
         if overflow not in OVERFLOW:
             raise ValueError(f"overflow={overflow!r}: use one of {', '.join(OVERFLOW)}")
-        self._repository = repository
+        self._repository = PausableRepository(repository)
         self._batch_size = batch_size
+        self._plenty = min(batch_size, max_records)
         self._linger = linger
         self._close_timeout = close_timeout
         self._max_records = max_records
         self._rows = rows or RowMaker(Redactor())
         self._mailbox = Mailbox(
             capacity=max_records,
-            wake_at=batch_size - 1,
+            wake_at=self._plenty - 1,
             overflow=overflow,
             block_timeout=block_timeout,
             start=self._start,
         )
         self.put = self._mailbox.put
         self._reset()
-        _live.add(self)
+        lifetime.look_after(self)
 
     def _reset(self) -> None:
         self._reporter = Reporter()
-        self._delivery = Delivery(self._repository, wait=self._pause, reporter=self._reporter)
+        self._delivery = Delivery(
+            self._repository, wait=self._pause, more=self._next, reporter=self._reporter
+        )
         self._thread: threading.Thread | None = None
         self._changed = threading.Condition()  # Guards _settled; told of every batch's end.
-        self._hurry = threading.Event()
+        self._hurry = Bell()
         self._working = threading.Lock()  # Held by whoever drains the queue.
-        self._deadline = float("inf")
+        self._deadline = self._until = float("inf")  # When to stop: for good, for this call.
+        self._gave_up = False
         self._settled = 0
         self._flushing = 0
         self._reported_losses = 0
@@ -180,14 +188,13 @@ class BufferedRepository:
             `True` means committed. `False`: the time was up, or a record was
             dropped or set aside since the last flush; `counters` says how many.
         """
-        if threading.current_thread() is self._thread:
+        if self._mailbox.is_writer():
             return False
-        deadline = _deadline(timeout)
-        taken, waiting = self._mailbox.position()
-        target = taken + waiting
+        deadline, before = _deadline(timeout), self._reported_losses
+        target = sum(self._mailbox.position())
         if self._settled < target and not self._running():
             self._drain_here(deadline)
-        return self._await(target, deadline) and self._nothing_lost()
+        return self._await(target, deadline) and self._nothing_lost_since(before)
 
     def close(self, timeout: float | None = None) -> bool:
         """
@@ -202,19 +209,21 @@ class BufferedRepository:
             As `flush`. What could not be written in time is lost and counted
             as dropped, and one line on stderr says how many.
         """
-        timeout = self._close_timeout if timeout is None else timeout
-        self._deadline = _deadline(timeout)
+        if self._gave_up:
+            return False
+        before = self._reported_losses
+        self._deadline = _deadline(self._close_timeout if timeout is None else timeout)
         self._mailbox.close()
-        self._hurry.set()
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(max(0.0, self._deadline - time.monotonic()))
+        self._hurry.ring()
+        if self._mailbox.is_writer():
+            return False  # It finishes after this call.
+        if self._thread is not None and self._running():
+            self._thread.join(_left(self._deadline))
         if not self._running():
             self._drain_here(self._deadline)
-        elif lost := self._unsettled():  # The thread hangs in a call that doesn't return.
-            self._tell_of_loss(lost)
-        atexit.unregister(self.close)
-        return self._nothing_left() and self._nothing_lost()
+        if not self._nothing_left():
+            self._give_up()
+        return not self._gave_up and self._nothing_lost_since(before)
 
     def counters(self) -> dict[str, int]:
         """
@@ -226,25 +235,25 @@ class BufferedRepository:
         ``missing.actor_id`` and ``missing.tenant_id`` count records that were
         stored without one.
         """
-        mailbox, settled = self._mailbox, self._delivery.settled
+        mailbox = self._mailbox
         with self._changed:
+            # Settled first: what is settled by now was taken by then.
+            out = {name: self._delivery.settled[name] for name in ("written", "duplicates", "dead")}
             taken, queued = mailbox.position()
-            evicted = mailbox.evicted.value
-            dropped = mailbox.dropped.values()
-            out = {name: settled[name] for name in ("written", "duplicates", "dead")}
-            refused = dropped.get("overflow", 0)
-            shut = dropped.get("shutdown", 0)
-        if evicted:
-            dropped["overflow"] = refused + evicted
-        rejected = mailbox.rejected.values()
-        accepted = taken + queued + evicted + refused
+            evicted, gave_up = mailbox.evicted.value, self._gave_up
+        dropped, rejected = mailbox.dropped.values(), mailbox.rejected.values()
+        overflow = dropped.get("overflow", 0) + evicted
+        unsettled = taken - sum(out.values())
+        losses = {"overflow": overflow, "shutdown": unsettled if gave_up else 0}
+        dropped.update({reason: n for reason, n in losses.items() if n})
+        accepted = taken + queued + overflow
         return {
             "submitted": accepted + sum(rejected.values()),
             "accepted": accepted,
             "rejected": sum(rejected.values()),
             **out,
             "queued": queued,
-            "in_flight": taken - shut - sum(out.values()),
+            "in_flight": 0 if gave_up else unsettled,
             "spooled": 0,
             "dropped": sum(dropped.values()),
             **{f"rejected.{reason}": n for reason, n in rejected.items()},
@@ -272,10 +281,9 @@ class BufferedRepository:
         taken, waiting = self._mailbox.position()
         return self._settled == taken and not waiting
 
-    def _nothing_lost(self) -> bool:
-        lost = self._delivery.settled["dead"] + self._mailbox.evicted.value
-        lost += sum(self._mailbox.dropped.values().values())
-        before, self._reported_losses = self._reported_losses, lost
+    def _nothing_lost_since(self, before: int) -> bool:
+        counts = self.counters()
+        self._reported_losses = lost = counts["dead"] + counts["dropped"]
         return lost == before
 
     def _await(self, target: int, deadline: float) -> bool:
@@ -284,72 +292,93 @@ class BufferedRepository:
             try:
                 while self._settled < target:
                     left = deadline - time.monotonic()
-                    if left <= 0 or (self._mailbox.closed and not self._running()):
+                    over = self._gave_up or (self._mailbox.closed and not self._running())
+                    if left <= 0 or over:
                         return False
-                    self._hurry.set()
+                    self._hurry.ring()
                     self._mailbox.ring()
-                    self._changed.wait(min(left, 1.0))
+                    self._changed.wait(min(left, _FLUSH_PERIOD))
             finally:
                 self._flushing -= 1
         return True
 
     # -- the writer ---------------------------------------------------------
 
-    def _start(self) -> None:
+    def _start(self) -> bool:
         """Start the thread; where none can be (at exit), `close` and `flush` write."""
-        thread = threading.Thread(
+        if self._running():
+            return True
+        self._thread = threading.Thread(
             target=self._run, name=f"structlog-activity-writer-{os.getpid()}", daemon=True
         )
-        self._thread = thread
-        atexit.register(self.close)
         try:
-            thread.start()
+            self._thread.start()
         except RuntimeError:
             self._thread = None
+            return False
+        lifetime.close_with_child()
+        return True
 
     def _running(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
     def _run(self) -> None:
         mailbox = self._mailbox
-        mailbox.claim()
-        while True:
-            mailbox.wait_for_first()
+        while not (mailbox.closed and (self._gave_up or self._nothing_left())):
+            mailbox.wait_for_first(PERIOD if self._rejections else -1)
             if not (mailbox.closed or self._flushing or self._enough()):
                 mailbox.wait(self._linger)
             with self._working:
-                self._drain()
-            self._report_rejections()
-            if mailbox.closed and self._nothing_left():
-                break
-        mailbox.unclaim()
+                self._work()
         self._repository.close()
 
     def _enough(self) -> bool:
-        return self._mailbox.position()[1] >= self._batch_size
+        return self._mailbox.position()[1] >= self._plenty
 
     def _drain_here(self, deadline: float) -> None:
         """Write from the calling thread, there being no other."""
-        if self._working.acquire(timeout=max(0.0, min(deadline - time.monotonic(), 3600))):
-            try:
-                self._deadline = min(self._deadline, deadline)
-                self._drain()
-            finally:
-                self._working.release()
+        if not self._working.acquire(timeout=_left(deadline)):
+            return
+        try:
+            self._until = deadline
+            self._work()
+            if self._mailbox.closed:
+                self._repository.close()
+        finally:
+            self._until = float("inf")
+            self._working.release()
+
+    def _work(self) -> None:
+        self._mailbox.claim()
+        try:
+            self._drain()
+        except DeliveryAbandonedError:
+            pass
+        except Exception as error:  # noqa: BLE001  A bug of ours; it must not end the writer.
+            self._reporter.warn("bug", f"the writer failed and goes on: {type(error).__name__}")
+            self._hurry.wait(_AFTER_BUG)
+        finally:
+            self._report_rejections()
+            self._mailbox.unclaim()
+        if self._deadline <= time.monotonic() and not self._nothing_left():
+            self._give_up()
 
     def _drain(self) -> None:
-        while pending := self._mailbox.take(self._batch_size):
-            rows = self._finish(pending)
-            try:
-                for part in _parts(rows):
-                    self._delivery.deliver(part)
-            except DeliveryAbandonedError:
-                self._drop_rest()
-                return
-            with self._changed:
-                self._settled += len(pending)
-                self._hurry.clear()
-                self._changed.notify_all()
+        self._delivery.deliver()  # What an earlier call had no time for.
+        self._settle()
+        while self._time_left() > 0 and (pending := self._mailbox.take(self._batch_size)):
+            self._delivery.deliver(*_parts(self._finish(pending)))
+            self._settle()
+
+    def _settle(self) -> None:
+        with self._changed:
+            self._settled = sum(self._delivery.settled.values())
+            self._hurry.hush()
+            self._changed.notify_all()
+
+    def _next(self) -> list[Row]:
+        """Return the row that waits longest, if any does."""
+        return self._finish(self._mailbox.take(1))
 
     def _finish(self, pending: list[Pending]) -> list[Row]:
         rows = []
@@ -368,46 +397,56 @@ class BufferedRepository:
         return rows
 
     def _pause(self, seconds: float) -> bool:
-        """Wait before another try; `False` when the time to close is up."""
-        left = self._deadline - time.monotonic()
-        if left <= 0:
+        """Wait before another try; `False` when the time is up."""
+        left = self._time_left()
+        if left <= 0 or self._gave_up:
             return False
         # In a hurry there is one try at once, then they keep their distance.
         self._hurry.wait(min(seconds, left))
-        self._hurry.clear()
-        return True
+        return self._time_left() > 0
 
-    def _drop_rest(self) -> None:
-        while self._mailbox.take(self._batch_size):
-            pass
-        for _ in range(lost := self._unsettled()):
-            self._mailbox.dropped.tick("shutdown")
+    def _time_left(self) -> float:
+        return min(self._deadline, self._until) - time.monotonic()
+
+    def _give_up(self) -> None:
+        """Count what is not settled as dropped, and say so once."""
         with self._changed:
-            self._settled, _ = self._mailbox.position()
+            if self._gave_up:
+                return
+            self._gave_up = True
+            while self._mailbox.take(self._batch_size):
+                pass  # So that a writer whose call returns late finds nothing more to do.
+            lost = self.counters().get("dropped.shutdown", 0)
             self._changed.notify_all()
-        self._tell_of_loss(lost)
-
-    def _unsettled(self) -> int:
-        counts = self.counters()
-        return counts["queued"] + counts["in_flight"]
+        if lost:
+            self._tell_of_loss(lost)
 
     def _tell_of_loss(self, lost: int) -> None:
         trouble = self._delivery.trouble or "the database does not answer"
-        print(  # noqa: T201  Logging may be shut down already.
-            f"structlog_activity: {lost} records were not written in time and are lost: {trouble}",
-            file=sys.stderr,
-        )
+        text = f"structlog_activity: {lost} records were not written in time and are lost: "
+        with contextlib.suppress(Exception):  # It may be closed, or nothing at all.
+            sys.stderr.write(f"{text}{trouble}\n")  # Logging may be shut down already.
 
     def _report_rejections(self) -> None:
-        for field, detail in list(self._rejections.items()):
+        for field, detail in self._rejections.copy().items():
             total = self._mailbox.rejected.values().get(field, 0)
             if self._reporter.warn(
                 f"rejected {field}", f"{total} activities were rejected so far: {detail or field}"
             ):
                 self._rejections.pop(field, None)
 
-    def _after_fork(self) -> None:
-        # The records, the thread and the connection are the parent's.
+    # -- around a fork ------------------------------------------------------
+
+    def rest(self, timeout: float) -> bool:
+        """Keep the writer from the database and let go of the connection, for a fork."""
+        return not self._mailbox.is_writer() and self._repository.pause(timeout)
+
+    def go_on(self) -> None:
+        """Let the writer use the database again."""
+        self._repository.resume()
+
+    def start_afresh(self) -> None:
+        """Become new and empty: the records, the thread and the connection are the parent's."""
         self._repository.abandon()
         self._mailbox.reset()
         self._reset()
@@ -420,6 +459,10 @@ def _check(name: str, value: float, least: float, most: float) -> None:
 
 def _deadline(timeout: float | None) -> float:
     return float("inf") if timeout is None else time.monotonic() + timeout
+
+
+def _left(deadline: float) -> float:
+    return max(0.0, min(deadline - time.monotonic(), threading.TIMEOUT_MAX))
 
 
 def _parts(rows: list[Row]) -> list[list[Row]]:
@@ -435,15 +478,3 @@ def _parts(rows: list[Row]) -> list[list[Row]]:
             size = len(row.data) + _ROW_BYTES
         parts[-1].append(row)
     return parts
-
-
-_live: weakref.WeakSet[BufferedRepository] = weakref.WeakSet()
-
-
-def _reset_after_fork() -> None:
-    for buffer in list(_live):
-        buffer._after_fork()  # noqa: SLF001  This module's own.
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_after_fork)

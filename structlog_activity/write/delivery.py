@@ -24,11 +24,10 @@ from .schedule import RetrySchedule
 
 _UNKNOWN_TRIES: Final = 3
 _DEAD_KEPT: Final = 1_000
-_TROUBLE: Final = "trouble"
 
 
 class DeliveryAbandonedError(Exception):
-    """The time for retrying is up; what is not settled stays unwritten."""
+    """The time for retrying is up; what is not settled waits for another call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,9 @@ class Delivery:
 
     One thread at a time uses it. Only a row's own fault makes it a dead
     letter; an outage, a missing table or a wrong password never do: the batch
-    is tried again until it passes or *wait* says that the time is up.
+    is tried again until it passes or *wait* says that the time is up. What is
+    not settled by then is kept, with its ``(writer_id, seq)``, and comes first
+    in the next call.
 
     Args:
 
@@ -61,6 +62,10 @@ class Delivery:
 
         wait: Waits so many seconds; returns `False` when it is time to
             give up.
+
+        more: Returns rows that came since, if any. Where rows fail for
+            reasons that nobody knows and no other row came through, these show
+            whether the rows are at fault or the database.
 
         reporter: Told of troubles.
 
@@ -74,76 +79,77 @@ class Delivery:
         repository: Repository,
         *,
         wait: Callable[[float], bool],
+        more: Callable[[], Sequence[Row]] = tuple,
         reporter: Reporter | None = None,
         schedule: RetrySchedule | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._repository = repository
         self._wait = wait
+        self._more = more
         self._reporter = reporter or Reporter()
         self._schedule = schedule or RetrySchedule()
         self._clock = clock
         self._writer_id: UUID = uuid7()
         self._seq = 0
+        self._todo: deque[Batch] = deque()
+        self._unknown = 0  # How often the first of them failed for reasons nobody knows.
+        self._suspects: list[DeadLetter] = []
+        self._written_before = 0
         self.settled: Counter[str] = Counter(written=0, duplicates=0, dead=0)
         self.dead_letters: deque[DeadLetter] = deque(maxlen=_DEAD_KEPT)
         self.trouble: StoreError | None = None
         self.trouble_since = 0.0
 
-    def deliver(self, rows: Sequence[Row]) -> None:
+    def deliver(self, *batches: Sequence[Row]) -> None:
         """
-        Settle all *rows*.
+        Settle all rows, each of *batches* in one transaction, as far as it goes.
 
         Raises:
 
             DeliveryAbandonedError: *wait* said to give up.
         """
-        rows = self._without_twins(rows)
-        while rows:
-            written = self.settled["written"]
-            suspects = self._settle(rows)
-            if suspects and self.settled["written"] == written:
-                # Not one row came through: more likely an odd outage than as
-                # many odd rows.
-                self._pause(self.trouble)
-                rows = suspects
-                continue
-            for row in suspects:
-                self._set_aside(row, self.trouble)
-            rows = []
+        for rows in batches:
+            self._add(self._without_twins(rows))
+        while self._todo:
+            self._try(self._todo[0])
+            if not self._todo:
+                self._judge()
 
-    def _settle(self, rows: Sequence[Row]) -> list[Row]:
-        """Settle rows; return those that fail for reasons nobody knows."""
-        batch = self._batch(rows)
-        tries = 0
-        while batch.rows:
-            error = self._write(batch)
-            if error is None:
-                return []
-            tries += 1
-            if error.fault is Fault.UNKNOWN and tries >= _UNKNOWN_TRIES:
-                self._note_trouble(error)
-                return self._halves(batch.rows) if len(batch.rows) > 1 else list(batch.rows)
-            if error.fault in (Fault.DATA, Fault.DUPLICATE):
-                guilty = self._settle_guilty(batch.rows, error)
-                if not guilty:
-                    return self._halves(batch.rows)
-                batch = self._rest(batch, guilty)
-            else:
-                self._pause(error)
-        return []
+    def _try(self, batch: Batch) -> None:
+        """Write a batch once, and go by the answer."""
+        error = self._write(batch)
+        if error is None:
+            self._replace_first()
+        elif error.fault in (Fault.DATA, Fault.DUPLICATE):
+            self._settle_guilty(batch, error)
+        elif error.fault is Fault.UNKNOWN and self._unknown + 1 >= _UNKNOWN_TRIES:
+            self._note_trouble(error)
+            self._suspect(batch, error)
+        else:
+            self._unknown += error.fault is Fault.UNKNOWN
+            self._pause(error)
 
     def _write(self, batch: Batch) -> StoreError | None:
         try:
             self._repository.write(batch)
-        except StoreError as error:
-            return error
         except Exception as error:  # noqa: BLE001  A repository of somebody else's.
-            return StoreError(Fault.UNKNOWN, f"the repository raised {type(error).__name__}")
+            return _store_error(error)
         self._succeeded(len(batch.rows))
         return None
 
-    def _settle_guilty(self, rows: Sequence[Row], error: StoreError) -> set[int]:
+    def _settle_guilty(self, batch: Batch, error: StoreError) -> None:
+        """Settle the rows at fault, and leave the rest of *batch* for another try."""
+        guilty = self._guilty(batch.rows, error)
+        if not guilty:
+            self._halve(batch)
+            return
+        rows = [row for index, row in enumerate(batch.rows) if index not in guilty]
+        # The same seq: of this batch nothing was committed.
+        rest = Batch(batch.writer_id, batch.seq, batch.batch_id, rows)
+        self._replace_first(*([rest] if rows else []))
+
+    def _guilty(self, rows: Sequence[Row], error: StoreError) -> set[int]:
         """Settle the rows at fault; return their indexes, none where nobody knows which."""
         if error.fault is Fault.DUPLICATE:
             there = self._stored(rows)
@@ -151,46 +157,76 @@ class Delivery:
                 self.settled["duplicates"] += len(there)
                 return there
         index = 0 if len(rows) == 1 else error.row
-        if index is None or index >= len(rows):
+        if index is None or not 0 <= index < len(rows):
             return set()
-        self._set_aside(rows[index], error)
+        self._set_aside(DeadLetter(rows[index], str(error)))
         return {index}
-
-    def _halves(self, rows: Sequence[Row]) -> list[Row]:
-        middle = len(rows) // 2
-        return self._settle(rows[:middle]) + self._settle(rows[middle:])
 
     def _stored(self, rows: Sequence[Row]) -> set[int]:
         while True:
             try:
                 return self._repository.stored(rows)
-            except StoreError as error:
+            except Exception as raised:  # noqa: BLE001  A repository of somebody else's.
+                error = _store_error(raised)
                 if error.fault is Fault.CONFIGURATION:  # An insert-only role may not look.
                     return set()
                 self._pause(error)
+
+    def _suspect(self, batch: Batch, error: StoreError) -> None:
+        if len(batch.rows) > 1:
+            self._halve(batch)
+            return
+        self._suspects.append(DeadLetter(batch.rows[0], str(error)))
+        self._replace_first()
+
+    def _judge(self) -> None:
+        """Set suspects aside if another row came through, else try them again with others."""
+        suspects, self._suspects = self._suspects, []
+        if self.settled["written"] > self._written_before:
+            for letter in suspects:
+                self._set_aside(letter)
+        elif suspects:
+            # Not one row came through: more likely an odd outage than as many odd rows.
+            rows = [letter.row for letter in suspects]
+            self._add(rows)
+            self._pause(self.trouble)
+            self._replace_first(self._batch(self._without_twins([*rows, *self._more()])))
+        self._written_before = self.settled["written"]
+
+    # -- batches that wait --------------------------------------------------
+
+    def _add(self, rows: Sequence[Row]) -> None:
+        if rows:
+            self._todo.append(self._batch(rows))
+
+    def _halve(self, batch: Batch) -> None:
+        middle = len(batch.rows) // 2
+        halves = batch.rows[:middle], batch.rows[middle:]
+        self._replace_first(*[self._batch(rows) for rows in halves])
+
+    def _replace_first(self, *batches: Batch) -> None:
+        self._todo.popleft()
+        self._todo.extendleft(reversed(batches))
+        self._unknown = 0
 
     def _batch(self, rows: Sequence[Row]) -> Batch:
         self._seq += 1
         batch_id = (time.time_ns() // 1_000_000) << 22 | secrets.randbits(22)
         return Batch(self._writer_id, self._seq, batch_id & (2**63 - 1), rows)
 
-    def _rest(self, batch: Batch, without: set[int]) -> Batch:
-        # The same seq: of this batch nothing was committed.
-        rows = [row for index, row in enumerate(batch.rows) if index not in without]
-        return Batch(batch.writer_id, batch.seq, batch.batch_id, rows)
-
     def _without_twins(self, rows: Sequence[Row]) -> Sequence[Row]:
-        unique = {row.key: row for row in reversed(rows)}
-        if len(unique) == len(rows):
-            return rows
+        unique: dict[tuple[bytes, int, bytes], Row] = {}
+        for row in rows:
+            unique.setdefault(row.key, row)
         self.settled["duplicates"] += len(rows) - len(unique)
-        return list(unique.values())[::-1]
+        return list(unique.values())
 
-    def _set_aside(self, row: Row, error: StoreError | None) -> None:
-        reason = str(error) if error else "unknown"
-        self.dead_letters.append(DeadLetter(row, reason))
+    # -- what is told -------------------------------------------------------
+
+    def _set_aside(self, letter: DeadLetter) -> None:
+        self.dead_letters.append(letter)
         self.settled["dead"] += 1
-        self._reporter.warn("dead", f"a record was set aside as a dead letter: {reason}")
+        self._reporter.warn("dead", f"a record was set aside as a dead letter: {letter.reason}")
 
     def _pause(self, error: StoreError | None) -> None:
         fault = error.fault if error else Fault.UNKNOWN
@@ -203,7 +239,7 @@ class Delivery:
         if self.trouble is None:
             self.trouble_since = self._clock()
         self.trouble = error
-        self._reporter.warn(_TROUBLE, f"records can't be written and wait: {error}")
+        self._reporter.warn("trouble", f"records can't be written and wait: {error}")
 
     def _succeeded(self, rows: int) -> None:
         self.settled["written"] += rows
@@ -211,5 +247,10 @@ class Delivery:
         if self.trouble is not None:
             seconds = self._clock() - self.trouble_since
             self.trouble = None
-            self._reporter.forget(_TROUBLE)
             self._reporter.warn("recovered", f"records are written again after {seconds:.1f} s")
+
+
+def _store_error(error: Exception) -> StoreError:
+    if isinstance(error, StoreError):
+        return error
+    return StoreError(Fault.UNKNOWN, f"the repository raised {type(error).__name__}")

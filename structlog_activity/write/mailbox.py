@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ..record.sink import Pending
+from .bell import Bell
 from .ticks import Ticks, TicksByReason
 
 
@@ -24,6 +25,7 @@ OVERFLOW: Final = (BLOCK, DROP_NEWEST, DROP_OLDEST)
 """What may happen to a record that finds the queue full."""
 
 _OPEN, _UNSTARTED, _CLOSED = 0, 1, 2
+_SHUT = -1  # The threshold of a closed mailbox: every record rings.
 _POLL = 0.002  # seconds between two looks of a caller that waits for room
 
 
@@ -50,20 +52,23 @@ class Mailbox:
             the newest record is dropped. It never waits within an event loop
             or in the writer's own thread.
 
-        start: Called before the first record is taken, to start the writer.
+        start: Called before the first record is taken, to start the writer;
+            returns whether it runs. If not, the next record tries again.
     """
 
     __slots__ = (
         "_asleep",
+        "_bell",
         "_block_timeout",
         "_capacity",
         "_gate",
         "_overflow",
         "_queue",
         "_start",
+        "_starting",
         "_take_lock",
         "_taken",
-        "_wake",
+        "_threshold",
         "_wake_at",
         "_writer",
         "dropped",
@@ -78,10 +83,10 @@ class Mailbox:
         wake_at: int,
         overflow: str,
         block_timeout: float,
-        start: Callable[[], None],
+        start: Callable[[], bool],
     ) -> None:
         self._capacity = capacity
-        self._wake_at = wake_at
+        self._threshold = wake_at
         self._overflow = overflow
         self._block_timeout = block_timeout
         self._start = start
@@ -91,12 +96,15 @@ class Mailbox:
         """Become new and empty, as in a forked child, whose parent has the records."""
         self._queue: deque[Pending] = deque()
         self._gate = _UNSTARTED
+        self._wake_at = self._threshold
         self._asleep = False
         self._writer = 0
         self._taken = 0
-        self._take_lock = threading.Lock()  # Guards _taken and what left the queue with it.
-        self._wake = _thread.allocate_lock()  # Locked: nobody rang. Released: somebody did.
-        self._wake.acquire()
+        # Guards _taken and what left the queue with it. A signal handler may
+        # close what its own thread is looking into, hence the R.
+        self._take_lock = threading.RLock()
+        self._starting = _thread.allocate_lock()
+        self._bell = Bell()
         self.evicted = Ticks()
         self.dropped = TicksByReason()
         self.rejected = TicksByReason()
@@ -113,17 +121,12 @@ class Mailbox:
         # Appended first, looked second, as the writer says that it sleeps first
         # and looks into the queue second: one of the two always sees the other.
         if self._asleep or waiting >= self._wake_at:
-            self.ring()
+            return self._ring_for(pending)
         return True
 
     def ring(self) -> None:
-        """Wake the writer. Rings that meet count as one."""
-        self._asleep = False
-        if self._wake.locked():
-            try:
-                self._wake.release()
-            except RuntimeError:  # Somebody else released it in between.
-                pass
+        """Wake the writer."""
+        self._bell.ring()
 
     def reject(self, reason: str) -> None:
         """Count a record that was not accepted, and let the writer report it."""
@@ -133,24 +136,47 @@ class Mailbox:
         self.ring()
 
     def _put_specially(self, pending: Pending) -> bool:
-        if _thread.get_ident() == self._writer:
+        if self.is_writer():
             self.rejected.tick("recursion")
-            return False
-        if self._gate == _CLOSED:
-            self.rejected.tick("closed")
             return False
         if self._gate == _UNSTARTED:
             self._open()
+        if self.closed:
+            self.rejected.tick("closed")
+            return False
         if len(self._queue) >= self._capacity and not self._make_room():
             self.dropped.tick("overflow")
             return False
         self._queue.append(pending)
+        return self._ring_for(pending)
+
+    def _ring_for(self, pending: Pending) -> bool:
+        if self.closed:
+            return self._is_taken(pending)
         self.ring()
         return True
 
+    def _is_taken(self, pending: Pending) -> bool:
+        """Take back what came while the mailbox was being closed, unless the writer has it."""
+        try:
+            self._queue.remove(pending)
+        except ValueError:
+            return True
+        self.rejected.tick("closed")
+        return False
+
     def _open(self) -> None:
-        self._gate = _OPEN
-        self._start()
+        # One caller starts the writer; whoever comes meanwhile, as a signal
+        # handler on top of it may, just appends.
+        if not self._starting.acquire(blocking=False):
+            return
+        try:
+            if self._gate == _UNSTARTED and self._start():
+                self._gate = _OPEN
+                if self.closed:  # In between.
+                    self._gate = _CLOSED
+        finally:
+            self._starting.release()
 
     def _make_room(self) -> bool:
         if self._overflow == DROP_OLDEST:
@@ -169,7 +195,7 @@ class Mailbox:
         deadline = time.monotonic() + self._block_timeout
         self.ring()
         while len(self._queue) >= self._capacity:
-            if time.monotonic() >= deadline or self._gate == _CLOSED:
+            if time.monotonic() >= deadline or self.closed:
                 return False
             time.sleep(_POLL)
         return True
@@ -184,16 +210,21 @@ class Mailbox:
         """Say that the writer is gone."""
         self._writer = 0
 
-    def wait(self, timeout: float = -1) -> None:
-        """Sleep until somebody rings, at most *timeout* seconds (-1: without end)."""
-        self._wake.acquire(timeout=timeout)
+    def is_writer(self) -> bool:
+        """Whether the calling thread is the writer."""
+        return _thread.get_ident() == self._writer
 
-    def wait_for_first(self) -> None:
-        """Sleep until there is a record or somebody rings."""
+    def wait(self, timeout: float = -1) -> bool:
+        """Sleep until somebody rings, at most *timeout* seconds; return whether somebody did."""
+        return self._bell.wait(timeout)
+
+    def wait_for_first(self, timeout: float = -1) -> None:
+        """Sleep until there is a record or somebody rings, or *timeout* seconds have passed."""
         self._asleep = True
         if not self._queue:
-            self.wait()
+            self._bell.wait(timeout)
         self._asleep = False
+        self._bell.hush()  # Others rang, too, until they saw us awake.
 
     def take(self, most: int) -> list[Pending]:
         """Return up to *most* records, oldest first."""
@@ -209,6 +240,9 @@ class Mailbox:
 
     def close(self) -> None:
         """Accept no more records."""
+        # In this order: a record whose caller saw the gate open and finds the
+        # threshold as it was came before; any other is taken back.
+        self._wake_at = _SHUT
         self._gate = _CLOSED
         self.ring()
 
@@ -217,7 +251,7 @@ class Mailbox:
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
-        return self._gate == _CLOSED
+        return self._wake_at == _SHUT
 
     def position(self) -> tuple[int, int]:
         """Return how many records left for the writer, and how many wait."""

@@ -4,14 +4,17 @@ What the writer says about itself: on one logger, and never often.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 
 from collections.abc import Callable
+from typing import Final
 
 
 _LOGGER = logging.getLogger("structlog_activity")
-_PERIOD = 60.0  # seconds
+PERIOD: Final = 60.0
+"""Seconds between two messages of one kind."""
 
 
 class Reporter:
@@ -37,15 +40,9 @@ class Reporter:
         """
         now = self._clock()
         last = self._last.get(kind)
-        if last is not None and now - last < _PERIOD:
+        if last is not None and now - last < PERIOD:
             return False
         self._last[kind] = now
-        try:
+        with contextlib.suppress(Exception):  # A handler of the host's; the writer must go on.
             _LOGGER.warning("%s", message)
-        except Exception:  # noqa: BLE001, S110  A handler of the host's; the writer must go on.
-            pass
         return True
-
-    def forget(self, kind: str) -> None:
-        """Let the next message of this kind be logged at once."""
-        self._last.pop(kind, None)

@@ -22,15 +22,15 @@ class Ticks:
     def __init__(self) -> None:
         self.tick = itertools.count().__next__
         self._reads = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # A signal handler may count what its thread is counting.
 
     @property
     def value(self) -> int:
         """How often `tick` was called."""
         with self._lock:
-            count = self.tick() - self._reads
-            self._reads += 1
-            return count
+            reads = self._reads
+            self._reads = reads + 1
+            return self.tick() - reads
 
 
 class TicksByReason:

@@ -1,0 +1,90 @@
+"""
+A repository that can be kept still, so that the process may fork.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+
+from collections.abc import Iterator, Sequence
+
+from ..record.row import Row
+from ..store.batch import Batch
+from ..store.repository import Repository
+
+
+class PausableRepository:
+    """
+    Pass calls on, one at a time, except during a pause.
+
+    Whoever wants a pause gets it after the call that is under way, however
+    many others follow: they queue up at the turnstile.
+
+    Args:
+
+        repository: Where calls go.
+    """
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+        self._make_locks()
+
+    def _make_locks(self) -> None:
+        self._turnstile = threading.Lock()
+        self._in_use = threading.Lock()
+
+    def write(self, batch: Batch) -> bool:
+        """Commit *batch*; return `False` if the ledger held it already."""
+        with self._call():
+            return self._repository.write(batch)
+
+    def stored(self, rows: Sequence[Row]) -> set[int]:
+        """Return the indexes of those *rows* whose primary key is in the table."""
+        with self._call():
+            return self._repository.stored(rows)
+
+    def make_room(self, first: int, last: int) -> None:
+        """Prepare for many rows of a span of time."""
+        with self._call():
+            self._repository.make_room(first, last)
+
+    def close(self) -> None:
+        """Let go of the connection; the next use opens another."""
+        with self._call():
+            self._close()
+
+    def abandon(self) -> None:
+        """Forget the connection, and whoever used it: they are the parent's."""
+        self._make_locks()
+        self._repository.abandon()
+
+    def pause(self, timeout: float) -> bool:
+        """Let go of the connection and let nobody in; return whether it came to that in time."""
+        deadline = time.monotonic() + timeout
+        if not self._turnstile.acquire(timeout=timeout):
+            return False
+        if not self._in_use.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            self._turnstile.release()
+            return False
+        self._close()
+        return True
+
+    def resume(self) -> None:
+        """End a pause."""
+        self._in_use.release()
+        self._turnstile.release()
+
+    def _close(self) -> None:
+        with contextlib.suppress(Exception):  # Somebody else's; nothing is lost with it.
+            self._repository.close()
+
+    @contextlib.contextmanager
+    def _call(self) -> Iterator[None]:
+        with self._turnstile:
+            self._in_use.acquire()
+        try:
+            yield
+        finally:
+            self._in_use.release()

@@ -1,0 +1,127 @@
+"""
+Programs that run in an interpreter of their own, and what they stored.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sqlalchemy import NullPool, create_engine, text
+
+from structlog_activity.store.schema import Schema
+
+
+ROOT = Path(__file__).parents[2]
+
+_SECONDS = 60
+_PROLOGUE = """
+import atexit, os, signal, sys, threading, time, warnings
+# Since 3.12 said of every fork of a process with threads, as all ours are.
+warnings.filterwarnings("ignore", "This process", DeprecationWarning)
+"""
+
+_RECORD = """
+from structlog_activity import ActivityLog
+activity = ActivityLog(os.environ["URL"])
+
+def record(number, activity=activity):
+    activity.record("theme.updated", ("theme", number), tenant_id="t", actor_id="a")
+"""
+
+
+class Programs:
+    """
+    Runs programs that record into one database.
+
+    Args:
+
+        folder: Where they run.
+
+        url: Where they record; by default into a file in the folder.
+    """
+
+    def __init__(self, folder: Path, url: str = "") -> None:
+        self.folder = folder
+        self.file = folder / "activity.db"
+        self.url = url or f"sqlite:///{self.file}"
+
+    def run(self, code: str, *, before: str = "") -> subprocess.CompletedProcess[str]:
+        """
+        Run a program in which ``record(number)`` and ``activity`` are there.
+
+        Args:
+
+            code: The program.
+
+            before: What runs before our package is imported.
+        """
+        program = "".join(textwrap.dedent(part) for part in (_PROLOGUE, before, _RECORD, code))
+        script = self.folder / "program.py"
+        script.write_text(program)
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        with subprocess.Popen(
+            [sys.executable, "-X", "dev", "-W", "error", str(script)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": path, "URL": self.url},
+            start_new_session=True,
+        ) as process:
+            try:
+                out, err = process.communicate(timeout=_SECONDS)
+            except subprocess.TimeoutExpired:
+                # Development mode has it say where it hangs, and its children with it.
+                os.killpg(process.pid, signal.SIGABRT)
+                _, err = process.communicate()
+                pytest.fail(f"the program hangs:\n{err}")
+        return subprocess.CompletedProcess(script, process.returncode, out, err)
+
+    @property
+    def stored(self) -> list[int]:
+        """The numbers that were recorded, sorted, each as often as it is there."""
+        return sorted(int(number) for number in self.ask("SELECT object_id FROM user_activity"))
+
+    @property
+    def writers(self) -> int:
+        """How many writers stored something."""
+        (count,) = self.ask("SELECT count(DISTINCT writer_id) FROM user_activity_batch")
+        return int(count)
+
+    def migrate(self) -> None:
+        """Make the tables."""
+        engine = create_engine(self.url)
+        try:
+            Schema(engine).migrate()
+        finally:
+            engine.dispose()
+
+    def ask(self, query: str) -> list[Any]:
+        """Return the first column of what a query finds."""
+        engine = create_engine(self.url, poolclass=NullPool)
+        with engine.connect() as connection:
+            return list(connection.execute(text(query)).scalars())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep everybody from writing into the file."""
+        with closing(sqlite3.connect(self.file, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+
+
+def assert_quiet(done: subprocess.CompletedProcess[str], code: int = 0) -> None:
+    """The program ended as it should, and nothing was said about it."""
+    assert (done.stderr, done.returncode) == ("", code)

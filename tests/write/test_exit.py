@@ -1,0 +1,321 @@
+"""
+However a program ends, what it recorded is stored or counted, and the end is as it would be.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from tests.write.scripts import Programs, assert_quiet
+
+
+def test_a_program_that_just_ends_has_stored_all(programs: Programs) -> None:
+    done = programs.run("for n in range(2000): record(n)")
+    assert_quiet(done)
+    assert programs.stored == [*range(2000)]
+
+
+def test_an_exception_that_nobody_catches_is_told_as_ever_and_all_is_stored(
+    programs: Programs,
+) -> None:
+    done = programs.run(
+        """
+        for n in range(1000): record(n)
+        raise LookupError("boom")
+        """
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "LookupError: boom"
+    assert done.stderr.count("Traceback") == 1
+    assert "structlog_activity" not in done.stderr
+    assert programs.stored == [*range(1000)]
+
+
+def test_an_exit_code_is_kept(programs: Programs) -> None:
+    done = programs.run(
+        """
+        for n in range(1000): record(n)
+        sys.exit(3)
+        """
+    )
+    assert_quiet(done, 3)
+    assert programs.stored == [*range(1000)]
+
+
+def test_an_exit_while_a_thread_goes_on_waits_for_the_thread_and_stores_all(
+    programs: Programs,
+) -> None:
+    done = programs.run(
+        """
+        def work():
+            main.join()
+            for n in range(500, 1000): record(n)
+
+        main = threading.main_thread()
+        for n in range(500): record(n)
+        threading.Thread(target=work).start()
+        sys.exit(3)
+        """
+    )
+    assert_quiet(done, 3)
+    assert programs.stored == [*range(1000)]
+
+
+def test_ctrl_c_ends_a_program_as_ever_and_all_is_stored(programs: Programs) -> None:
+    done = programs.run(
+        """
+        for n in range(1000): record(n)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+        """
+    )
+    assert done.returncode == -2
+    assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"
+    assert done.stderr.count("Traceback") == 1
+    assert programs.stored == [*range(1000)]
+
+
+def test_a_daemon_thread_that_never_stops_is_no_trouble(programs: Programs) -> None:
+    done = programs.run(
+        """
+        def work():
+            n = 1000
+            while True:
+                record(n)
+                n += 1
+                time.sleep(0.0001)
+
+        for n in range(1000): record(n)
+        threading.Thread(target=work, daemon=True).start()
+        """
+    )
+    assert_quiet(done)
+    assert programs.stored[:1000] == [*range(1000)]
+    assert len(set(programs.stored)) == len(programs.stored)
+
+
+def test_a_closed_log_leaves_nothing_to_do_at_exit(programs: Programs) -> None:
+    done = programs.run(
+        """
+        for n in range(100): record(n)
+        print(activity.close(), activity.close())
+        print([t.name for t in threading.enumerate()])
+        """
+    )
+    assert_quiet(done)
+    assert done.stdout == "True True\n['MainThread']\n"
+    assert programs.stored == [*range(100)]
+
+
+def test_a_log_that_nobody_used_leaves_no_trace(programs: Programs) -> None:
+    assert_quiet(programs.run(""))
+    assert not programs.file.exists()
+
+
+# -- records at the very end --------------------------------------------------
+
+
+def test_a_record_of_an_exit_function_is_stored(programs: Programs) -> None:
+    done = programs.run(
+        """
+        atexit.register(record, 1)
+        record(0)
+        """
+    )
+    assert_quiet(done)
+    assert programs.stored == [0, 1]
+
+
+def test_a_first_record_of_an_exit_function_is_stored(programs: Programs) -> None:
+    """No thread can be started any more in some versions."""
+    done = programs.run("atexit.register(record, 0)")
+    assert_quiet(done)
+    assert programs.stored == [0]
+
+
+def test_a_record_of_an_exit_function_that_runs_after_ours_is_counted(programs: Programs) -> None:
+    done = programs.run(
+        "record(0)",
+        before="""
+        def late():
+            record(1)
+            print(activity.counters())
+
+        atexit.register(late)
+        """,
+    )
+    assert_quiet(done)
+    assert programs.stored == [0]
+    assert "'rejected.closed': 1" in done.stdout
+    assert "'written': 1" in done.stdout
+
+
+@pytest.mark.parametrize("is_used", [False, True])
+def test_a_record_of_a_finalizer_at_the_end_of_the_interpreter_is_no_trouble(
+    programs: Programs, is_used: bool
+) -> None:
+    done = programs.run(
+        f"""
+        class Late:
+            def __init__(self):
+                self.cycle = self
+
+            def __del__(self, record=record, activity=activity, print=print):
+                record(1)
+                print(activity.counters()["rejected.closed"])
+
+        sys.late = Late()
+        late = Late()
+        if {is_used}: record(0)
+        """
+    )
+    assert_quiet(done)
+    assert set(done.stdout.split()) <= {"1", "2"}
+    assert not is_used or programs.stored == [0]
+
+
+def test_records_after_logging_was_shut_down_are_stored(programs: Programs) -> None:
+    done = programs.run(
+        """
+        import logging
+        logging.getLogger().addHandler(activity.handler)
+        record(0)
+        logging.shutdown()
+        logging.warning("late", extra={"verb": "a.b", "object": ("theme", 1)})
+        """
+    )
+    assert_quiet(done)
+    assert programs.stored == [0, 1]
+
+
+# -- a database that does not answer ------------------------------------------
+
+
+def test_a_database_that_does_not_answer_delays_the_end_no_longer_than_it_may(
+    programs: Programs,
+) -> None:
+    assert_quiet(programs.run("record(0)"))
+    with programs.locked():
+        started = time.monotonic()
+        done = programs.run(
+            """
+            activity = ActivityLog(os.environ["URL"], close_timeout=0.3)
+            for n in range(1, 8): record(n, activity)
+            sys.exit(4)
+            """
+        )
+        seconds = time.monotonic() - started
+    assert done.returncode == 4
+    assert re.fullmatch(
+        r"structlog_activity: 7 records were not written in time and are lost: .*\n", done.stderr
+    )
+    assert seconds < 5
+    assert programs.stored == [0]
+
+
+def test_a_close_that_lost_records_is_told_once_and_not_waited_for_again(
+    programs: Programs,
+) -> None:
+    assert_quiet(programs.run("record(0)"))
+    with programs.locked():
+        done = programs.run(
+            """
+            record(1)
+            started = time.monotonic()
+            print(activity.close(0.2), activity.counters()["dropped.shutdown"])
+            atexit.register(lambda: print(time.monotonic() - started < 5))
+            """
+        )
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == "False 1\nTrue\n"
+
+
+# -- re-entrancy, where a deadlock must not hang the tests ---------------------
+
+
+def test_a_signal_handler_may_record_the_first_record_and_close(programs: Programs) -> None:
+    done = programs.run(
+        """
+        def handle(*_):
+            record(1)
+            activity.close()
+
+        signal.signal(signal.SIGUSR1, handle)
+        record(0)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        print(activity.counters()["written"])
+        """
+    )
+    assert_quiet(done)
+    assert done.stdout == "2\n"
+    assert programs.stored == [0, 1]
+
+
+def test_an_alarm_2000_times_a_second_may_record_while_its_thread_does(
+    programs: Programs,
+) -> None:
+    done = programs.run(
+        """
+        alarms = 0
+
+        def handle(*_):
+            global alarms
+            alarms += 1
+            record(1_000_000 + alarms)
+
+        signal.signal(signal.SIGALRM, handle)
+        signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+        n = 0
+        end = time.monotonic() + 1
+        while time.monotonic() < end:
+            record(n)
+            n += 1
+            if n % 100 == 0:
+                activity.counters()
+                activity.health()
+            if n % 500 == 0:
+                activity.flush()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        print(n, alarms, activity.flush(), activity.counters()["written"])
+        """
+    )
+    assert_quiet(done)
+    own, alarms, flushed, written = done.stdout.split()
+    assert int(alarms) > 100
+    assert flushed == "True"
+    assert int(written) == int(own) + int(alarms) == len(set(programs.stored))
+
+
+def test_an_interrupt_at_any_moment_leaves_the_log_usable(programs: Programs) -> None:
+    """KeyboardInterrupt strikes within our own code, too."""
+    done = programs.run(
+        """
+        def interrupt(*_):
+            raise KeyboardInterrupt
+
+        signal.signal(signal.SIGALRM, interrupt)
+        interrupts = returned = n = 0
+        while interrupts < 300:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0005)
+                while True:
+                    n += 1
+                    record(n)
+                    returned += 1
+            except KeyboardInterrupt:
+                interrupts += 1
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        record(0)
+        print(activity.flush(20), returned, activity.counters())
+        """
+    )
+    assert_quiet(done)
+    flushed, returned, counters = done.stdout.split(" ", 2)
+    counts = eval(counters)
+    stored = programs.stored
+    assert flushed == "True"
+    assert counts["submitted"] == counts["written"] == len(stored) == len(set(stored))
+    assert int(returned) + 1 <= len(stored) <= int(returned) + 301
