@@ -62,6 +62,8 @@ class ActivityLog:
         overflow: What happens to a record when *max_records* wait; see
             `BufferedRepository`.
 
+        spool_dir: `None`: this release keeps what waits in memory.
+
         max_records: Most records that wait for the database.
 
         batch_size: Most rows of one transaction.
@@ -105,6 +107,7 @@ class ActivityLog:
         *,
         durability: str = "memory",
         overflow: str = "drop_newest",
+        spool_dir: None = None,
         max_records: int = 100_000,
         batch_size: int = 500,
         linger: float = 0.05,
@@ -124,6 +127,8 @@ class ActivityLog:
 
         if durability != "memory":
             raise ValueError(f"durability={durability!r}: this release has 'memory' only")
+        if spool_dir is not None:
+            raise ValueError(f"spool_dir={spool_dir!r}: this release has no spool")
         self._url = parse_url(url or os.environ.get(URL_VARIABLE) or DEFAULT_URL)
         self._migrates = self._url.get_backend_name() == SQLITE if migrate is None else migrate
         self._key = key or b""
@@ -175,7 +180,15 @@ class ActivityLog:
 
     # -- writing ------------------------------------------------------------
 
-    def record(self, verb: str, object: Any = None, /, **fields_and_data: Any) -> ActivityRecord:  # noqa: A002
+    def record(
+        self,
+        verb: str,
+        object: Any = None,  # noqa: A002  The word of log calls.
+        /,
+        *,
+        session: None = None,
+        **fields_and_data: Any,
+    ) -> ActivityRecord:
         """
         Record an activity without a log line; no log level can silence it.
 
@@ -187,6 +200,8 @@ class ActivityLog:
                 ``{"type": ..., "id": ...}``, an object with
                 ``__activity_object__()``, one of a class known to
                 `register_object`, or a SQLAlchemy instance.
+
+            session: `None`: this release always writes in transactions of its own.
 
             fields_and_data: Fields of the record under the words of log
                 calls (``tenant_id=``, ``channel=``, ...), anything else is
@@ -201,8 +216,8 @@ class ActivityLog:
 
             InvalidRecordError: A field is missing or can't be read.
         """
-        if "session" in fields_and_data:
-            raise NotImplementedError("record(session=...) is not in this release")
+        if session is not None:
+            raise ValueError("session: this release can't write in a transaction of yours")
         keys = self._recorder.keys
         event = {**fields_and_data, keys.verb[0]: verb}
         if object is not None:

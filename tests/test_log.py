@@ -144,6 +144,12 @@ def test_record_returns_what_is_stored(activity: ActivityLog) -> None:
     assert record.id.version == 7
 
 
+def test_record_takes_no_session_yet(activity: ActivityLog) -> None:
+    activity.record("a.b", "c:1", session=None)
+    with pytest.raises(ValueError, match="session"):
+        activity.record("a.b", "c:1", session=object())  # type: ignore[arg-type]
+
+
 def test_a_record_built_by_hand_keeps_its_id(activity: ActivityLog) -> None:
     built = build_record_from_uuid(to_uuid("a"), "a.b", "c", "1", {"k": 1}, tenant_id="acme")
     own = ActivityRecord(
@@ -315,6 +321,7 @@ def test_the_url_comes_from_the_environment(
     "options",
     [
         {"durability": "perhaps"},
+        {"spool_dir": "spool"},
         {"overflow": "explode"},
         {"batch_size": 0},
         {"max_records": 0},

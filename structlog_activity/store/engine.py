@@ -131,17 +131,27 @@ def _temporary_engine(url: URL, options: dict[str, Any]) -> Engine:
     handle, path = tempfile.mkstemp(prefix="structlog_activity-", suffix=".db")
     os.close(handle)
     engine = _sqlite_engine(url.set(database=path), options)
-    weakref.finalize(engine, _remove, path)
+    weakref.finalize(engine, _remove, path, os.getpid())
     return engine
 
 
-def _remove(path: str) -> None:
+def _remove(path: str, owner: int) -> None:
+    if os.getpid() != owner:  # A forked child: its parent still uses the file.
+        return
     for suffix in ("", "-wal", "-shm"):
         with contextlib.suppress(OSError):
             Path(path + suffix).unlink()
 
 
 _live: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+def _close_files() -> None:
+    # SQLite keeps what it knows of a file's locks in memory: a child with a copy of
+    # that has its commits thrown away when the parent closes the file.
+    for engine in list(_live):
+        if engine.dialect.name == SQLITE:
+            engine.dispose()
 
 
 def _forget_connections() -> None:
@@ -151,7 +161,7 @@ def _forget_connections() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_connections)
+    os.register_at_fork(before=_close_files, after_in_child=_forget_connections)
 
 
 @contextlib.contextmanager

@@ -109,12 +109,9 @@ class BufferedRepository:
     ) -> None:
         _check("batch_size", batch_size, 1, 100_000)
         _check("max_records", max_records, 1, 2**31)
-        for name, seconds in (
-            ("linger", linger),
-            ("block_timeout", block_timeout),
-            ("close_timeout", close_timeout),
-        ):
-            _check(name, seconds, 0, threading.TIMEOUT_MAX)
+        _check("linger", linger, 0, threading.TIMEOUT_MAX)
+        _check("block_timeout", block_timeout, 0, threading.TIMEOUT_MAX)
+        _check("close_timeout", close_timeout, 0, threading.TIMEOUT_MAX)
         if overflow not in OVERFLOW:
             raise ValueError(f"overflow={overflow!r}: use one of {', '.join(OVERFLOW)}")
         self._repository = PausableRepository(repository)
@@ -235,30 +232,26 @@ class BufferedRepository:
         ``missing.actor_id`` and ``missing.tenant_id`` count records that were
         stored without one.
         """
-        mailbox = self._mailbox
         with self._changed:
             # Settled first: what is settled by now was taken by then.
             out = {name: self._delivery.settled[name] for name in ("written", "duplicates", "dead")}
-            taken, queued = mailbox.position()
-            evicted, gave_up = mailbox.evicted.value, self._gave_up
-        dropped, rejected = mailbox.dropped.values(), mailbox.rejected.values()
-        overflow = dropped.get("overflow", 0) + evicted
-        unsettled = taken - sum(out.values())
-        losses = {"overflow": overflow, "shutdown": unsettled if gave_up else 0}
-        dropped.update({reason: n for reason, n in losses.items() if n})
-        accepted = taken + queued + overflow
+            taken, queued = self._mailbox.position()
+            unsettled = taken - sum(out.values())
+            lost = unsettled if self._gave_up else 0
+        dropped, rejected = self._dropped(lost), self._mailbox.rejected.values()
+        accepted = taken + queued + dropped.get("overflow", 0)
         return {
             "submitted": accepted + sum(rejected.values()),
             "accepted": accepted,
             "rejected": sum(rejected.values()),
             **out,
             "queued": queued,
-            "in_flight": 0 if gave_up else unsettled,
+            "in_flight": unsettled - lost,
             "spooled": 0,
             "dropped": sum(dropped.values()),
-            **{f"rejected.{reason}": n for reason, n in rejected.items()},
-            **{f"dropped.{reason}": n for reason, n in dropped.items()},
-            **{f"missing.{name}": n for name, n in self._missing.values().items()},
+            **_named("rejected", rejected),
+            **_named("dropped", dropped),
+            **_named("missing", self._missing.values()),
         }
 
     def health(self) -> Health:
@@ -276,6 +269,12 @@ class BufferedRepository:
             seconds = time.monotonic() - self._delivery.trouble_since
             reasons.insert(0, f"nothing can be written since {seconds:.0f} s: {trouble}")
         return Health(not reasons, tuple(reasons))
+
+    def _dropped(self, at_shutdown: int) -> dict[str, int]:
+        dropped = self._mailbox.dropped.values()
+        overflow = dropped.get("overflow", 0) + self._mailbox.evicted.value
+        losses = {"overflow": overflow, "shutdown": at_shutdown}
+        return dropped | {reason: n for reason, n in losses.items() if n}
 
     def _nothing_left(self) -> bool:
         taken, waiting = self._mailbox.position()
@@ -455,6 +454,10 @@ class BufferedRepository:
 def _check(name: str, value: float, least: float, most: float) -> None:
     if not least <= value <= most:
         raise ValueError(f"{name}={value!r}: must be between {least} and {most}")
+
+
+def _named(name: str, counts: dict[str, int]) -> dict[str, int]:
+    return {f"{name}.{reason}": n for reason, n in counts.items()}
 
 
 def _deadline(timeout: float | None) -> float:

@@ -136,3 +136,18 @@ def test_a_forked_child_reads_on_a_connection_of_its_own(postgres_url: str) -> N
     assert parents != childs
     assert parents == backend()
     engine.dispose()
+
+
+def test_a_forked_child_leaves_its_parents_memory_alone() -> None:
+    engine = make_engine(parse_url("sqlite://"))
+    path = Path(engine.url.database or "")
+    child = os.fork()
+    if child == 0:
+        from structlog_activity.store.engine import _remove
+
+        _remove(str(path), os.getppid())
+        os._exit(0)
+    os.waitpid(child, 0)
+
+    assert path.exists()
+    engine.dispose()

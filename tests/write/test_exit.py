@@ -89,6 +89,7 @@ def test_a_daemon_thread_that_never_stops_is_no_trouble(programs: Programs) -> N
                 time.sleep(0.0001)
 
         for n in range(1000): record(n)
+        activity.flush()
         threading.Thread(target=work, daemon=True).start()
         """
     )

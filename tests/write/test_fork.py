@@ -158,6 +158,7 @@ def test_a_parent_that_ends_first_takes_nothing_from_its_child(both: Programs) -
         """
         record(0)
         assert activity.flush(20)
+        assert 1 == len(activity.feed(tenant_id="t").records)  # Leaves a reader's connection open.
         reader, writer = os.pipe()
 
         def work():
