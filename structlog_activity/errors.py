@@ -62,7 +62,14 @@ class InvalidFilterError(ActivityError, ValueError):
     def __init__(self, field: str, value: Any, problem: str) -> None:
         self.field = field
         self.value = value
-        super().__init__(f"{field}={value!r:.200}: {problem}")
+        super().__init__(f"{field}={_shown(value):.200}: {problem}")
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001  An int of more than 4,300 digits, or anybody's code.
+        return f"<{type(value).__name__}>"
 
 
 class InvalidCursorError(InvalidFilterError):

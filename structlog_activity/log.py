@@ -7,9 +7,9 @@ from __future__ import annotations
 import asyncio
 import os
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Self, Unpack
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
 
 from .capture.handler import RecordingHandler
 from .capture.keys import ActivityKeys
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from .store.schema import Migration
     from .write.buffer import BufferedRepository, Health
     from .write.importer import Importer
+
+_T = TypeVar("_T")
 
 URL_VARIABLE: Final = "STRUCTLOG_ACTIVITY_URL"
 DEFAULT_URL: Final = "sqlite:///activity.db"
@@ -129,6 +131,8 @@ class ActivityLog:
             raise ValueError(f"durability={durability!r}: this release has 'memory' only")
         if spool_dir is not None:
             raise ValueError(f"spool_dir={spool_dir!r}: this release has no spool")
+        if not isinstance(key, bytes | None):
+            raise ValueError(f"key: bytes are needed, not {type(key).__name__}")  # noqa: TRY004
         self._url = parse_url(url or os.environ.get(URL_VARIABLE) or DEFAULT_URL)
         self._migrates = self._url.get_backend_name() == SQLITE if migrate is None else migrate
         self._key = key or b""
@@ -294,7 +298,7 @@ class ActivityLog:
         from .read.feed import feed
 
         where_ = _filter(where)
-        return feed(self._ready(), where_, key=self._key)
+        return self._read(lambda engine: feed(engine, where_, key=self._key))
 
     def stats(self, **where: Unpack[Where]) -> ActivityStats:
         """
@@ -313,7 +317,7 @@ class ActivityLog:
         from .read.stats import stats
 
         where_ = _filter(where)
-        return stats(self._ready(), where_)
+        return self._read(lambda engine: stats(engine, where_))
 
     def migrate(self) -> list[Migration]:
         """
@@ -391,6 +395,15 @@ class ActivityLog:
         from .store.sqlite import SqliteRepository
 
         return SqliteRepository(self.engine, migrate=migrate)
+
+    def _read(self, read: Callable[[Engine], _T]) -> _T:
+        from .store.engine import ConnectionLostError
+
+        engine = self._ready()
+        try:
+            return read(engine)
+        except ConnectionLostError:  # All idle ones were, by a restart; now there are none.
+            return read(engine)
 
     def _ready(self) -> Engine:
         """Return the engine, after one look at the schema."""

@@ -98,7 +98,7 @@ def close_shared_logs(timeout: float | None = None) -> bool:
 def _typed(name: str, value: Any) -> Any:
     if name not in _OPTIONS:
         known = ", ".join(sorted(_OPTIONS))
-        raise ValueError(f"ActivityHandler({name}={value!r}): no such option; there are {known}")
+        raise ValueError(f"ActivityHandler({name}=...): no such option; there are {known}")
     if not isinstance(value, str):
         return value
     try:

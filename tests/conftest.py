@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,10 @@ from tests.support.stores import Store, memory_store, postgresql_store, sqlite_s
 
 
 __all__ = ["postgres_server", "postgres_url"]
+
+# A shell without job control has background jobs ignore it, and so would the
+# programs that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

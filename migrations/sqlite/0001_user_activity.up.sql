@@ -51,3 +51,14 @@ CREATE TABLE user_activity_daily (
     n           INTEGER NOT NULL,
     PRIMARY KEY (tenant_id, day, channel, verb, object_type)
 ) STRICT, WITHOUT ROWID;
+
+-- What ANALYZE would find in a large log. Without it SQLite takes every index for
+-- equally good, and reads a whole tenant to find the records of one actor.
+ANALYZE user_activity;
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
+    ('user_activity', 'user_activity', '1000000 10000 2 1'),
+    ('user_activity', 'user_activity_actor_idx', '1000000 10000 50 2 1'),
+    ('user_activity', 'user_activity_user_idx', '1000000 10000 100 2 1'),
+    ('user_activity', 'user_activity_object_idx', '1000000 10000 1000 10 2 1'),
+    ('user_activity', 'user_activity_verb_idx', '1000000 10000 500 2 1');
+ANALYZE sqlite_schema;

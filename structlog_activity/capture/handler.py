@@ -8,7 +8,7 @@ import logging
 
 from collections.abc import MutableMapping
 from itertools import islice
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from ..errors import InvalidRecordError
 from ..record.plain import MAX_NODES
@@ -38,6 +38,9 @@ class RecordingHandler(logging.Handler):
         level: Least level to look at.
     """
 
+    leaves_us_alone: ClassVar = True
+    """Tells the writer that its own messages are not heard here."""
+
     def __init__(self, level: int | str = logging.NOTSET) -> None:
         super().__init__(level)
 
@@ -62,7 +65,10 @@ class RecordingHandler(logging.Handler):
             InvalidRecordError: It makes no record and the log is strict.
         """
         recorder = self.recorder()
-        event = _event(record, recorder.keys.verb)
+        try:
+            event = _event(record, recorder.keys.verb)
+        except Exception:  # noqa: BLE001  A key whose == raises: nothing that could be a verb.
+            return
         if event is None or is_marked(event) or is_marked_record(record) or _is_own(record.name):
             return
         is_call = type(record.msg) is dict

@@ -11,17 +11,19 @@ from typing import IO, Any, Final
 
 from ..errors import InvalidRecordError
 from ..record.ids import NIL, derived_uuid7, to_uuid
+from ..record.record import FIELDS, ActivityRecord
 from ..record.row import Row
 from ..record.rowmaker import RowMaker
 from ..record.times import to_datetime, to_microseconds
 from .keys import ActivityKeys, KeyMap
-from .marks import ERROR, ID
+from .marks import ID
 
 
 MAX_LINE: Final = 1 << 20
 """Longest line that is read, in bytes."""
 
 _TIME_KEYS: Final = ("timestamp", "@timestamp", "time", "ts")
+_RECORD_KEYS: Final = frozenset(FIELDS)
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -71,7 +73,8 @@ class LineReader:
         Return the row of a line; `None` if the line is no activity.
 
         The id is the line's ``activity_id``. A line without one gets an id made
-        of its time and its text.
+        of its time and its text. A line that is a record as `ActivityRecord.to_json`
+        writes it becomes that record.
 
         Raises:
 
@@ -79,7 +82,9 @@ class LineReader:
                 record.
         """
         event = _parsed(line)
-        if ERROR in event or not any(verb in event for verb in self._keys.verb):
+        if event.keys() == _RECORD_KEYS:
+            return self._rows.make_from(ActivityRecord.from_dict(event), strict=True)
+        if not any(verb in event for verb in self._keys.verb):
             return None
         fields, data = self._map.split(event)
         if isinstance(fields.get("object"), list):

@@ -103,7 +103,8 @@ class Recorder:
             return self._refused(error)
         except Exception as error:  # noqa: BLE001  Nothing a caller passes may break its log call.
             return self._refused(_unreadable(error))
-        self._sink.put(pending)
+        if not self._sink.put(pending):
+            return ERROR, "not kept: the log is closed, or too many records wait"
         if type(pending) is Row:
             id_ = int.from_bytes(pending.id)
         text = f"{id_:032x}"

@@ -23,7 +23,7 @@ _BIDI = {
 }
 # What JSON itself leaves as it is, and a terminal would obey.
 _JSON_ESCAPES = {code: f"\\u{code:04x}" for code in range(127, 160)} | _BIDI
-_WIDE = 200
+_LEAST_CELL = 19  # as wide as a time
 _HEADINGS = ("when (UTC)", "who", "verb", "object", "channel", "details")
 
 
@@ -57,13 +57,19 @@ def print_counts(title: str, counts: Mapping[Any, int]) -> None:
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print *rows* in columns under *headings*."""
-    lines = [headings, *rows]
+    """Print *rows* in columns under *headings*; on a terminal, cut to its width."""
+    limit = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    widest = max(_LEAST_CELL, limit // len(headings)) if limit else 0
+    lines = [[*(_cut(cell, widest) for cell in line[:-1]), line[-1]] for line in (headings, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
-    limit = shutil.get_terminal_size((_WIDE, 24)).columns if sys.stdout.isatty() else _WIDE
     for line in lines:
         text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        print(_encodable(text.rstrip()[:limit]))
+        print(_encodable(_cut(text.rstrip(), limit)))
+
+
+def _cut(text: str, limit: int) -> str:
+    """Return *text*, shortened to *limit* characters; 0 is no limit."""
+    return text if not limit or len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def _encodable(text: str) -> str:

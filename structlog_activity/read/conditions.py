@@ -108,7 +108,7 @@ def values_of(where: ActivityFilter, *, postgresql: bool) -> dict[str, Any]:
         **{f"prefix_{i}": prefix for i, prefix in enumerate(prefixes)},
         **{f"beyond_{i}": _beyond(prefix) for i, prefix in enumerate(prefixes)},
         **{f"key_{i}": key for i, key in enumerate(data)},
-        **{f"value_{i}": json.dumps(v) if postgresql else v for i, v in enumerate(data.values())},
+        **{f"value_{i}": _json(v) if postgresql else v for i, v in enumerate(data.values())},
     }
 
 
@@ -183,6 +183,11 @@ def _data_equals(i: int, kind: str, shape: Shape, columns: Columns) -> ColumnEle
         f"WHERE item.key = :key_{i} AND {test})"
     ).bindparams(key)
     return clause if kind == "null" else clause.bindparams(value)  # type: ignore[return-value]
+
+
+def _json(value: Scalar) -> str:
+    # As it is stored: an escape for é is refused where the database is not UTF8.
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _kind(value: Scalar) -> str:

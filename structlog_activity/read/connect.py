@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from typing import TypeAlias
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session
 
+from ..errors import RepositoryError
 from ..store.engine import reached
 
 
@@ -40,7 +42,10 @@ def reading(bind: Bind) -> Iterator[Connection]:
         raise TypeError(
             f"an Engine, a Connection or a Session is needed, not {type(bind).__name__}"
         )
-    engine = bind.get_bind().engine if isinstance(bind, Session) else bind.engine
+    try:
+        engine = bind.get_bind().engine if isinstance(bind, Session) else bind.engine
+    except UnboundExecutionError:
+        raise RepositoryError("the Session is bound to no engine") from None
     with reached(engine.url):
         if isinstance(bind, Engine):
             with bind.connect() as connection:

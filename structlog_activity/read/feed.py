@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Select, bindparam, func, select, tuple_
 
+from ..errors import InvalidCursorError
 from ..record.record import ActivityRecord
 from ..record.times import from_microseconds, to_microseconds
 from ..store.table import user_activity
@@ -23,6 +24,7 @@ from .page import ActivityPage
 CAP: Final = 10_000
 """How far a capped total counts."""
 
+_LATEST: Final = 253_402_300_799_999_999  # 9999-12-31, in microseconds since 1970
 _C: Final = user_activity.c
 _FIELDS: Final = (
     "id actor_id user_id tenant_id org_id verb object_type object_id channel ip data".split()
@@ -69,7 +71,10 @@ def _place(where: ActivityFilter, digest: bytes, key: bytes) -> Place | None:
     for name in ("after", "before"):
         text = getattr(where, name)
         if text:
-            return decode_cursor(name, text, digest, key)
+            place = decode_cursor(name, text, digest, key)
+            if not 0 <= place.created_at <= _LATEST:  # Only a forged one.
+                raise InvalidCursorError(name, text, "is no cursor of this feed")
+            return place
     return None
 
 

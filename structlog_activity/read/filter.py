@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -16,6 +15,8 @@ from uuid import UUID
 
 from ..errors import InvalidFilterError, InvalidRecordError
 from ..record.ids import NIL, to_uuid
+from ..record.rowmaker import MAX_CHANNEL, MAX_OBJECT_ID, MAX_OBJECT_TYPE, MAX_VERB
+from ..record.text import shortened, storable
 from ..record.times import to_datetime
 
 
@@ -26,7 +27,18 @@ TOTALS: Final = ("capped", "exact", "none")
 
 _LONGEST_KEYWORD = 200
 _MOST_VALUES = 200
+_INT64 = 1 << 63
+_LONGEST = {
+    "verbs": MAX_VERB,
+    "object_type": MAX_OBJECT_TYPE,
+    "object_id": MAX_OBJECT_ID,
+    "channel": MAX_CHANNEL,
+    "channels": MAX_CHANNEL,
+    "channel_denylist": MAX_CHANNEL,
+}
 _DIGEST_SIZE = 16
+_LONGEST_INT = 4096  # bits
+_CURSORS = ("after", "before")
 
 
 class AllTenants:
@@ -185,6 +197,8 @@ class ActivityFilter:
             raise InvalidFilterError("before", self.before, "give after or before, not both")
         if self.offset and (self.after or self.before):
             raise InvalidFilterError("offset", self.offset, "give an offset or a cursor, not both")
+        if "*" in self.verbs:  # Any verb: no condition.
+            self._set("verbs", ())
         for pattern in self.verbs:
             if "*" in pattern[:-1]:
                 raise InvalidFilterError("verbs", pattern, "a * may only stand at the end")
@@ -233,14 +247,22 @@ def _uuid(name: str, value: Any) -> UUID:
 
 def _text(name: str, value: Any) -> str | None:
     if value is None or isinstance(value, str):
-        return value or None
+        return _as_stored(name, value) if value else None
     raise InvalidFilterError(name, value, "text is needed")
 
 
+def _as_stored(name: str, text: str) -> str:
+    """Return *text* as a record has it; long ones are stored shortened."""
+    problem = _unstorable(text) if name not in _CURSORS else ""
+    if problem:
+        raise InvalidFilterError(name, text, problem)
+    return shortened(text, _LONGEST[name]) if name in _LONGEST else text
+
+
 def _object_id(value: Any) -> str | None:
-    if isinstance(value, int | UUID) and not isinstance(value, bool):
-        return str(value)
-    return _text("object_id", value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if value.bit_length() <= _LONGEST_INT else _text("object_id", value)
+    return _text("object_id", str(value) if isinstance(value, UUID) else value)
 
 
 def _texts(name: str, value: Any) -> tuple[str, ...]:
@@ -251,7 +273,7 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
         raise InvalidFilterError(name, value, "text or a list of texts is needed")
     if len(values) > _MOST_VALUES:
         raise InvalidFilterError(name, len(values), f"at most {_MOST_VALUES} values")
-    found = tuple(dict.fromkeys(item for item in values if item))
+    found = tuple(dict.fromkeys(_as_stored(name, item) for item in values if item))
     if values and not found and value not in (None, ""):
         raise InvalidFilterError(name, value, "holds nothing but empty texts")
     return found
@@ -289,6 +311,8 @@ def _data(value: Any) -> dict[str, Scalar] | None:
         return None
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise InvalidFilterError("data", value, "a mapping with text keys is needed")
+    if len(value) > _MOST_VALUES:
+        raise InvalidFilterError("data", len(value), f"at most {_MOST_VALUES} keys")
     for key, item in value.items():
         problem = _unstorable(key) or _unstorable(item)
         if problem:
@@ -299,10 +323,10 @@ def _data(value: Any) -> dict[str, Scalar] | None:
 def _unstorable(item: Any) -> str:
     """Return why *item* can't be a value that is stored; ``""`` if it can."""
     if isinstance(item, str):
-        return "NUL is never stored" if "\0" in item else ""
-    if isinstance(item, float):
-        return "" if math.isfinite(item) else "is stored as text"
-    return "" if item is None or isinstance(item, int) else "a scalar is needed"
+        return "" if storable(item) == item else "NUL and lone surrogates are never stored"
+    if isinstance(item, int | float):
+        return "" if -_INT64 <= item < _INT64 else "is stored as text"
+    return "" if item is None else "a scalar is needed"
 
 
 def _whole(name: str, value: Any) -> int:

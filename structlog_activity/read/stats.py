@@ -19,11 +19,11 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
-    or_,
     select,
     union_all,
 )
 
+from ..record.times import EPOCH
 from ..store.table import EpochDay, user_activity, user_activity_daily
 from .conditions import Shape, conditions, dimensions, has_only_dimensions, shape_of, values_of
 from .connect import Bind, reading
@@ -78,7 +78,8 @@ def stats(bind: Bind, where: ActivityFilter) -> ActivityStats:
 
 def _whole_days(where: ActivityFilter) -> dict[str, Any]:
     """Return the whole days within the filter's span, and their edges as moments."""
-    since, until = where.since, where.until
+    since: Any = where.since
+    until: Any = where.until
     first = _ceiling(since) if isinstance(since, datetime) else None
     last = until.date() if isinstance(until, datetime) else None
     if first is not None and last is not None and first > last:
@@ -87,13 +88,15 @@ def _whole_days(where: ActivityFilter) -> dict[str, Any]:
         "first_day": first,
         "last_day": last,
         "first_moment": _midnight(first) if first else None,
-        "last_moment": _midnight(last) if last else None,
+        "last_moment": max(_midnight(last), since or EPOCH) if last else None,
     }
 
 
 def _ceiling(moment: datetime) -> date:
     day = moment.date()
-    return day if moment == _midnight(day) else day + timedelta(days=1)
+    if moment == _midnight(day) or day == date.max:
+        return day
+    return day + timedelta(days=1)
 
 
 def _midnight(day: date) -> datetime:
@@ -103,8 +106,8 @@ def _midnight(day: date) -> datetime:
 @lru_cache(maxsize=512)
 def _statement(shape: Shape) -> CompoundSelect[Any]:
     """One statement, so that counts and edges are of the same moment."""
-    parts = [_edges(shape), _days(shape)] if has_only_dimensions(shape) else [_rows(shape)]
-    counted = union_all(*(part for part in parts if part is not None)).cte("counted")
+    parts = [*_edges(shape), _days(shape)] if has_only_dimensions(shape) else [_rows(shape)]
+    counted = union_all(*parts).cte("counted")
     return union_all(
         *(
             select(literal(name), cast(counted.c[name], Text), func.sum(counted.c.n)).group_by(
@@ -125,14 +128,17 @@ def _days(shape: Shape) -> Select[Any]:
     return found
 
 
-def _edges(shape: Shape) -> Select[Any] | None:
+def _edges(shape: Shape) -> list[Select[Any]]:
+    # Apart and with one bound on either side: of two SQLite may take the wider one.
     moment = _ROWS.created_at
     edges = []
     if shape.since:
-        edges.append(moment < bindparam("first_moment", type_=moment.type))
+        first = moment < bindparam("first_moment", type_=moment.type)
+        edges.append(_rows(shape._replace(until=False)).where(first))
     if shape.until:
-        edges.append(moment >= bindparam("last_moment", type_=moment.type))
-    return _rows(shape).where(or_(*edges)) if edges else None
+        last = moment >= bindparam("last_moment", type_=moment.type)
+        edges.append(_rows(shape._replace(since=False)).where(last))
+    return edges
 
 
 def _rows(shape: Shape) -> Select[Any]:

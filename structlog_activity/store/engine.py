@@ -50,6 +50,11 @@ def parse_url(url: str | URL) -> URL:
     if parsed.drivername in _POSTGRESQL_DRIVERS:
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername in _SQLITE_DRIVERS:
+        if parsed.host:
+            raise RepositoryError(
+                f"sqlite://{parsed.host} names a host; a file has three slashes: "
+                f"sqlite:///{parsed.host} (four before an absolute path)"
+            )
         return parsed.set(drivername="sqlite")
     raise RepositoryError(
         f"unknown URL scheme {parsed.drivername!r}: use postgresql:// (psycopg 3) or sqlite:///"
@@ -78,12 +83,14 @@ def make_engine(url: URL, **options: Any) -> Engine:
 
 def shown(url: URL) -> str:
     """Return *url* for a message: without password and options, which may hold one too."""
+    socket = url.query.get("host") if not url.host else None
     return URL.create(
         url.get_backend_name(),
         username=url.username,
         host=url.host,
         port=url.port,
         database=url.database,
+        query={"host": socket} if socket else {},
     ).render_as_string()
 
 
@@ -110,7 +117,16 @@ def _postgresql_engine(url: URL, options: dict[str, Any]) -> Engine:
     arguments = {name: value for name, value in defaults.items() if name not in url.query}
     # UTF8 also where the database says SQL_ASCII: there text would come back as bytes.
     arguments["client_encoding"] = "UTF8"
-    return create_engine(url, hide_parameters=True, connect_args=arguments, **options)
+    engine = create_engine(url, hide_parameters=True, connect_args=arguments, **options)
+    event.listen(engine, "connect", _prepare_postgresql)
+    return engine
+
+
+def _prepare_postgresql(connection: Any, _: object) -> None:
+    # The server said so while connecting; psycopg reads no dates in another style.
+    if not connection.info.parameter_status("DateStyle").startswith("ISO"):
+        connection.execute("SET DateStyle = ISO")
+        connection.commit()
 
 
 def _sqlite_engine(url: URL, options: dict[str, Any]) -> Engine:
@@ -135,8 +151,8 @@ def _temporary_engine(url: URL, options: dict[str, Any]) -> Engine:
     return engine
 
 
-def _remove(path: str, owner: int) -> None:
-    if os.getpid() != owner:  # A forked child: its parent still uses the file.
+def _remove(path: str, maker: int) -> None:
+    if os.getpid() != maker:  # A forked child, whose parent still uses the file.
         return
     for suffix in ("", "-wal", "-shm"):
         with contextlib.suppress(OSError):
@@ -164,6 +180,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_close_files, after_in_child=_forget_connections)
 
 
+class ConnectionLostError(RepositoryError):
+    """
+    A connection that was open had been lost; the next use opens another.
+
+    .. versionadded:: 0.1.0
+    """
+
+
 @contextlib.contextmanager
 def reached(url: URL) -> Iterator[None]:
     """
@@ -177,12 +201,18 @@ def reached(url: URL) -> Iterator[None]:
 
         SchemaError: Tables or columns are missing.
 
+        ConnectionLostError: The connection broke, as all that the engine holds
+            do when the server restarts.
+
         RepositoryError: The database can't be reached, or refuses.
     """
     try:
         yield
     except SQLAlchemyError as error:
-        raise _plain_error(error, shown(url)) from None
+        plain = _plain_error(error, shown(url))
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
+            raise ConnectionLostError(str(plain), sqlstate=plain.sqlstate) from None
+        raise plain from None
 
 
 def _plain_error(error: SQLAlchemyError, where: str) -> RepositoryError:

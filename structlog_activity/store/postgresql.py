@@ -246,6 +246,9 @@ def _translated(error: Exception, where: str) -> StoreError:
     if not sqlstate:
         fault = Fault.DATA if isinstance(error, psycopg.DataError) else Fault.TRANSIENT
         return StoreError(fault, f"the connection to {where} failed: {name}")
+    if sqlstate == "42501":
+        message = f"the role may not write to the activity tables of {where}: see GRANT INSERT"
+        return StoreError(Fault.CONFIGURATION, message, sqlstate=sqlstate)
     line = _LINE.search(error.diag.context or "")
     return StoreError(
         fault_of_sqlstate(sqlstate),

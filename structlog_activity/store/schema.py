@@ -199,11 +199,10 @@ class Schema:
             SchemaError: A step that was taken differs from its file, the
                 tables are of a newer release, or a step failed.
         """
-        last = self._steps[-1].version if to is None else to
+        if not self._missing(to):  # The usual case, in which nobody need wait for a lock.
+            return []
         with self._locked() as connection:
-            applied = _applied(connection)
-            self._refuse_surprises(applied)
-            taken = [s for s in self._steps if s.version <= last and s.version not in applied]
+            taken = self._missing(to, connection)
             for step in taken:
                 _run(connection, step.up, step)
                 _remember(connection, step)
@@ -244,11 +243,26 @@ class Schema:
             SchemaError: They are missing or of another version; the text says
                 what to run.
         """
-        with self._connection() as connection:
-            applied = _applied(connection)
+        try:
+            with self._connection() as connection:
+                applied = _applied(connection)
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) == "42501":  # A reader needn't see this table.
+                return
+            raise
         problem = version_problem(max(applied, default=0), self._steps[-1].version)
         if problem:
             raise SchemaError(problem)
+
+    def _missing(self, to: int | None, connection: Connection | None = None) -> list[Migration]:
+        """Return the steps up to version *to* that are not taken yet."""
+        if connection is None:
+            with self._connection() as found:
+                return self._missing(to, found)
+        applied = _applied(connection)
+        self._refuse_surprises(applied)
+        last = self._steps[-1].version if to is None else to
+        return [s for s in self._steps if s.version <= last and s.version not in applied]
 
     def _refuse_surprises(self, applied: dict[int, Any]) -> None:
         for step in self._steps:

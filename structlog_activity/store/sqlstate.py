@@ -66,6 +66,7 @@ _CONNECT_WORDS: Final = (
     ("refused", Fault.TRANSIENT, "the connection is refused"),
     ("timeout", Fault.TRANSIENT, "it does not answer in time"),
     ("No such file", Fault.TRANSIENT, "there is no such socket"),
+    ("resolve host", Fault.TRANSIENT, "the host's name is unknown"),
     ("not translate host name", Fault.TRANSIENT, "the host's name is unknown"),
 )
 

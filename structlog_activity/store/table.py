@@ -7,7 +7,7 @@ the same and a test holds them to it.
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -45,6 +45,17 @@ class BlobUuid(TypeDecorator[UUID]):
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> UUID | None:
         """Return the UUID."""
         return None if value is None else UUID(bytes=value)
+
+
+class UtcMoment(TypeDecorator[datetime]):
+    """A moment in UTC, whatever zone the session shows its times in."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the aware UTC datetime."""
+        return None if value is None else value.astimezone(UTC)
 
 
 class Microseconds(TypeDecorator[datetime]):
@@ -87,7 +98,7 @@ def _text() -> Any:
 
 
 def _moment() -> Any:
-    return DateTime(timezone=True).with_variant(Microseconds(), "sqlite")
+    return UtcMoment().with_variant(Microseconds(), "sqlite")
 
 
 metadata = MetaData()

@@ -452,6 +452,8 @@ class BufferedRepository:
 
 
 def _check(name: str, value: float, least: float, most: float) -> None:
+    if not isinstance(value, int | float):
+        raise ValueError(f"{name}={value!r}: a number is needed")  # noqa: TRY004  As below.
     if not least <= value <= most:
         raise ValueError(f"{name}={value!r}: must be between {least} and {most}")
 

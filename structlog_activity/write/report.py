@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import time
 
 from collections.abc import Callable
@@ -45,4 +46,19 @@ class Reporter:
         self._last[kind] = now
         with contextlib.suppress(Exception):  # A handler of the host's; the writer must go on.
             _LOGGER.warning("%s", message)
+            if not _is_heard():
+                print(f"structlog_activity: {message}", file=sys.stderr)  # noqa: T201
         return True
+
+
+def _is_heard() -> bool:
+    """Tell whether anything but a handler of ours, which leaves our messages alone, hears us."""
+    logger: logging.Logger | None = _LOGGER
+    silent = False
+    while logger is not None:
+        for handler in logger.handlers:
+            if not getattr(handler, "leaves_us_alone", False):
+                return True
+            silent = True
+        logger = logger.parent if logger.propagate else None
+    return not silent  # With no handler at all, logging itself prints.

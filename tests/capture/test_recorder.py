@@ -283,8 +283,9 @@ def test_record_refuses_what_a_log_call_would_replace(activity: ActivityLog) -> 
 
     with activity._recorder.diverted(tape):
         for name, value in (("ip", "nowhere"), ("actor_id", 1.5), ("occurred_at", "soon")):
+            bad: dict[str, Any] = {name: value}
             with pytest.raises(InvalidRecordError, match=name):
-                activity.record("invoice.paid", "invoice:7", **{name: value})
+                activity.record("invoice.paid", "invoice:7", **bad)
 
     assert {"ip": 1, "actor_id": 1, "occurred_at": 1} == tape.rejected
 

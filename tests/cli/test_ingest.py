@@ -377,3 +377,19 @@ def test_records_that_the_database_refused_are_skipped_lines_with_their_reason()
     expected = {"lines": 10, "no_activity": 0, "skipped": 5, "stored": 4, "already_there": 1}
     assert expected == tally.to_dict()
     assert ["a record: too large", "a record: too odd"] == tally.problems
+
+
+def test_what_was_exported_comes_back_as_the_same_records(
+    cli: Cli, sqlite_url: str, tmp_path: Path, write: Write
+) -> None:
+    lines = jsonl([line(n) for n in range(30)])
+    cli.ok("--url", sqlite_url, "ingest", write(lines))
+    exported = cli.ok("--url", sqlite_url, "export", "--all-tenants").out
+
+    again = cli.ok("--url", sqlite_url, "ingest", "--json", write(exported.encode()))
+    elsewhere = f"sqlite:///{tmp_path / 'copy.db'}"
+    copied = cli.ok("--url", elsewhere, "ingest", "--json", write(exported.encode()))
+
+    assert (0, 30) == (counts(again.out)["stored"], counts(again.out)["already_there"])
+    assert 30 == counts(copied.out)["stored"]
+    assert exported == cli.ok("--url", elsewhere, "export", "--all-tenants").out

@@ -42,6 +42,7 @@ def test_urls_of_both_databases_are_read(given: str, driver: str) -> None:
         "activity.db",
         "://hunter2",
         "postgresql://app:hunter2@db:port/app",
+        "sqlite://activity.db",
         "",
     ],
 )

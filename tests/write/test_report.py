@@ -70,3 +70,24 @@ def test_a_handler_of_the_host_that_raises_stops_nothing(reporter: Reporter) -> 
         assert reporter.warn("trouble", "text") is True
     finally:
         logging.getLogger("structlog_activity").removeHandler(handler)
+
+
+class Deaf(logging.Handler):
+    leaves_us_alone = True
+
+    def emit(self, record: logging.LogRecord) -> None: ...
+
+
+@pytest.mark.parametrize(("others", "printed"), [([], True), ([logging.NullHandler()], False)])
+def test_what_only_a_handler_of_ours_would_hear_is_printed(
+    others: list[logging.Handler],
+    printed: bool,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [Deaf(), *others])
+
+    Reporter().warn("kind", "the message")
+
+    assert printed == ("structlog_activity: the message\n" == capsys.readouterr().err)

@@ -1,0 +1,179 @@
+"""Each named filter is read from its own index, page after page, with nothing sorted."""
+
+from __future__ import annotations
+
+import json
+import random
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sqlalchemy import Engine, event, text
+
+from structlog_activity import ActivityFilter, feed, stats, to_uuid
+from structlog_activity.record.rowmaker import RowMaker
+from structlog_activity.store.batch import Batch
+from tests.support.records import record
+from tests.support.stores import Store, postgresql_store, sqlite_store
+
+
+ROWS = 12_000
+ACTORS = [to_uuid(f"actor-{n}") for n in range(150)]
+
+# The index that each filter wants, by a column that only this index leads with.
+WANTED: dict[str, tuple[dict[str, Any], str]] = {
+    "tenant": ({}, "key"),
+    "since": ({"since": datetime.now(UTC) - timedelta(days=3)}, "key"),
+    "actor": ({"actor_id": ACTORS[3]}, "actor"),
+    "user": ({"user_id": ACTORS[3]}, "user"),
+    "object": ({"object_type": "doc", "object_id": "17"}, "object"),
+    "verb": ({"verbs": "verb.7"}, "verb"),
+}
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def filled(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Store]:
+    if request.param == "sqlite":
+        with sqlite_store(tmp_path_factory.mktemp("plans")) as store:
+            fill(store)
+            yield store
+        return
+    server = request.getfixturevalue("postgres_server")
+    server.ensure_running()
+    from structlog_activity.store.engine import make_engine, parse_url
+    from structlog_activity.store.schema import Schema
+
+    engine = make_engine(parse_url(server.create_database()))
+    Schema(engine).migrate()
+    url = engine.url.render_as_string(hide_password=False)
+    with postgresql_store(url) as store:
+        fill(store)
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE user_activity"))
+        yield store
+    engine.dispose()
+
+
+def fill(store: Store) -> None:
+    choose = random.Random(5)
+    make = RowMaker().make_from
+    now = datetime.now(UTC)
+    for start in range(0, ROWS, 1000):
+        rows = [
+            make(
+                record(
+                    tenant_id=to_uuid(choose.choice(("big", "big", "big", "small"))),
+                    actor_id=choose.choice(ACTORS),
+                    user_id=choose.choice(ACTORS),
+                    verb=f"verb.{choose.randrange(40)}",
+                    object_type="doc",
+                    object_id=str(choose.randrange(300)),
+                    channel=choose.choice(("a", "b")),
+                    occurred_at=now - timedelta(seconds=choose.randrange(20 * 86_400)),
+                )
+            )
+            for _ in range(1000)
+        ]
+        store.repository.write(Batch(record().id, start + 1, start + 1, rows))
+
+
+def statements(engine: Engine, read: Any) -> list[tuple[str, Any]]:
+    """What a read sends, with its values."""
+    sent: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, values: Any, *___: Any) -> None:
+        sent.append((statement, values))
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        read()
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    return sent
+
+
+def plan_of(engine: Engine, statement: str, values: Any) -> str:
+    """The plan as text, with all its nodes and the definitions of its indexes."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+            return "\n".join(str(row[3]) for row in rows)
+        found = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", values)
+        return json.dumps(found.scalar_one())
+
+
+def index_words(engine: Engine, wanted: str) -> str:
+    if engine.dialect.name == "sqlite":
+        return "PRIMARY KEY" if wanted == "key" else f"user_activity_{wanted}_idx"
+    columns = {"actor": "actor_id", "user": "user_id", "object": "object_type", "verb": "verb"}
+    return "_pkey" if wanted == "key" else f"_tenant_id_{columns[wanted]}_"
+
+
+@pytest.mark.parametrize("name", WANTED)
+@pytest.mark.parametrize("deep", [False, True], ids=["first page", "deep page"])
+def test_a_filter_reads_its_index_in_order(filled: Store, name: str, deep: bool) -> None:
+    engine = filled.engine
+    assert engine is not None
+    where, wanted = WANTED[name]
+    cursor = None
+    if deep:
+        page = filled.feed(tenant_id="big", limit=10, total="none", **where)
+        cursor = page.next_cursor
+        assert cursor is not None
+
+    filter_ = ActivityFilter(tenant_id="big", limit=10, after=cursor, total="none", **where)
+    ((statement, values),) = statements(engine, lambda: feed(engine, filter_))
+    plan = plan_of(engine, statement, values)
+
+    assert index_words(engine, wanted) in plan
+    assert "Seq Scan" not in plan
+    assert "SCAN user_activity" not in plan
+    assert "TEMP B-TREE" not in plan
+    assert '"Sort"' not in plan
+
+
+def test_a_deep_page_leaves_out_the_partitions_that_it_can_not_need(filled: Store) -> None:
+    engine = filled.engine
+    assert engine is not None
+    if engine.dialect.name == "sqlite":
+        pytest.skip("has one table")
+    page = filled.feed(tenant_id="big", limit=10, total="none")
+    filter_ = ActivityFilter(tenant_id="big", limit=10, after=page.next_cursor, total="none")
+    ((statement, values),) = statements(engine, lambda: feed(engine, filter_))
+
+    assert "user_activity_future" not in plan_of(engine, statement, values)
+
+
+def test_statistics_of_a_span_read_days_and_the_edges_only(filled: Store) -> None:
+    engine = filled.engine
+    assert engine is not None
+    now = datetime.now(UTC)
+    filter_ = ActivityFilter(
+        tenant_id="big", since=now - timedelta(days=15), until=now - timedelta(hours=30)
+    )
+    ((statement, values),) = statements(engine, lambda: stats(engine, filter_))
+    plan = plan_of(engine, statement, values)
+
+    assert "user_activity_daily" in plan
+    if engine.dialect.name == "sqlite":
+        assert 2 == plan.count("created_at>? AND created_at<?")
+    assert '"Seq Scan", "Parent Relationship": "Member"' not in plan
+
+
+def test_the_filters_of_a_new_file_use_their_indexes_from_the_first_row(tmp_path: Path) -> None:
+    """Without figures SQLite takes every index for equally good."""
+    with sqlite_store(tmp_path) as store:
+        store.add(record())
+        engine = store.engine
+        assert engine is not None
+        for where, wanted in WANTED.values():
+            filter_ = ActivityFilter(tenant_id="acme", total="none", **where)
+            ((statement, values),) = statements(engine, partial(feed, engine, filter_))
+            assert index_words(engine, wanted) in plan_of(engine, statement, values)
