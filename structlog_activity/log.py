@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from .read.page import ActivityPage, ActivityStats
     from .store.repository import Repository
     from .store.schema import Migration
-    from .write.buffer import BufferedRepository, Health
+    from .write.accounts import Health
+    from .write.buffer import BufferedRepository
     from .write.importer import Importer
 
 _T = TypeVar("_T")

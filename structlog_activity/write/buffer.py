@@ -10,9 +10,6 @@ import sys
 import threading
 import time
 
-from dataclasses import dataclass
-from typing import Final
-
 from ..errors import InvalidRecordError
 from ..record.ids import NIL_BYTES
 from ..record.record import ActivityRecord
@@ -22,39 +19,18 @@ from ..record.rowmaker import RowMaker
 from ..record.sink import Pending, finished
 from ..store.repository import Repository
 from . import lifetime
+from .accounts import Health, count, judge, named
 from .bell import Bell
 from .delivery import Delivery, DeliveryAbandonedError
 from .mailbox import DROP_NEWEST, OVERFLOW, Mailbox
+from .parts import parts_of
 from .pausable import PausableRepository
 from .report import PERIOD, Reporter
 from .ticks import TicksByReason
 
 
-BATCH_BYTES: Final = 1 << 20
-"""A batch holds no more than this, roughly, whatever its number of rows."""
-
-_ROW_BYTES = 200  # a row without its data, roughly
-_NEARLY_FULL = 0.8
 _FLUSH_PERIOD = 1.0  # seconds between two tries while somebody waits for a flush
 _AFTER_BUG = 1.0  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """
-    Whether records reach the database.
-
-    Attributes:
-
-        ok: Nothing is wrong.
-
-        reasons: What is, in words; empty where nothing is.
-
-    .. versionadded:: 0.1.0
-    """
-
-    ok: bool
-    reasons: tuple[str, ...]
 
 
 class BufferedRepository:
@@ -234,47 +210,16 @@ class BufferedRepository:
         """
         with self._changed:
             # Settled first: what is settled by now was taken by then.
-            out = {name: self._delivery.settled[name] for name in ("written", "duplicates", "dead")}
-            taken, queued = self._mailbox.position()
-            unsettled = taken - sum(out.values())
-            lost = unsettled if self._gave_up else 0
-        dropped, rejected = self._dropped(lost), self._mailbox.rejected.values()
-        accepted = taken + queued + dropped.get("overflow", 0)
-        return {
-            "submitted": accepted + sum(rejected.values()),
-            "accepted": accepted,
-            "rejected": sum(rejected.values()),
-            **out,
-            "queued": queued,
-            "in_flight": unsettled - lost,
-            "spooled": 0,
-            "dropped": sum(dropped.values()),
-            **_named("rejected", rejected),
-            **_named("dropped", dropped),
-            **_named("missing", self._missing.values()),
-        }
+            settled = dict(self._delivery.settled)
+            position, gave_up = self._mailbox.position(), self._gave_up
+        counts = count(self._mailbox, settled, position, gave_up=gave_up)
+        return counts | named("missing", self._missing.values())
 
     def health(self) -> Health:
         """Judge the counters and the last answer of the database."""
-        counts = self.counters()
-        reasons = [
-            f"{counts[name]} records {what}"
-            for name, what in (("dropped", "were dropped"), ("dead", "are dead letters"))
-            if counts[name]
-        ]
-        if counts["queued"] > self._max_records * _NEARLY_FULL:
-            reasons.append(f"{counts['queued']} records wait, {self._max_records} may")
-        trouble = self._delivery.trouble
-        if trouble is not None:
-            seconds = time.monotonic() - self._delivery.trouble_since
-            reasons.insert(0, f"nothing can be written since {seconds:.0f} s: {trouble}")
-        return Health(not reasons, tuple(reasons))
-
-    def _dropped(self, at_shutdown: int) -> dict[str, int]:
-        dropped = self._mailbox.dropped.values()
-        overflow = dropped.get("overflow", 0) + self._mailbox.evicted.value
-        losses = {"overflow": overflow, "shutdown": at_shutdown}
-        return dropped | {reason: n for reason, n in losses.items() if n}
+        delivery = self._delivery
+        seconds = time.monotonic() - delivery.trouble_since
+        return judge(self.counters(), self._max_records, delivery.trouble, seconds)
 
     def _nothing_left(self) -> bool:
         taken, waiting = self._mailbox.position()
@@ -366,7 +311,7 @@ class BufferedRepository:
         self._delivery.deliver()  # What an earlier call had no time for.
         self._settle()
         while self._time_left() > 0 and (pending := self._mailbox.take(self._batch_size)):
-            self._delivery.deliver(*_parts(self._finish(pending)))
+            self._delivery.deliver(*parts_of(self._finish(pending)))
             self._settle()
 
     def _settle(self) -> None:
@@ -458,28 +403,9 @@ def _check(name: str, value: float, least: float, most: float) -> None:
         raise ValueError(f"{name}={value!r}: must be between {least} and {most}")
 
 
-def _named(name: str, counts: dict[str, int]) -> dict[str, int]:
-    return {f"{name}.{reason}": n for reason, n in counts.items()}
-
-
 def _deadline(timeout: float | None) -> float:
     return float("inf") if timeout is None else time.monotonic() + timeout
 
 
 def _left(deadline: float) -> float:
     return max(0.0, min(deadline - time.monotonic(), threading.TIMEOUT_MAX))
-
-
-def _parts(rows: list[Row]) -> list[list[Row]]:
-    """Cut rows into batches of at most 1 MiB, nearly always one."""
-    if sum(len(row.data) for row in rows) + len(rows) * _ROW_BYTES <= BATCH_BYTES:
-        return [rows]
-    parts: list[list[Row]] = [[]]
-    size = 0
-    for row in rows:
-        size += len(row.data) + _ROW_BYTES
-        if size > BATCH_BYTES and parts[-1]:
-            parts.append([])
-            size = len(row.data) + _ROW_BYTES
-        parts[-1].append(row)
-    return parts
