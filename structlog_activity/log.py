@@ -128,19 +128,13 @@ class ActivityLog:
         from .store.engine import SQLITE, parse_url
         from .write.buffer import BufferedRepository
 
-        if durability != "memory":
-            raise ValueError(f"durability={durability!r}: this release has 'memory' only")
-        if spool_dir is not None:
-            raise ValueError(f"spool_dir={spool_dir!r}: this release has no spool")
-        if not isinstance(key, bytes | None):
-            raise ValueError(f"key: bytes are needed, not {type(key).__name__}")  # noqa: TRY004
+        _refuse(durability, spool_dir, key)
         self._url = parse_url(url or os.environ.get(URL_VARIABLE) or DEFAULT_URL)
         self._migrates = self._url.get_backend_name() == SQLITE if migrate is None else migrate
         self._key = key or b""
         self._is_ready = False
         self._defaults = dict(defaults or {})
-        redactor = redact if isinstance(redact, Redactor) else Redactor() if redact else None
-        self._rows = rows = RowMaker(redactor)
+        self._rows = rows = RowMaker(_redactor(redact))
         self._buffer: BufferedRepository = BufferedRepository(
             self._repository(),
             batch_size=batch_size,
@@ -429,6 +423,21 @@ class _LogHandler(RecordingHandler):
 
     def recorder(self) -> Recorder:
         return self._recorder
+
+
+def _refuse(durability: Any, spool_dir: Any, key: Any) -> None:
+    if durability != "memory":
+        raise ValueError(f"durability={durability!r}: this release has 'memory' only")
+    if spool_dir is not None:
+        raise ValueError(f"spool_dir={spool_dir!r}: this release has no spool")
+    if not isinstance(key, bytes | None):
+        raise ValueError(f"key: bytes are needed, not {type(key).__name__}")  # noqa: TRY004
+
+
+def _redactor(redact: bool | Redactor) -> Redactor | None:  # noqa: FBT001  As the option.
+    if isinstance(redact, Redactor):
+        return redact
+    return Redactor() if redact else None
 
 
 def _filter(where: Where) -> ActivityFilter:

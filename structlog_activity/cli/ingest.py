@@ -103,14 +103,18 @@ def ingest(options: argparse.Namespace) -> int:
             _report(tally, options)
         raise
     except _UNREADABLE as error:
-        what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         where = f" after line {tally.lines}" if tally.lines else ""
-        say(f"error: {options.source} can't be read{where}: {what or type(error).__name__}")
+        say(f"error: {options.source} can't be read{where}: {_problem(error)}")
         if tally.lines:
             _report(tally, options)
         return 2
     _report(tally, options)
     return 1 if tally.skipped and tally.skipped == tally.lines else 0
+
+
+def _problem(error: BaseException) -> str:
+    strerror = error.strerror if isinstance(error, OSError) else None
+    return strerror or str(error) or type(error).__name__
 
 
 def _ingest(activity: ActivityLog, source: Source, tally: Tally) -> None:

@@ -92,8 +92,6 @@ def shape_of(where: ActivityFilter, *, postgresql: bool) -> Shape:
 
 def values_of(where: ActivityFilter, *, postgresql: bool) -> dict[str, Any]:
     """Return what is to be bound to the statements of *where*'s shape."""
-    prefixes = [verb[:-1] for verb in where.verbs if verb.endswith("*")]
-    data = where.data or {}
     return {
         "tenant_id": where.tenant_id,
         "involving": where.involving,
@@ -105,11 +103,19 @@ def values_of(where: ActivityFilter, *, postgresql: bool) -> dict[str, Any]:
         "until": where.until,
         "keyword": f"%{_escaped(where.keyword or '')}%",
         **{name: getattr(where, name) for name in _EQUAL},
-        **{f"prefix_{i}": prefix for i, prefix in enumerate(prefixes)},
-        **{f"beyond_{i}": _beyond(prefix) for i, prefix in enumerate(prefixes)},
-        **{f"key_{i}": key for i, key in enumerate(data)},
-        **{f"value_{i}": _json(v) if postgresql else v for i, v in enumerate(data.values())},
+        **_numbered_values(where, postgresql=postgresql),
     }
+
+
+def _numbered_values(where: ActivityFilter, *, postgresql: bool) -> dict[str, Any]:
+    """Return the values of which a filter may have any number."""
+    values: dict[str, Any] = {}
+    prefixes = (verb[:-1] for verb in where.verbs if verb.endswith("*"))
+    for i, prefix in enumerate(prefixes):
+        values |= {f"prefix_{i}": prefix, f"beyond_{i}": _beyond(prefix)}
+    for i, (key, value) in enumerate((where.data or {}).items()):
+        values |= {f"key_{i}": key, f"value_{i}": _json(value) if postgresql else value}
+    return values
 
 
 def conditions(shape: Shape, columns: Columns) -> list[ColumnElement[bool]]:

@@ -266,17 +266,22 @@ def _object_id(value: Any) -> str | None:
 
 
 def _texts(name: str, value: Any) -> tuple[str, ...]:
-    values = (value,) if isinstance(value, str) or value is None else value
-    if not isinstance(values, list | tuple | set | frozenset) or not all(
-        isinstance(item, str) for item in values if value is not None
-    ):
+    if value is None or value == "":
+        return ()
+    values = (value,) if isinstance(value, str) else value
+    if not _are_texts(values):
         raise InvalidFilterError(name, value, "text or a list of texts is needed")
     if len(values) > _MOST_VALUES:
         raise InvalidFilterError(name, len(values), f"at most {_MOST_VALUES} values")
     found = tuple(dict.fromkeys(_as_stored(name, item) for item in values if item))
-    if values and not found and value not in (None, ""):
+    if values and not found:
         raise InvalidFilterError(name, value, "holds nothing but empty texts")
     return found
+
+
+def _are_texts(values: Any) -> bool:
+    is_list = isinstance(values, list | tuple | set | frozenset)
+    return is_list and all(isinstance(item, str) for item in values)
 
 
 def _moment(name: str, value: Any) -> datetime | None:
