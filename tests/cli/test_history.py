@@ -114,6 +114,7 @@ def test_a_generated_history_goes_in_and_comes_out(
     check_history(cli, url, write(gzipped(jsonl(lines))), lines)
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(not REAL.exists(), reason="the data set is not beside the checkout")
 def test_the_history_of_real_repositories_goes_in_and_comes_out(cli: Cli, url: str) -> None:
     with gzip.open(REAL, "rt", encoding="utf-8") as file:
