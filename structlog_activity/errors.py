@@ -36,11 +36,14 @@ class InvalidRecordError(ActivityError, ValueError):
 
         field: Name of the offending field, for example ``"verb"``.
 
+        problem: What is wrong with it.
+
     .. versionadded:: 0.1.0
     """
 
     def __init__(self, field: str, problem: str) -> None:
         self.field = field
+        self.problem = problem
         super().__init__(f"{field}: {problem}")
 
 

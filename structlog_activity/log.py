@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
 
-from .capture.handler import RecordingHandler
+from .capture.handler import RecorderHandler, RecordingHandler
 from .capture.keys import ActivityKeys
 from .capture.processor import ActivityProcessor
 from .capture.recorder import Recorder
@@ -168,7 +168,7 @@ class ActivityLog:
     @cached_property
     def handler(self) -> RecordingHandler:
         """A `logging.Handler` that records into this log; the same at every access."""
-        return _LogHandler(self._recorder)
+        return RecorderHandler(self._recorder)
 
     @cached_property
     def engine(self) -> Engine:
@@ -412,17 +412,6 @@ class ActivityLog:
                 Schema(self.engine).check()
             self._is_ready = True
         return self.engine
-
-
-class _LogHandler(RecordingHandler):
-    """The handler of one log."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        super().__init__()
-        self._recorder = recorder
-
-    def recorder(self) -> Recorder:
-        return self._recorder
 
 
 def _refuse(durability: Any, spool_dir: Any, key: Any) -> None:

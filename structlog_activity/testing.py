@@ -14,7 +14,7 @@ from uuid import UUID
 
 import structlog
 
-from .capture.handler import RecordingHandler
+from .capture.handler import RecorderHandler, RecordingHandler
 from .capture.keys import ActivityKeys
 from .capture.processor import ActivityProcessor
 from .capture.recorder import Recorder, live_recorders
@@ -295,18 +295,9 @@ def _handling(recorder: Recorder) -> Iterator[None]:
     if any(isinstance(handler, RecordingHandler) for handler in root.handlers):
         yield
         return
-    handler = _CollectingHandler(recorder)
+    handler = RecorderHandler(recorder)
     root.addHandler(handler)
     try:
         yield
     finally:
         root.removeHandler(handler)
-
-
-class _CollectingHandler(RecordingHandler):
-    def __init__(self, recorder: Recorder) -> None:
-        super().__init__()
-        self._recorder = recorder
-
-    def recorder(self) -> Recorder:
-        return self._recorder

@@ -80,6 +80,24 @@ class RecordingHandler(logging.Handler):
         mark_record(record, key, value)
 
 
+class RecorderHandler(RecordingHandler):
+    """
+    Record into the log of one recorder.
+
+    Args:
+
+        recorder: Makes the records.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self._recorder = recorder
+
+    def recorder(self) -> Recorder:
+        """Return the recorder."""
+        return self._recorder
+
+
 class ActivityAdapter(logging.LoggerAdapter[Any]):
     """
     Bind values to a stdlib logger, and keep them beside a call's own ``extra``.

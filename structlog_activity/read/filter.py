@@ -242,7 +242,7 @@ def _uuid(name: str, value: Any) -> UUID:
     try:
         return to_uuid(value)
     except InvalidRecordError as error:
-        raise InvalidFilterError(name, value, str(error).partition(": ")[2]) from None
+        raise InvalidFilterError(name, value, error.problem) from None
 
 
 def _text(name: str, value: Any) -> str | None:

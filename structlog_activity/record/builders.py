@@ -207,4 +207,4 @@ def _digits(value: int) -> str:
     try:
         return int_text(value)
     except InvalidRecordError as error:
-        raise InvalidRecordError("object_id", str(error).partition(": ")[2]) from None
+        raise InvalidRecordError("object_id", error.problem) from None

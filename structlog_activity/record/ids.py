@@ -177,7 +177,7 @@ def field_uuid(name: str, value: Any) -> UUID:
     try:
         return to_uuid(value)
     except InvalidRecordError as error:
-        raise InvalidRecordError(name, str(error).partition(": ")[2]) from None
+        raise InvalidRecordError(name, error.problem) from None
 
 
 def raw_id(value: Any) -> str | None:

@@ -184,7 +184,7 @@ class _Making:
         except InvalidRecordError as error:
             if _is_unset(self._fields.get("object_type")):
                 raise
-            return self._replaced("object", value, _problem(error), (None, None))
+            return self._replaced("object", value, error.problem, (None, None))
 
     def _plain(self, name: str, value: Any) -> str:
         """Return *value* as short text, as the id of an object may be of any plain type."""
@@ -211,7 +211,7 @@ class _Making:
         try:
             found = id_bytes(value)
         except InvalidRecordError as error:
-            return self._replaced(name, value, _problem(error), NIL_BYTES)
+            return self._replaced(name, value, error.problem, NIL_BYTES)
         if found != NIL_BYTES and (raw := raw_id(value)):
             self._raw[name] = storable(raw[:MAX_RAW])
         return found
@@ -239,7 +239,7 @@ class _Making:
         except InvalidRecordError as error:
             if self._strict:
                 raise
-            return self._replaced("occurred_at", value, _problem(error), (ns or self._now) // 1000)
+            return self._replaced("occurred_at", value, error.problem, (ns or self._now) // 1000)
         if 0 <= us <= self._now // 1000 + _DAY_AHEAD:
             return us
         # Not an error: a clock may be wrong, and the record is no less true.
@@ -271,10 +271,6 @@ def keep_raw(data: dict[str, Any], raw: dict[str, Any]) -> None:
 
 def _is_unset(value: Any) -> bool:
     return value is None or (issubclass(type(value), str) and str.__len__(value) == 0)
-
-
-def _problem(error: InvalidRecordError) -> str:
-    return str(error).partition(": ")[2]
 
 
 def _raw_text(plainer: Plainer, value: Any) -> str:
