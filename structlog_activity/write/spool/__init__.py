@@ -1,0 +1,1 @@
+"""Where records wait on disk: segments that outlive their process, and who reads them."""
