@@ -83,6 +83,8 @@ class Chunk:
 
         Raises:
 
+            ValueError: A row is of another chunk.
+
             MarkError: It can't be noted down now. Don't send it; try later.
         """
         identity = (batch.writer_id, batch.seq, batch.batch_id)
@@ -109,7 +111,7 @@ class Chunk:
             rows: Of this chunk, the very objects.
         """
         rows = list(rows)
-        places = {self._places[id(row)] for row in rows} & self._left
+        places = set(self._places_of(rows)) & self._left
         segment = self._reader.segment
         if segment.is_open:
             with contextlib.suppress(OSError):
@@ -124,9 +126,15 @@ class Chunk:
             self._settled(self._reader, len(self._left))
             self._done(self._reader)
 
+    def _places_of(self, rows: Iterable[Row]) -> list[int]:
+        try:
+            return sorted(self._places[id(row)] for row in rows)
+        except KeyError:
+            raise ValueError("a row is not of this chunk, or no longer") from None
+
     def _marks(self, identity: Identity, rows: Iterable[Row]) -> Iterator[Mark]:
         """Yield one mark for each run of frames that follow one another."""
-        places = sorted(self._places[id(row)] for row in rows)
+        places = self._places_of(rows)
         first = 0
         for index, place in enumerate(places):
             following = places[index + 1] if index + 1 < len(places) else None

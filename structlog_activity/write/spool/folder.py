@@ -12,7 +12,8 @@ from pathlib import Path
 from uuid import UUID
 
 from .disk import Disk
-from .segment import SEGMENT, SIDECAR, UNFINISHED, NotASegmentError, Segment
+from .header import NotASegmentError
+from .segment import SEGMENT, SIDECAR, UNFINISHED, Segment
 
 
 _TRIES = 3

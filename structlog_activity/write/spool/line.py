@@ -18,7 +18,8 @@ from uuid import UUID
 from .disk import Disk
 from .folder import Folder
 from .frames import HEAD, frame
-from .segment import HEADER, LONGEST, Segment
+from .header import HEADER
+from .segment import LONGEST, Segment
 
 
 _PAGE: Final = 4096
@@ -116,7 +117,7 @@ class Line:
                 are written, so that nobody ever finds them without a mark.
         """
         size = HEADER + _size_of(bodies)
-        if size > LONGEST:
+        if self.closed or size > LONGEST:
             return False
         try:
             with self.making:
@@ -134,6 +135,8 @@ class Line:
             self.note(error)
             return False
         self.segments.appendleft(segment)
+        if self.closed:  # In between; others will find it.
+            segment.close()
         return True
 
     def prepare(self) -> None:

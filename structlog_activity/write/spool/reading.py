@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from ...record.row import Row
 from .frames import View, body_at, scan
+from .header import HEADER
 from .marks import SETTLED, Identity, identities
 from .rowbytes import UnreadableRowError, decode
-from .segment import HEADER, Segment
+from .segment import Segment
 
 
 class Span(NamedTuple):

@@ -8,9 +8,7 @@ import contextlib
 import mmap
 import os
 import stat
-import struct
 import threading
-import zlib
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -21,12 +19,9 @@ from uuid import UUID
 from .commit import GroupCommit
 from .disk import Disk
 from .frames import View
+from .header import HEADER, NotASegmentError, check_header, pack_header, seed_of
 from .marks import Mark, Sidecar
-from .rowbytes import SCHEMA
 
-
-HEADER: Final = 64
-"""Where the first frame starts."""
 
 SEGMENT: Final = ".seg"
 SIDECAR: Final = ".marks"
@@ -35,14 +30,6 @@ CORRUPT: Final = ".corrupt"
 
 LONGEST: Final = 64 << 20
 """Most bytes of a segment; a larger file is none of ours."""
-
-_MAGIC: Final = b"\x89SLACT\r\n"  # As PNG's: whatever takes it for text damages it.
-_FORMAT: Final = 1
-_HEADER: Final = struct.Struct("<8sHHI16sQ20x")
-
-
-class NotASegmentError(Exception):
-    """A file in the spool's folder is not what its name says; the text tells why."""
 
 
 class Segment:
@@ -260,8 +247,7 @@ class Segment:
 
     def _accept(self, header: bytes, size: int) -> None:
         self.size = size
-        # The header's own sum. (That over header and sum is the same for all.)
-        self.seed = int.from_bytes(header[-4:], "little")
+        self.seed = seed_of(header)
 
     def _sidecar(self) -> Sidecar:
         if self._marks is None:
@@ -279,29 +265,6 @@ class Segment:
         except FileNotFoundError:
             return False
         return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
-
-
-def pack_header(writer_id: UUID, number: int) -> bytes:
-    """Return the first bytes of a writer's segment."""
-    data = _HEADER.pack(_MAGIC, _FORMAT, SCHEMA, 0, writer_id.bytes, number)
-    return data + zlib.crc32(data).to_bytes(4, "little")
-
-
-def check_header(header: bytes) -> None:
-    """
-    Check the first bytes of a file.
-
-    Raises:
-
-        NotASegmentError: They are not those of a segment that we can read.
-    """
-    if len(header) < HEADER or header[: len(_MAGIC)] != _MAGIC:
-        raise NotASegmentError("it is no segment")
-    if zlib.crc32(header[:-4]) != int.from_bytes(header[-4:], "little"):
-        raise NotASegmentError("its header is damaged")
-    _, found, schema, *_ = _HEADER.unpack(header[:-4])
-    if (found, schema) != (_FORMAT, SCHEMA):
-        raise NotASegmentError(f"its version is {found}.{schema}, not {_FORMAT}.{SCHEMA}")
 
 
 def _refuse(_frame: bytes) -> int:

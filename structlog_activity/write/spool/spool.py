@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import os
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -16,15 +15,16 @@ from uuid import UUID
 from ...record.row import Row
 from ...store.batch import Batch
 from ..ticks import Ticks
+from .backlog import Backlog
 from .chunk import Chunk
 from .counts import SpoolCounts
 from .disk import HAS_LOCKS, Disk
 from .frames import frame
+from .header import HEADER
 from .line import Line
-from .marks import Identity, Mark
-from .reading import Reader, Span
+from .marks import Mark
 from .rowbytes import encode
-from .segment import HEADER, LONGEST, Segment
+from .segment import LONGEST, Segment
 
 
 _SMALLEST: Final = 4096
@@ -95,16 +95,10 @@ class Spool:
     def _reset(self) -> None:
         self._line = self._new_line()
         self._segments = self._line.segments
-        self._readers: dict[Segment, Reader] = {}
-        self._adopted: Reader | None = None
-        self._adopted_left = 0
-        self._others_first = False
-        self._counts: Counter[str] = Counter()
+        self._backlog = Backlog(self._line, synced=self._synced)
+        self._kept = 0
         self._appended = Ticks()
         self._unsynced = Ticks()
-        self._evicted = Ticks()
-        self._damaged = Ticks()
-        self._damaged_adopted = Ticks()
 
     # -- for everybody --------------------------------------------------------
 
@@ -135,12 +129,7 @@ class Spool:
 
         It returns how many rows are lost by that; 0 if there is no such segment.
         """
-        with self._line.making:
-            for segment in tuple(self._segments)[:-1]:
-                segment.seal()
-                if segment.claim.acquire(blocking=False):
-                    return self._evict(segment)
-        return 0
+        return self._backlog.evict()
 
     @property
     def trouble(self) -> str | None:
@@ -149,15 +138,17 @@ class Spool:
 
     def counts(self) -> SpoolCounts:
         """Return what went through; exact when no other call is under way."""
+        backlog, folder = self._backlog, self._line.folder
         return SpoolCounts(
             appended=self._appended.value,
             unsynced=self._unsynced.value,
-            evicted=self._evicted.value,
-            damaged=self._damaged.value,
-            damaged_adopted=self._damaged_adopted.value,
-            corrupt=self._line.folder.corrupt,
-            bytes=self._line.folder.bytes,
-            **{name: self._counts[name] for name in _WRITERS_COUNTS},
+            kept=self._kept,
+            evicted=backlog.evicted.value,
+            damaged=backlog.damaged.value,
+            damaged_adopted=backlog.damaged_adopted.value,
+            corrupt=folder.corrupt,
+            bytes=folder.bytes,
+            **backlog.counts,
         )
 
     def _is_synced(self, segment: Segment) -> bool:
@@ -166,18 +157,6 @@ class Spool:
         segment.seal()
         self._unsynced.tick()
         return False
-
-    def _evict(self, segment: Segment) -> int:
-        try:
-            lost = self._reader_of(segment).rows_left()
-        except OSError as error:
-            self._line.note(error)
-            segment.claim.release()
-            return 0
-        self._retire(segment)
-        for _ in range(lost):
-            self._evicted.tick()
-        return lost
 
     # -- for the writer -------------------------------------------------------
 
@@ -197,18 +176,7 @@ class Spool:
         One at a time: while one is at hand there is nothing to do. Returns how
         many of its rows are not settled; 0 if there is none to be had.
         """
-        line = self._line
-        try:
-            while self._adopted is None and not line.closed:
-                segment = line.folder.orphan()
-                if segment is None:
-                    break
-                self._welcome(segment)
-        except OSError as error:
-            line.note(error)
-        if line.folder.trouble is not None:
-            line.note(line.folder.trouble)
-        return self._adopted_left if self._adopted else 0
+        return self._backlog.adopt()
 
     def take(self, most: int, most_bytes: int = 1 << 20) -> Chunk | None:
         """
@@ -221,16 +189,7 @@ class Spool:
             most_bytes: How large they may be in all, unless the first one is
                 larger.
         """
-        if self._line.closed:
-            return None
-        self._others_first = not self._others_first
-        lanes = [self._own(), self._others()]
-        for lane in reversed(lanes) if self._others_first else lanes:
-            for reader in lane:
-                chunk = self._take_from(reader, most, most_bytes)
-                if chunk is not None:
-                    return chunk
-        return None
+        return self._backlog.take(most, most_bytes)
 
     def keep(self, batch: Batch, *, fixed: bool) -> bool:
         """
@@ -255,12 +214,12 @@ class Spool:
         else:
             segment = self._line.put(bodies)
             kept = segment is not None and (not self._synced or self._is_synced(segment))
-        self._counts["kept"] += kept * len(bodies)
+        self._kept += kept * len(bodies)
         return kept
 
     def close(self) -> None:
         """Delete what is settled, and leave the rest to whoever adopts it."""
-        self._line.close(self._is_finished)
+        self._line.close(self._backlog.is_finished)
 
     def abandon(self) -> None:
         """
@@ -271,111 +230,3 @@ class Spool:
         """
         self._line.abandon()
         self._reset()
-
-    # -- reading --------------------------------------------------------------
-
-    def _own(self) -> Iterator[Reader]:
-        line = tuple(self._segments)
-        for segment in line:
-            if segment is not line[-1]:
-                segment.seal()
-            try:
-                reader = self._reader_of(segment)
-            except OSError as error:
-                self._line.note(error)
-                continue
-            yield reader
-
-    def _others(self) -> Iterator[Reader]:
-        if self._adopted is not None:
-            yield self._adopted
-
-    def _reader_of(self, segment: Segment) -> Reader:
-        reader = self._readers.get(segment)
-        if reader is None:
-            reader = Reader(segment, inherited=False, damaged=self._damaged.tick)
-            if segment.is_marked:
-                reader.load()
-            reader = self._readers.setdefault(segment, reader)
-        return reader
-
-    def _take_from(self, reader: Reader, most: int, most_bytes: int) -> Chunk | None:
-        if not reader.claim():
-            return None
-        identity: Identity | None = None
-        spans: list[Span] = []
-        try:
-            identity, spans = reader.next(most, most_bytes)
-            if not spans and reader.is_finished():
-                self._finish(reader)
-                return None
-        except OSError as error:
-            self._line.note(error)
-        if not spans:
-            reader.unclaim()
-            return None
-        reader.outstanding += 1
-        self._counts["taken_adopted" if reader.inherited else "taken"] += len(spans)
-        return Chunk(
-            reader,
-            identity,
-            spans,
-            synced=self._synced,
-            settled=self._note_settled,
-            done=self._note_done,
-        )
-
-    def _welcome(self, segment: Segment) -> None:
-        reader = Reader(segment, inherited=True, damaged=self._damaged_adopted.tick)
-        try:
-            self._adopted_left = reader.load()
-        except OSError:
-            segment.close()
-            raise
-        self._counts["adopted"] += self._adopted_left
-        self._adopted = reader
-        if not self._adopted_left and reader.is_finished():
-            self._finish(reader)
-
-    def _note_settled(self, reader: Reader, rows: int) -> None:
-        if not self._knows(reader):
-            return
-        self._counts["settled_adopted" if reader.inherited else "settled"] += rows
-        if reader is self._adopted:
-            self._adopted_left -= rows
-
-    def _note_done(self, reader: Reader) -> None:
-        reader.outstanding -= 1
-        if self._knows(reader) and self._is_finished(reader.segment):
-            self._finish(reader)
-        else:
-            reader.unclaim()
-
-    def _knows(self, reader: Reader) -> bool:
-        """Whether it isn't one of the parent process."""
-        return reader is self._adopted or self._readers.get(reader.segment) is reader
-
-    def _is_finished(self, segment: Segment) -> bool:
-        if not segment.is_open:
-            return False
-        try:
-            if self._adopted is not None and self._adopted.segment is segment:
-                return self._adopted.is_finished()
-            return self._reader_of(segment).is_finished()
-        except OSError as error:
-            self._line.note(error)
-            return False
-
-    def _finish(self, reader: Reader) -> None:
-        if reader is self._adopted:
-            self._adopted = None
-        self._retire(reader.segment, spoiled=reader.spoiled)
-
-    def _retire(self, segment: Segment, *, spoiled: bool = False) -> None:
-        self._line.retire(segment, spoiled=spoiled)
-        self._readers.pop(segment, None)
-
-
-_WRITERS_COUNTS: Final = (
-    "kept", "adopted", "taken", "taken_adopted", "settled", "settled_adopted",
-)  # fmt: skip

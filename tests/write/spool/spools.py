@@ -1,0 +1,111 @@
+"""
+Spools on one folder, what reads them out, and disks that fail.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from structlog_activity.record.ids import uuid7
+from structlog_activity.record.row import Row
+from structlog_activity.store.batch import Batch
+from structlog_activity.write.spool.chunk import Chunk
+from structlog_activity.write.spool.counts import SpoolCounts
+from structlog_activity.write.spool.disk import Disk
+from structlog_activity.write.spool.spool import Spool
+from tests.write.doubles import numbers
+
+
+MakeSpool: TypeAlias = Callable[..., Spool]
+
+SMALL = 4096
+"""Bytes of the smallest segment; some thirty of the small rows go into it."""
+
+
+class Spools:
+    """Makes spools on one folder, with small segments."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._made: list[Spool] = []
+
+    def make(self, **options: Any) -> Spool:
+        spool = Spool(
+            self.folder, **{"writer_id": uuid7, "segment_bytes": SMALL, **options}
+        )
+        self._made.append(spool)
+        return spool
+
+    def leave(self, rows: list[Row], **options: Any) -> None:
+        """Leave rows behind, as a process does that is gone."""
+        spool = self.make(**options)
+        assert all(spool.append(row) for row in rows)
+        spool.close()
+
+    def close(self) -> None:
+        for spool in self._made:
+            spool.close()
+
+    def names(self, ending: str = "") -> list[str]:
+        """Return the names of the files that are there."""
+        return sorted(name for name in os.listdir(self.folder) if name.endswith(ending))
+
+
+def batch(rows: list[Row], seq: int = 1) -> Batch:
+    return Batch(uuid7(), seq, seq * 10, rows)
+
+
+def chunks(spool: Spool, most: int = 10) -> Iterator[Chunk]:
+    """Yield all that is there, adopting until nothing is left; each must be settled."""
+    while True:
+        chunk = spool.take(most)
+        if chunk is None and not spool.adopt():
+            return
+        if chunk is not None:
+            yield chunk
+
+
+def drain(spool: Spool, most: int = 10) -> list[int]:
+    """Settle all that is there; return the numbers of the rows."""
+    out: list[int] = []
+    for chunk in chunks(spool, most):
+        out += numbers(chunk.rows)
+        chunk.settle()
+    return out
+
+
+def assert_exact(counts: SpoolCounts) -> None:
+    """Hold the counts of a spool from which everything was settled against each other."""
+    assert counts.waiting == 0, counts
+    assert counts.unsettled == 0, counts
+    assert counts.taken == counts.settled
+    assert counts.adopted == counts.taken_adopted == counts.settled_adopted
+
+
+_CALLS = [
+    name for name, value in vars(Disk).items() if callable(value) and not name.startswith("_")
+]
+
+
+class CountingDisk(Disk):
+    """A disk that counts the calls, and lets some fail."""
+
+    def __init__(self, fails: Callable[[int, str], bool] = lambda number, name: False) -> None:
+        self.calls = 0
+        self.fails = fails
+        self.error = errno.ENOSPC
+        for name in _CALLS:
+            setattr(self, name, partial(self._call, name))
+
+    def _call(self, name: str, *args: Any) -> Any:
+        self.calls += 1
+        # A close that fails has closed all the same.
+        if name != "close" and self.fails(self.calls, name):
+            raise OSError(self.error, os.strerror(self.error))
+        return getattr(Disk, name)(self, *args)
