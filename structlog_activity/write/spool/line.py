@@ -248,11 +248,11 @@ class Line:
                 segment.claim.release()
 
     def _end(self, segment: Segment) -> None:
-        if self._settled[segment]:
+        if self._settled.get(segment):
             self.folder.set_apart(segment)
         else:
             segment.remove()
-        del self._settled[segment]
+        self._settled.pop(segment, None)
 
 
 def _size_of(bodies: Sequence[bytes]) -> int:

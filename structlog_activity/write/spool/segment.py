@@ -5,6 +5,7 @@ A segment: one file of frames, and the memory through which they are appended.
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import stat
@@ -56,14 +57,13 @@ class Segment:
     """
 
     __slots__ = (
-        "_disk", "_fd", "_folder", "_held", "_map", "_marks", "_open",
+        "_disk", "_folder", "_held", "_map", "_marks", "_open",
         "claim", "commit", "name", "sealed", "seed", "size", "write",
     )  # fmt: skip
 
     def __init__(self, disk: Disk, folder: Path, name: str, fd: int, held: set[Segment]) -> None:
         self._disk = disk
         self._folder = folder
-        self._fd = fd
         self._open = [fd]  # So that two who close it at once close it once.
         self._held = held
         self._map: mmap.mmap | None = None
@@ -81,14 +81,17 @@ class Segment:
 
     def lay_out(self, writer_id: UUID, number: int, size: int) -> None:
         """Give the new, empty file its blocks and its header, and make it ready for `write`."""
-        self._disk.allocate(self._fd, size)
+        self._disk.allocate(self._descriptor(), size)
         header = pack_header(writer_id, number)
-        self._disk.write(self._fd, header, 0)
-        memory = self._disk.map(self._fd, size)
+        self._disk.write(self._descriptor(), header, 0)
+        memory = self._disk.map(self._descriptor(), size)
         memory.seek(HEADER)
         self._map = memory
         self.write = memory.write
         self._accept(header, size)
+        if not self.is_open:  # A signal handler has closed the spool.
+            self.rest()
+            raise OSError(errno.EBADF, "the segment is closed")
 
     def recognise(self) -> None:
         """
@@ -100,12 +103,12 @@ class Segment:
 
             NotASegmentError: It is none, or one of a later version.
         """
-        size = self._disk.status_of(self._fd).st_size
+        size = self._disk.status_of(self._descriptor()).st_size
         if size > LONGEST:
             raise NotASegmentError(f"{size} bytes are too many")
         self.sealed = True
-        header = self._disk.read(self._fd, HEADER)
-        if header.strip(b"\0") or self._disk.read(self._fd, size).strip(b"\0"):
+        header = self._disk.read(self._descriptor(), HEADER)
+        if header.strip(b"\0") or self._disk.read(self._descriptor(), size).strip(b"\0"):
             check_header(header)
             self._accept(header, size)
 
@@ -119,12 +122,12 @@ class Segment:
 
     def is_regular(self) -> bool:
         """Whether this is a file, and one of the user who runs this."""
-        found = self._disk.status_of(self._fd)
+        found = self._disk.status_of(self._descriptor())
         return stat.S_ISREG(found.st_mode) and self._disk.is_ours(found)
 
     def lock(self) -> bool:
         """Keep others from the file; return `False` if somebody has it."""
-        return self._disk.lock(self._fd)
+        return self._disk.lock(self._descriptor())
 
     # -- reading --------------------------------------------------------------
 
@@ -154,11 +157,12 @@ class Segment:
 
             OSError: It can't be read.
         """
-        return self._map if self._map is not None else self._disk.read(self._fd, self.size)
+        memory = self._map
+        return self._disk.read(self._descriptor(), self.size) if memory is None else memory
 
     def sync(self) -> None:
         """Return when all that was written is on the disk."""
-        self._disk.sync(self._fd)
+        self._disk.sync(self._descriptor())
 
     def mark(self, marks: Iterable[Mark], *, synced: bool) -> None:
         """
@@ -238,12 +242,17 @@ class Segment:
             fd = self._open.pop()
         except IndexError:
             return
-        self._fd = -1
         self.rest()
         for close in (self._sidecar().close, partial(self._disk.close, fd)):
             with contextlib.suppress(OSError):
                 close()
         self._held.discard(self)
+
+    def _descriptor(self) -> int:
+        try:
+            return self._open[0]
+        except IndexError:  # A signal handler has closed it under us.
+            raise OSError(errno.EBADF, "the segment is closed") from None
 
     def _accept(self, header: bytes, size: int) -> None:
         self.size = size
@@ -259,7 +268,7 @@ class Segment:
         return self._folder / (self.name + ending)
 
     def _is_at(self, path: Path) -> bool:
-        ours = self._disk.status_of(self._fd)
+        ours = self._disk.status_of(self._descriptor())
         try:
             there = self._disk.status(path)
         except FileNotFoundError:

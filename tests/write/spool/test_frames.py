@@ -76,7 +76,7 @@ def test_a_frame_within_a_record_is_not_found_even_behind_damage() -> None:
 
 def test_a_hostile_file_is_given_up_in_time() -> None:
     """Each of its bytes may start a frame that is nearly as long as the file."""
-    view = (b"\x01\x00\x38\x00" * 1_000_000)
+    view = b"\x01\x00\x38\x00" * 1_000_000
     assert found(view) == [None]
 
 

@@ -29,7 +29,9 @@ def test_a_row_comes_back_as_it_was(item: Row) -> None:
 
 
 @given(ROWS, st.data())
-def test_a_body_that_is_cut_short_is_no_row_or_none_but_shorter(item: Row, data: st.DataObject) -> None:
+def test_a_body_that_is_cut_short_is_no_row_or_none_but_shorter(
+    item: Row, data: st.DataObject
+) -> None:
     body = encode(item)
     cut = data.draw(st.integers(0, len(body)))
     try:

@@ -85,7 +85,9 @@ def test_rows_appended_while_others_are_on_their_way_follow_them(make_spool: Mak
     assert_exact(spool.counts())
 
 
-def test_a_settled_segment_is_deleted_when_it_is_full(make_spool: MakeSpool, spools: Spools) -> None:
+def test_a_settled_segment_is_deleted_when_it_is_full(
+    make_spool: MakeSpool, spools: Spools
+) -> None:
     spool = make_spool()
     for item in rows(200):
         spool.append(item)
@@ -434,9 +436,7 @@ def test_a_kept_batch_that_was_sent_comes_back_first_and_whole(make_spool: MakeS
 
 
 @pytest.mark.parametrize("count", [3, 100])
-def test_a_kept_batch_that_was_not_sent_is_like_any_rows(
-    make_spool: MakeSpool, count: int
-) -> None:
+def test_a_kept_batch_that_was_not_sent_is_like_any_rows(make_spool: MakeSpool, count: int) -> None:
     spool = make_spool()
     assert spool.keep(batch(rows(count)), fixed=False)
     chunk = spool.take(2)

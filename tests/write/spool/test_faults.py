@@ -1,0 +1,236 @@
+"""
+The disk may refuse anything at any time; nothing is lost, doubled or raised.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import resource
+import shutil
+import signal
+import subprocess
+
+from pathlib import Path
+
+import pytest
+
+from structlog_activity.write.spool.disk import Disk
+from structlog_activity.write.spool.marks import MarkError
+from structlog_activity.write.spool.spool import Spool
+from tests.write.doubles import numbers, row, rows
+from tests.write.spool.spools import (
+    SMALL,
+    CountingDisk,
+    MakeSpool,
+    Spools,
+    assert_exact,
+    batch,
+    drain,
+)
+
+
+def a_life(spool: Spool, ok: set[int], settled: set[int]) -> None:
+    """Do a bit of everything; note what was promised to be on disk, and what was settled."""
+    spool.prepare()
+    for item in rows(80, 100):
+        if spool.append(item):
+            ok.add(numbers([item])[0])
+    kept = rows(10, 300)
+    if spool.keep(batch(kept, 9), fixed=True):
+        ok.update(numbers(kept))
+    for _ in range(6):
+        spool.adopt()
+        chunk = spool.take(20)
+        if chunk is None:
+            continue
+        with contextlib.suppress(MarkError):
+            chunk.fix(batch(chunk.rows))
+            chunk.set_aside(chunk.rows[:1])
+            settled.update(numbers(chunk.rows))
+            chunk.settle()
+        spool.prepare()
+    spool.close()
+
+
+@pytest.mark.parametrize(("synced", "error"), [(False, errno.ENOSPC), (True, errno.EIO)])
+def test_whichever_call_fails_no_row_is_lost(tmp_path: Path, synced: bool, error: int) -> None:
+    number, calls = 0, 1
+    while number < calls:
+        number += 1
+        spools = Spools(tmp_path / f"{number}")
+        spools.leave(rows(5))
+        spools.leave(rows(5, 10))
+        disk = CountingDisk(lambda call, name, number=number: call == number)
+        disk.error = error
+        ok, settled = {*range(5), *range(10, 15)}, set[int]()
+        a_life(spools.make(disk=disk, synced=synced), ok, settled)
+        calls = disk.calls
+        heir = spools.make()
+        found = drain(heir)
+        assert len(found) == len(set(found))
+        assert ok <= settled | set(found), (number, ok - settled - set(found))
+        assert settled | set(found) <= ok | set(range(100, 310)), number
+        assert_exact(heir.counts())
+        heir.close()
+        assert not [name for name in spools.names() if not name.endswith(".corrupt")], number
+        shutil.rmtree(spools.folder)
+    assert number > 60
+
+
+def test_from_any_call_on_a_dead_disk_is_survived(tmp_path: Path) -> None:
+    for first in range(1, 90, 2):
+        spools = Spools(tmp_path / f"{first}")
+        spools.leave(rows(5))
+        disk = CountingDisk(lambda call, name, first=first: call >= first)
+        ok, settled = {*range(5)}, set[int]()
+        a_life(spools.make(disk=disk), ok, settled)
+        found = drain(spools.make())
+        assert ok <= settled | set(found)
+        spools.close()
+
+
+def test_a_disk_that_refuses_is_not_asked_for_every_row(make_spool: MakeSpool) -> None:
+    disk = CountingDisk(lambda number, name: name == "allocate")
+    spool = make_spool(disk=disk)
+    assert not spool.append(row(1))
+    asked = disk.calls
+    assert not any(spool.append(item) for item in rows(100))
+    assert disk.calls == asked
+    assert spool.trouble == "the spool can't be used: No space left on device"
+    disk.fails = lambda number, name: False
+    assert not spool.append(row(1))
+    spool.prepare()
+    assert spool.trouble is None
+    assert spool.append(row(1))
+
+
+def test_a_row_that_the_disk_did_not_confirm_is_not_promised(make_spool: MakeSpool) -> None:
+    disk = CountingDisk()
+    spool = make_spool(disk=disk, synced=True)
+    assert spool.append(row(1))
+    disk.fails = lambda number, name: name == "sync"
+    assert not spool.append(row(2))
+    disk.fails = lambda number, name: False
+    assert spool.append(row(3))  # Into another segment: the kernel forgets what it failed to write.
+    assert len(spool._segments) == 2
+    assert drain(spool) == [1, 2, 3]
+    assert spool.counts().unsynced == 1
+
+
+def test_where_files_cannot_be_allocated_they_are_filled(
+    make_spool: MakeSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "not on this file system")
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    assert make_spool().append(row(1))
+    monkeypatch.delattr(os, "posix_fallocate")
+    assert make_spool().append(row(2))
+
+
+def test_a_file_that_may_not_grow_leaves_nothing_behind(
+    make_spool: MakeSpool, spools: Spools
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    spool = make_spool(segment_bytes=1 << 20, max_bytes=1 << 24)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
+    try:
+        assert not spool.append(row(1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert spool.trouble
+    assert spools.names() == []
+    spool.prepare()
+    assert spool.append(row(1))
+
+
+def test_when_the_folder_is_deleted_it_is_made_again(make_spool: MakeSpool, spools: Spools) -> None:
+    spool = make_spool()
+    spool.prepare()
+    for item in rows(10):
+        assert spool.append(item)
+    shutil.rmtree(spools.folder)
+    for item in rows(10, 10):
+        assert spool.append(item)  # Nobody knows yet; the memory is still there.
+    spool.prepare()
+    assert spool.trouble is None
+    for item in rows(10, 20):
+        assert spool.append(item)
+    assert len(spools.names(".seg")) == 1
+    assert drain(spool) == [*range(30)]
+    assert_exact(spool.counts())
+
+
+def test_a_segment_that_cannot_be_removed_stays_until_it_can(
+    make_spool: MakeSpool, spools: Spools
+) -> None:
+    disk = CountingDisk()
+    spool = make_spool(disk=disk)
+    for item in rows(40):
+        spool.append(item)
+    spool.prepare()
+    disk.fails = lambda number, name: name == "remove"
+    assert drain(spool) == [*range(40)]
+    left = len(spools.names(".seg"))
+    disk.fails = lambda number, name: False
+    assert make_spool().adopt() == 0  # It is locked as before.
+    spool.prepare()
+    assert len(spools.names(".seg")) == left - 1
+    assert_exact(spool.counts())
+
+
+def test_an_orphan_that_cannot_be_opened_does_not_hide_others(
+    make_spool: MakeSpool, spools: Spools
+) -> None:
+    spools.leave(rows(3))
+    spools.leave(rows(3, 3))
+    first, _ = spools.names(".seg")
+
+    class Refusing(Disk):
+        def open(self, path: Path) -> int:
+            if path.name == first:
+                raise PermissionError(errno.EACCES, "no")
+            return super().open(path)
+
+    spool = make_spool(disk=Refusing())
+    assert drain(spool) == [3, 4, 5]
+    assert spool.trouble == "the spool can't be used: no"
+    assert drain(make_spool()) == [0, 1, 2]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting needs root")
+def test_a_full_file_system_is_survived_and_used_again(tmp_path: Path) -> None:
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={16 * SMALL},mode=700", "none", str(place)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        spools = Spools(place / "spool")
+        spool = spools.make()
+        kept = 0
+        while spool.append(row(kept)):
+            kept += 1
+        assert kept > 200
+        assert "No space left" in (spool.trouble or "")
+        chunk = spool.take(5)
+        assert chunk is not None
+        try:
+            chunk.fix(batch(chunk.rows))
+        except MarkError:
+            pass
+        chunk.settle()
+        assert drain(spool) == [*range(5, kept)]
+        spool.prepare()
+        assert spool.trouble is None
+        assert spool.append(row(kept))
+        assert drain(spool) == [kept]
+        assert_exact(spool.counts())
+        spools.close()
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
