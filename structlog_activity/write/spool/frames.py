@@ -40,7 +40,9 @@ _pack = _HEAD.pack
 
 def frame(body: bytes, seed: int) -> bytes:
     """Return the frame around *body*, which isn't empty."""
-    return _pack(len(body), checksum(body, seed)) + body
+    size = len(body)
+    crc = zlib.crc32(body, seed) if size <= _PIECE else checksum(body, seed)
+    return _pack(size, crc) + body
 
 
 def checksum(body: bytes, seed: int) -> int:

@@ -52,7 +52,8 @@ class Spools:
 
     def names(self, ending: str = "") -> list[str]:
         """Return the names of the files that are there."""
-        return sorted(name for name in os.listdir(self.folder) if name.endswith(ending))
+        names = (path.name for path in self.folder.iterdir())
+        return sorted(name for name in names if name.endswith(ending))
 
 
 def batch(rows: list[Row], seq: int = 1) -> Batch:
@@ -84,6 +85,14 @@ def assert_exact(counts: SpoolCounts) -> None:
     assert counts.unsettled == 0, counts
     assert counts.taken == counts.settled
     assert counts.adopted == counts.taken_adopted == counts.settled_adopted
+
+
+def open_files(folder: Path) -> list[str]:
+    """Return which files of a folder this process has open, or mapped."""
+    links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    opened = [str(link.readlink()) for link in links]
+    mapped = Path("/proc/self/maps").read_text().splitlines()
+    return sorted(name for name in (*opened, *mapped) if str(folder) in name)
 
 
 _CALLS = [

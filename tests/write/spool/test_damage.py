@@ -14,6 +14,7 @@ from uuid import UUID
 import pytest
 
 from structlog_activity.record.ids import uuid7
+from structlog_activity.write.spool.disk import Disk
 from structlog_activity.write.spool.frames import scan
 from structlog_activity.write.spool.header import HEADER, pack_header, seed_of
 from structlog_activity.write.spool.spool import Spool
@@ -57,7 +58,10 @@ class Remains:
             for number in numbers(chunk.rows):
                 assert number not in found
                 found[number] = chunk.identity[1] if chunk.identity else 0
-            assert all(item == row(number) for item, number in zip(chunk.rows, numbers(chunk.rows)))
+            assert all(
+                item == row(number)
+                for item, number in zip(chunk.rows, numbers(chunk.rows), strict=True)
+            )
             chunk.settle()
         assert_exact(spool.counts())
         self.counts = spool.counts()
@@ -234,6 +238,30 @@ def test_what_a_living_process_is_making_is_not_swept_away(
     segment.close()
     assert other.adopt() == 0
     assert "unfinished.tmp" not in spools.names()
+
+
+def test_a_file_that_is_swept_away_while_it_is_made_is_made_again(
+    make_spool: MakeSpool, spools: Spools
+) -> None:
+    class Swept(Disk):
+        """A disk on which somebody takes the first new files for leftovers."""
+
+        sweeps = 2
+
+        def create(self, path: Path) -> int:
+            fd = super().create(path)
+            if self.sweeps:
+                self.sweeps -= 1
+                path.unlink()
+            return fd
+
+    spool = make_spool(disk=Swept())
+    assert spool.append(row(1))
+    assert len(spools.names(".seg")) == 1
+    Swept.sweeps = 100
+    other = make_spool(disk=Swept())
+    assert not other.append(row(2))
+    assert "somebody removes" in (other.trouble or "")
 
 
 def flipped(data: bytes, bit: int) -> bytes:

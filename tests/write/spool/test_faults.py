@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,14 @@ def a_life(spool: Spool, ok: set[int], settled: set[int]) -> None:
     spool.close()
 
 
+def is_number(number: int, call: int, name: str) -> bool:
+    return call == number
+
+
+def is_from(number: int, call: int, name: str) -> bool:
+    return call >= number
+
+
 @pytest.mark.parametrize(("synced", "error"), [(False, errno.ENOSPC), (True, errno.EIO)])
 def test_whichever_call_fails_no_row_is_lost(tmp_path: Path, synced: bool, error: int) -> None:
     number, calls = 0, 1
@@ -62,7 +71,7 @@ def test_whichever_call_fails_no_row_is_lost(tmp_path: Path, synced: bool, error
         spools = Spools(tmp_path / f"{number}")
         spools.leave(rows(5))
         spools.leave(rows(5, 10))
-        disk = CountingDisk(lambda call, name, number=number: call == number)
+        disk = CountingDisk(partial(is_number, number))
         disk.error = error
         ok, settled = {*range(5), *range(10, 15)}, set[int]()
         a_life(spools.make(disk=disk, synced=synced), ok, settled)
@@ -83,7 +92,7 @@ def test_from_any_call_on_a_dead_disk_is_survived(tmp_path: Path) -> None:
     for first in range(1, 90, 2):
         spools = Spools(tmp_path / f"{first}")
         spools.leave(rows(5))
-        disk = CountingDisk(lambda call, name, first=first: call >= first)
+        disk = CountingDisk(partial(is_from, first))
         ok, settled = {*range(5)}, set[int]()
         a_life(spools.make(disk=disk), ok, settled)
         found = drain(spools.make())
@@ -220,10 +229,8 @@ def test_a_full_file_system_is_survived_and_used_again(tmp_path: Path) -> None:
         assert "No space left" in (spool.trouble or "")
         chunk = spool.take(5)
         assert chunk is not None
-        try:
+        with contextlib.suppress(MarkError):
             chunk.fix(batch(chunk.rows))
-        except MarkError:
-            pass
         chunk.settle()
         assert drain(spool) == [*range(5, kept)]
         spool.prepare()

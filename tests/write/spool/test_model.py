@@ -20,7 +20,7 @@ from structlog_activity.write.spool.chunk import Chunk
 from structlog_activity.write.spool.marks import Identity
 from structlog_activity.write.spool.spool import Spool
 from tests.write.doubles import numbers, row, rows
-from tests.write.spool.spools import SMALL, assert_exact
+from tests.write.spool.spools import SMALL, assert_exact, chunks
 
 
 class Life(RuleBasedStateMachine):
@@ -87,8 +87,10 @@ class Life(RuleBasedStateMachine):
     @rule(most=st.integers(1, 50))
     def take(self, most: int) -> None:
         chunk = self.spool.take(most)
-        if chunk is None:
-            return
+        if chunk is not None:
+            self.check(chunk, most)
+
+    def check(self, chunk: Chunk, most: int) -> None:
         came = numbers(chunk.rows)
         assert chunk.rows == [row(number) for number in came]
         assert not set(came) & (set(self.seen) | self.aside)
@@ -164,13 +166,9 @@ class Life(RuleBasedStateMachine):
             chunk.settle()
             self.there -= set(numbers(chunk.rows))
         self.chunks = []
-        while (chunk := self.spool.take(1000)) or self.spool.adopt():
-            if chunk is not None:
-                came = set(numbers(chunk.rows))
-                assert not came & (set(self.seen) | self.aside)
-                self.seen += came
-                self.there -= came
-                chunk.settle()
+        for chunk in chunks(self.spool, 1000):
+            self.check(chunk, 1000)
+            self.settle(-1)
         assert not self.there
         assert_exact(self.spool.counts())
         self.spool.close()

@@ -93,7 +93,9 @@ def test_a_settled_segment_is_deleted_when_it_is_full(
         spool.append(item)
     assert len(spools.names(".seg")) > 4
     drain(spool)
-    assert len(spools.names()) == 1  # The one to which rows are appended.
+    assert (
+        len(spools.names(".seg")) == len(spools.names()) == 1
+    )  # The one to which rows are appended.
     spool.close()
     assert spools.names() == []
 
@@ -316,14 +318,17 @@ def test_nothing_is_evicted_where_nothing_is(make_spool: MakeSpool) -> None:
 def test_rows_that_may_have_been_sent_come_back_under_their_identity(
     make_spool: MakeSpool,
 ) -> None:
-    spool = make_spool()
+    disk = CountingDisk()
+    spool = make_spool(disk=disk)
     for item in rows(10):
         spool.append(item)
     chunk = spool.take(4)
     assert chunk is not None
     sent = batch(chunk.rows, seq=7)
     chunk.fix(sent)
+    asked = disk.calls
     chunk.fix(sent)
+    assert disk.calls == asked
     spool.close()
     heir = make_spool()
     assert heir.adopt() == 10
@@ -557,8 +562,8 @@ def test_the_folder_may_be_named_before_it_is_there_and_the_directory_may_change
     spool = Spool("a/b/c", writer_id=lambda: UUID(int=5))
     monkeypatch.chdir("/")
     assert spool.append(row(1))
-    (name,) = os.listdir(tmp_path / "a/b/c")
-    assert name == f"{UUID(int=5).hex}-00000000.seg"
+    (path,) = (tmp_path / "a/b/c").iterdir()
+    assert path.name == f"{UUID(int=5).hex}-00000000.seg"
     spool.close()
 
 

@@ -119,6 +119,7 @@ def test_a_row_appended_while_its_own_thread_makes_a_segment_is_kept(
     assert appended == [True]
     assert sorted(drain(spool)) == [1, 2, 3]
     assert_exact(spool.counts())
+    assert len(spool._segments) == 1  # Also the one that got in between is done with.
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -246,6 +247,17 @@ def test_after_a_failure_nothing_is_confirmed_any_more() -> None:
     assert len(answers) == 1
     commit.finish()
     assert not commit.wait()
+
+
+def test_who_waits_for_a_segment_that_is_settled_waits_no_more(make_spool: MakeSpool) -> None:
+    spool = make_spool(synced=True, disk=CountingDisk())
+    spool.append(row(0))
+    segment = spool._segments[-1]
+    for item in rows(60, 1):
+        spool.append(item)
+    drain(spool)
+    assert not segment.is_open
+    assert segment.commit.wait()
 
 
 def test_what_is_safe_otherwise_needs_no_sync() -> None:
