@@ -5,10 +5,13 @@ The activity log of an application: one object that joins all rooms.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
+import re
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
 
 from .capture.handler import RecorderHandler, RecordingHandler
@@ -21,7 +24,7 @@ from .record.rowmaker import RowMaker
 
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import URL, Engine
 
     from .capture.lines import LineReader
     from .read.filter import ActivityFilter, Where
@@ -30,12 +33,15 @@ if TYPE_CHECKING:
     from .store.schema import Migration
     from .write.accounts import Health
     from .write.buffer import BufferedRepository
+    from .write.deadletters import LettersInFolder
     from .write.importer import Importer
 
 _T = TypeVar("_T")
 
 URL_VARIABLE: Final = "STRUCTLOG_ACTIVITY_URL"
+SPOOL_VARIABLE: Final = "STRUCTLOG_ACTIVITY_SPOOL_DIR"
 DEFAULT_URL: Final = "sqlite:///activity.db"
+_NAME_LENGTH: Final = 32
 
 
 class ActivityLog:
@@ -59,15 +65,18 @@ class ActivityLog:
         url: ``postgresql://...`` or ``sqlite:///file``. Default:
             ``$STRUCTLOG_ACTIVITY_URL``, else ``sqlite:///activity.db``.
 
-        durability: What a returned log call survives. ``"memory"``: the end of
-            the program by any way that Python sees, but not SIGKILL.
+        durability: What a record survives once its call has returned:
+            ``"memory"`` every end of the program that Python sees, ``"wal"``
+            SIGKILL, too, ``"fsync"`` loss of power; see `BufferedRepository`.
 
         overflow: What happens to a record when *max_records* wait; see
             `BufferedRepository`.
 
-        spool_dir: `None`: this release keeps what waits in memory.
+        spool_dir: Folder where records wait when the database is away, or, with
+            ``"wal"`` and ``"fsync"``, always. Default:
+            ``$STRUCTLOG_ACTIVITY_SPOOL_DIR``, else none.
 
-        max_records: Most records that wait for the database.
+        max_records: Most records that wait in memory.
 
         batch_size: Most rows of one transaction.
 
@@ -89,7 +98,12 @@ class ActivityLog:
         key: Secret that signs cursors, so that nobody can make one.
 
         strict: Raise `InvalidRecordError` from log calls that make no record
-            (for tests and development); otherwise they are counted.
+            (for tests and development); otherwise they are counted. A
+            *spool_dir* that can't be used is refused at once; otherwise
+            records wait in memory, and `health` says so.
+
+        on_loss: Called with a reason and a number when records are lost, by
+            the writer's thread.
 
         migrate: Bring the schema up to date before the first use. Default:
             `True` for SQLite, `False` for PostgreSQL.
@@ -97,7 +111,7 @@ class ActivityLog:
     Raises:
 
         RepositoryError: The URL can't be read, names another kind of database,
-            or the driver is missing.
+            the driver is missing, or *strict* and the spool can't be used.
 
         ValueError: An option is out of its range.
 
@@ -110,7 +124,7 @@ class ActivityLog:
         *,
         durability: str = "memory",
         overflow: str = "drop_newest",
-        spool_dir: None = None,
+        spool_dir: str | os.PathLike[str] | None = None,
         max_records: int = 100_000,
         batch_size: int = 500,
         linger: float = 0.05,
@@ -122,13 +136,15 @@ class ActivityLog:
         key: bytes | None = None,
         strict: bool = False,
         migrate: bool | None = None,
+        on_loss: Callable[[str, int], object] | None = None,
     ) -> None:
         # Imported here, not at first use: a fork in the middle of an import
         # would leave the child with its lock.
         from .store.engine import SQLITE, parse_url
         from .write.buffer import BufferedRepository
 
-        _refuse(durability, spool_dir, key)
+        if not isinstance(key, bytes | None):
+            raise ValueError(f"key: bytes are needed, not {type(key).__name__}")  # noqa: TRY004
         self._url = parse_url(url or os.environ.get(URL_VARIABLE) or DEFAULT_URL)
         self._migrates = self._url.get_backend_name() == SQLITE if migrate is None else migrate
         self._key = key or b""
@@ -137,6 +153,8 @@ class ActivityLog:
         self._rows = rows = RowMaker(_redactor(redact))
         self._buffer: BufferedRepository = BufferedRepository(
             self._repository(),
+            durability=durability,
+            spool_dir=_spool_folder(spool_dir or os.environ.get(SPOOL_VARIABLE), self._url),
             batch_size=batch_size,
             linger=linger,
             max_records=max_records,
@@ -144,7 +162,10 @@ class ActivityLog:
             block_timeout=block_timeout,
             close_timeout=close_timeout,
             rows=rows,
+            on_loss=on_loss,
         )
+        if strict:
+            self._buffer.check_spool()
         self._recorder = Recorder(
             self._buffer,
             rows=rows,
@@ -272,6 +293,26 @@ class ActivityLog:
         """Return whether records reach the database, and if not, why."""
         return self._buffer.health()
 
+    def install_signal_flush(self, *signals: int) -> None:
+        """
+        Let signals end the program as `sys.exit` does, so that what waits is written.
+
+        Python ends a program at once on SIGTERM, without its exit hooks. A
+        handler that is there already is called instead, and decides; a signal
+        that is ignored stays ignored. The exit status is 128 + the signal.
+
+        Args:
+
+            signals: Which; default is SIGTERM.
+
+        Raises:
+
+            ValueError: This is not the main thread.
+        """
+        from .write.signals import exit_on
+
+        exit_on(*signals)
+
     # -- reading ------------------------------------------------------------
 
     def feed(self, **where: Unpack[Where]) -> ActivityPage:
@@ -329,6 +370,11 @@ class ActivityLog:
 
         with reached(self._url):
             return Schema(self.engine).migrate()
+
+    @property
+    def letters_on_disk(self) -> LettersInFolder | None:
+        """Records that the database refused; `None` without a spool."""
+        return self._buffer.letters_on_disk
 
     # -- history ------------------------------------------------------------
 
@@ -414,13 +460,22 @@ class ActivityLog:
         return self.engine
 
 
-def _refuse(durability: Any, spool_dir: Any, key: Any) -> None:
-    if durability != "memory":
-        raise ValueError(f"durability={durability!r}: this release has 'memory' only")
-    if spool_dir is not None:
-        raise ValueError(f"spool_dir={spool_dir!r}: this release has no spool")
-    if not isinstance(key, bytes | None):
-        raise ValueError(f"key: bytes are needed, not {type(key).__name__}")  # noqa: TRY004
+def _spool_folder(spool_dir: str | os.PathLike[str] | None, url: URL) -> Path | None:
+    """
+    Return the folder within *spool_dir* that belongs to one database.
+
+    Logs of several databases may share *spool_dir*, as they do when it comes
+    from the environment, and none may write what waits for another one. Who
+    logs in, and how, makes no difference.
+    """
+    if not spool_dir:
+        return None
+    database = url.database or ""
+    if url.get_backend_name() == "sqlite":
+        database = os.path.realpath(database)
+    place = "|".join([url.get_backend_name(), url.host or "", str(url.port or ""), database])
+    name = re.sub(r"[^A-Za-z0-9]+", "-", Path(database).stem)[:_NAME_LENGTH].strip("-")
+    return Path(spool_dir, f"{name or 'db'}-{hashlib.sha256(place.encode()).hexdigest()[:12]}")
 
 
 def _redactor(redact: bool | Redactor) -> Redactor | None:  # noqa: FBT001  As the option.

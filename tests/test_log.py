@@ -321,7 +321,8 @@ def test_the_url_comes_from_the_environment(
     "options",
     [
         {"durability": "perhaps"},
-        {"spool_dir": "spool"},
+        {"durability": "wal"},
+        {"overflow": "spill"},
         {"overflow": "explode"},
         {"batch_size": 0},
         {"max_records": 0},

@@ -4,33 +4,31 @@ The buffer: takes records at once, writes them later, in batches, from one threa
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
 import threading
 import time
 
-from ..errors import InvalidRecordError
-from ..record.ids import NIL_BYTES
+from pathlib import Path
+
+from ..errors import InvalidRecordError, RepositoryError
 from ..record.record import ActivityRecord
 from ..record.redact import Redactor
-from ..record.row import Row
 from ..record.rowmaker import RowMaker
-from ..record.sink import Pending, finished
 from ..store.repository import Repository
 from . import lifetime
-from .accounts import Health, count, judge, named
-from .bell import Bell
-from .delivery import Delivery, DeliveryAbandonedError
-from .mailbox import DROP_NEWEST, OVERFLOW, Mailbox
-from .parts import parts_of
+from .accounts import Health, Missing, count, judge, judge_disk, named
+from .deadletters import LettersInFolder
+from .journal import Journal
+from .losses import OnLoss
+from .mailbox import DROP_NEWEST, DROP_OLDEST, Mailbox
+from .options import FSYNC, MEMORY, Options
 from .pausable import PausableRepository
-from .report import PERIOD, Reporter
-from .ticks import TicksByReason
+from .spool.spool import Spool
+from .writer import Goal, Writer
 
 
 _FLUSH_PERIOD = 1.0  # seconds between two tries while somebody waits for a flush
-_AFTER_BUG = 1.0  # seconds
+DEAD_FOLDER = "dead"
 
 
 class BufferedRepository:
@@ -45,16 +43,33 @@ class BufferedRepository:
 
         repository: Where records go; used by the writer's thread only.
 
+        durability: What a record survives once its call has returned.
+            ``"memory"``: every end of the program that Python sees.
+            ``"wal"``: SIGKILL and crashes of the process, too; the record is in
+            a file, though maybe not on the platter. ``"fsync"``: loss of power;
+            the call waits for the disk.
+
+        spool_dir: Folder for records that wait on disk, made for its owner
+            only; needed for ``"wal"`` and ``"fsync"``. With ``"memory"``
+            records go there during an outage, when too many wait in memory,
+            and at the end if they can't be written. Processes may share it:
+            what one left is written by the next that starts or runs.
+
+        spool_bytes: Most bytes that this process keeps there.
+
         batch_size: Most rows of one transaction.
 
         linger: How long the first record of a batch waits for others, in
             seconds.
 
-        max_records: Most records that wait.
+        max_records: Most records that wait in memory.
 
-        overflow: What happens to a record when so many wait: ``"drop_newest"``
-            drops it, ``"drop_oldest"`` drops the one that waited longest,
-            ``"block"`` waits for room. Every loss is counted.
+        overflow: What happens to a record when so many wait, and the spool, if
+            any, takes no more: ``"drop_newest"`` drops it, ``"drop_oldest"``
+            drops the one that waited longest, ``"block"`` waits for room.
+            ``"spill"`` is ``"drop_newest"`` and insists on a spool. Every loss
+            is counted, and told by a record ``activity.records_lost`` once the
+            database is back.
 
         block_timeout: How long ``"block"`` waits, in seconds; then the record
             is dropped.
@@ -63,6 +78,9 @@ class BufferedRepository:
             for the rest to be written, in seconds.
 
         rows: Makes rows of records; the default redacts by key.
+
+        on_loss: Called with a reason and a number when records are lost, by
+            the writer's thread; what it raises is ignored and counted.
 
     Raises:
 
@@ -75,6 +93,9 @@ class BufferedRepository:
         self,
         repository: Repository,
         *,
+        durability: str = MEMORY,
+        spool_dir: str | os.PathLike[str] | None = None,
+        spool_bytes: int = 1 << 30,
         batch_size: int = 500,
         linger: float = 0.05,
         max_records: int = 100_000,
@@ -82,48 +103,87 @@ class BufferedRepository:
         block_timeout: float = 0.25,
         close_timeout: float = 5.0,
         rows: RowMaker | None = None,
+        on_loss: OnLoss | None = None,
     ) -> None:
-        _check("batch_size", batch_size, 1, 100_000)
-        _check("max_records", max_records, 1, 2**31)
-        _check("linger", linger, 0, threading.TIMEOUT_MAX)
-        _check("block_timeout", block_timeout, 0, threading.TIMEOUT_MAX)
-        _check("close_timeout", close_timeout, 0, threading.TIMEOUT_MAX)
-        if overflow not in OVERFLOW:
-            raise ValueError(f"overflow={overflow!r}: use one of {', '.join(OVERFLOW)}")
+        self._options = options = Options(
+            durability=durability,
+            spool_dir=spool_dir,
+            spool_bytes=spool_bytes,
+            batch_size=batch_size,
+            linger=linger,
+            max_records=max_records,
+            overflow=overflow,
+            block_timeout=block_timeout,
+            close_timeout=close_timeout,
+        )
         self._repository = PausableRepository(repository)
-        self._batch_size = batch_size
-        self._plenty = min(batch_size, max_records)
-        self._linger = linger
-        self._close_timeout = close_timeout
-        self._max_records = max_records
         self._rows = rows or RowMaker(Redactor())
+        self._on_loss = on_loss
         self._mailbox = Mailbox(
             capacity=max_records,
-            wake_at=self._plenty - 1,
+            wake_at=options.plenty - 1,
             overflow=overflow,
             block_timeout=block_timeout,
             start=self._start,
+            spill=lambda pending: self._journal is not None and self._journal.spill(pending),
         )
-        self.put = self._mailbox.put
         self._reset()
         lifetime.look_after(self)
 
     def _reset(self) -> None:
-        self._reporter = Reporter()
-        self._delivery = Delivery(
-            self._repository, wait=self._pause, more=self._next, reporter=self._reporter
+        options, missing = self._options, Missing()
+        folder = options.spool_folder
+        self.letters_on_disk: LettersInFolder | None = None
+        self._spool: Spool | None = None
+        self._journal: Journal | None = None
+        self.put = self._mailbox.put
+        if folder is not None:
+            self.letters_on_disk = LettersInFolder(folder / DEAD_FOLDER)
+            self._spool = self._new_spool(folder)
+            is_oldest = options.overflow == DROP_OLDEST
+            self._journal = Journal(self._mailbox, self._spool, missing, drops_oldest=is_oldest)
+            if options.durability != MEMORY:
+                self.put = self._journal.put
+        self._writer = Writer(
+            self._mailbox,
+            self._repository,
+            batch_size=options.batch_size,
+            linger=options.linger,
+            plenty=options.plenty,
+            spool=self._spool,
+            missing=missing,
+            dead_letters=self.letters_on_disk,
+            rows=self._rows,
+            on_loss=self._on_loss,
+            dropped=self._dropped,
+            at_end=self._end,
         )
+        self._delivery = self._writer.delivery
+        self._has_ended = False
         self._thread: threading.Thread | None = None
-        self._changed = threading.Condition()  # Guards _settled; told of every batch's end.
-        self._hurry = Bell()
-        self._working = threading.Lock()  # Held by whoever drains the queue.
-        self._deadline = self._until = float("inf")  # When to stop: for good, for this call.
-        self._gave_up = False
-        self._settled = 0
-        self._flushing = 0
         self._reported_losses = 0
-        self._missing = TicksByReason()
-        self._rejections: dict[str, str] = {}
+
+    def _new_spool(self, folder: Path) -> Spool:
+        options = self._options
+        return Spool(
+            folder,
+            writer_id=lambda: self._delivery.writer_id,
+            max_bytes=options.spool_bytes,
+            synced=options.durability == FSYNC,
+        )
+
+    def check_spool(self) -> None:
+        """
+        See whether the spool, if there is to be one, can be used.
+
+        Raises:
+
+            RepositoryError: It can't; the text says why.
+        """
+        if self._spool is not None:
+            self._spool.prepare()
+            if self._spool.trouble is not None:
+                raise RepositoryError(f"spool_dir: {self._spool.trouble}")
 
     # -- taking records -----------------------------------------------------
 
@@ -143,14 +203,15 @@ class BufferedRepository:
 
     def reject(self, reason: str, detail: str = "", /) -> None:
         """Count an activity that can't become a record, and report it within a minute."""
-        self._rejections[reason] = detail
-        self._mailbox.reject(reason)
+        self._writer.reject(reason, detail)
 
     # -- settling them ------------------------------------------------------
 
     def flush(self, timeout: float | None = None) -> bool:
         """
         Write everything that was taken before this call.
+
+        That includes what other processes left in the spool.
 
         Args:
 
@@ -164,10 +225,12 @@ class BufferedRepository:
         if self._mailbox.is_writer():
             return False
         deadline, before = _deadline(timeout), self._reported_losses
-        target = sum(self._mailbox.position())
-        if self._settled < target and not self._running():
+        if self._spool is not None:
+            self._mailbox.open()  # There may be something that others left.
+        goal = self._writer.goal()
+        if not goal.is_reached() and not self._running():
             self._drain_here(deadline)
-        return self._await(target, deadline) and self._nothing_lost_since(before)
+        return self._await(goal, deadline) and self._nothing_lost_since(before)
 
     def close(self, timeout: float | None = None) -> bool:
         """
@@ -179,24 +242,47 @@ class BufferedRepository:
 
         Returns:
 
-            As `flush`. What could not be written in time is lost and counted
-            as dropped, and one line on stderr says how many.
+            As `flush`. What could not be written in time stays in the spool;
+            without one it is lost and counted as dropped, and one line on
+            stderr says how many.
         """
-        if self._gave_up:
+        writer = self._writer
+        if writer.gave_up:
             return False
         before = self._reported_losses
-        self._deadline = _deadline(self._close_timeout if timeout is None else timeout)
+        seconds = self._options.close_timeout if timeout is None else timeout
+        writer.deadline = _deadline(seconds)
+        if self._options.durability != MEMORY:
+            self._mailbox.open()  # There may be something that a dead process left.
         self._mailbox.close()
-        self._hurry.ring()
+        writer.hurry.ring()
         if self._mailbox.is_writer():
             return False  # It finishes after this call.
         if self._thread is not None and self._running():
-            self._thread.join(_left(self._deadline))
+            self._thread.join(_left(writer.deadline))
         if not self._running():
-            self._drain_here(self._deadline)
-        if not self._nothing_left():
-            self._give_up()
-        return not self._gave_up and self._nothing_lost_since(before)
+            self._drain_here(writer.deadline)
+        if not writer.has_settled_all():
+            writer.give_up()
+        self._end()
+        return not writer.gave_up and self._nothing_lost_since(before)
+
+    def end(self) -> None:
+        """Do what `close` does, at the end of the process, if there was a record at all."""
+        if not self._mailbox.is_untouched:
+            self.close()
+
+    def _end(self) -> None:
+        with self._writer.changed:
+            if self._has_ended:
+                return
+            self._has_ended = True
+        if self._spool is not None:
+            self._spool.close()
+        dropped = self._dropped()
+        self._writer.losses.notice(dropped)
+        if lost := dropped.get("shutdown", 0):
+            self._writer.tell_of_loss(lost)
 
     def counters(self) -> dict[str, int]:
         """
@@ -206,44 +292,59 @@ class BufferedRepository:
         ``accepted = written + duplicates + queued + in_flight + spooled + dead +
         dropped``. ``rejected.<field>`` and ``dropped.<reason>`` say why;
         ``missing.actor_id`` and ``missing.tenant_id`` count records that were
-        stored without one.
+        stored without one. ``recovered`` of those accepted were accepted by
+        another process, which left them in the spool.
         """
-        with self._changed:
-            # Settled first: what is settled by now was taken by then.
-            settled = dict(self._delivery.settled)
-            position, gave_up = self._mailbox.position(), self._gave_up
-        counts = count(self._mailbox, settled, position, gave_up=gave_up)
-        return counts | named("missing", self._missing.values())
+        counts = self._count() | named("missing", self._writer.missing.values())
+        if self._spool is not None:
+            on_disk = self._spool.counts()
+            counts["recovered"] = on_disk.adopted
+            counts["damaged"] = on_disk.damaged + on_disk.damaged_adopted
+        if failures := self._writer.losses.callback_failures:
+            counts["on_loss_failed"] = failures
+        return counts
 
     def health(self) -> Health:
-        """Judge the counters and the last answer of the database."""
-        delivery = self._delivery
-        seconds = time.monotonic() - delivery.trouble_since
-        return judge(self.counters(), self._max_records, delivery.trouble, seconds)
+        """Judge the counters, the spool and the last answer of the database."""
+        trouble, since = self._delivery.trouble, self._delivery.trouble_since
+        seconds = time.monotonic() - since
+        reasons = judge(self.counters(), self._options.max_records, trouble, seconds)
+        if self._spool is not None and self._journal is not None:
+            reasons += judge_disk(self._spool, self._journal.in_memory.value)
+        return Health(not reasons, tuple(reasons))
 
-    def _nothing_left(self) -> bool:
-        taken, waiting = self._mailbox.position()
-        return self._settled == taken and not waiting
+    def _count(self) -> dict[str, int]:
+        writer = self._writer
+        with writer.changed:
+            # Settled first: what is settled by now was taken by then.
+            settled, spilled = dict(self._delivery.settled), writer.spilled
+            return count(self._mailbox, self._spool, settled, spilled, is_over=writer.gave_up)
+
+    def _dropped(self) -> dict[str, int]:
+        counts = self._count()
+        prefix = "dropped."
+        return {name.removeprefix(prefix): n for name, n in counts.items() if prefix in name}
 
     def _nothing_lost_since(self, before: int) -> bool:
-        counts = self.counters()
+        counts = self._count()
         self._reported_losses = lost = counts["dead"] + counts["dropped"]
         return lost == before
 
-    def _await(self, target: int, deadline: float) -> bool:
-        with self._changed:
-            self._flushing += 1
+    def _await(self, goal: Goal, deadline: float) -> bool:
+        writer = self._writer
+        with writer.changed:
+            writer.flushing += 1
             try:
-                while self._settled < target:
+                while not goal.is_reached():
                     left = deadline - time.monotonic()
-                    over = self._gave_up or (self._mailbox.closed and not self._running())
+                    over = writer.gave_up or (self._mailbox.closed and not self._running())
                     if left <= 0 or over:
                         return False
-                    self._hurry.ring()
+                    writer.hurry.ring()
                     self._mailbox.ring()
-                    self._changed.wait(min(left, _FLUSH_PERIOD))
+                    writer.changed.wait(min(left, _FLUSH_PERIOD))
             finally:
-                self._flushing -= 1
+                writer.flushing -= 1
         return True
 
     # -- the writer ---------------------------------------------------------
@@ -252,8 +353,10 @@ class BufferedRepository:
         """Start the thread; where none can be (at exit), `close` and `flush` write."""
         if self._running():
             return True
+        if self._spool is not None:
+            self._spool.prepare()
         self._thread = threading.Thread(
-            target=self._run, name=f"structlog-activity-writer-{os.getpid()}", daemon=True
+            target=self._writer.run, name=f"structlog-activity-writer-{os.getpid()}", daemon=True
         )
         try:
             self._thread.start()
@@ -266,118 +369,19 @@ class BufferedRepository:
     def _running(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
-    def _run(self) -> None:
-        mailbox = self._mailbox
-        while not (mailbox.closed and (self._gave_up or self._nothing_left())):
-            mailbox.wait_for_first(PERIOD if self._rejections else -1)
-            if not (mailbox.closed or self._flushing or self._enough()):
-                mailbox.wait(self._linger)
-            with self._working:
-                self._work()
-        self._repository.close()
-
-    def _enough(self) -> bool:
-        return self._mailbox.position()[1] >= self._plenty
-
     def _drain_here(self, deadline: float) -> None:
         """Write from the calling thread, there being no other."""
-        if not self._working.acquire(timeout=_left(deadline)):
+        writer = self._writer
+        if not writer.working.acquire(timeout=_left(deadline)):
             return
         try:
-            self._until = deadline
-            self._work()
+            writer.until = deadline
+            writer.work()
             if self._mailbox.closed:
                 self._repository.close()
         finally:
-            self._until = float("inf")
-            self._working.release()
-
-    def _work(self) -> None:
-        self._mailbox.claim()
-        try:
-            self._drain()
-        except DeliveryAbandonedError:
-            pass
-        except Exception as error:  # noqa: BLE001  A bug of ours; it must not end the writer.
-            self._reporter.warn("bug", f"the writer failed and goes on: {type(error).__name__}")
-            self._hurry.wait(_AFTER_BUG)
-        finally:
-            self._report_rejections()
-            self._mailbox.unclaim()
-        if self._deadline <= time.monotonic() and not self._nothing_left():
-            self._give_up()
-
-    def _drain(self) -> None:
-        self._delivery.deliver()  # What an earlier call had no time for.
-        self._settle()
-        while self._time_left() > 0 and (pending := self._mailbox.take(self._batch_size)):
-            self._delivery.deliver(*parts_of(self._finish(pending)))
-            self._settle()
-
-    def _settle(self) -> None:
-        with self._changed:
-            self._settled = sum(self._delivery.settled.values())
-            self._hurry.hush()
-            self._changed.notify_all()
-
-    def _next(self) -> list[Row]:
-        """Return the row that waits longest, if any does."""
-        return self._finish(self._mailbox.take(1))
-
-    def _finish(self, pending: list[Pending]) -> list[Row]:
-        rows = []
-        for item in pending:
-            try:
-                row = finished(item)
-            except Exception as error:  # noqa: BLE001  A bug of ours; it must not cost a neighbour.
-                self._delivery.settled["dead"] += 1
-                self._reporter.warn("unfinished", f"a record was lost to {type(error).__name__}")
-                continue
-            if row.actor_id == NIL_BYTES:
-                self._missing.tick("actor_id")
-            if row.tenant_id == NIL_BYTES:
-                self._missing.tick("tenant_id")
-            rows.append(row)
-        return rows
-
-    def _pause(self, seconds: float) -> bool:
-        """Wait before another try; `False` when the time is up."""
-        left = self._time_left()
-        if left <= 0 or self._gave_up:
-            return False
-        # In a hurry there is one try at once, then they keep their distance.
-        self._hurry.wait(min(seconds, left))
-        return self._time_left() > 0
-
-    def _time_left(self) -> float:
-        return min(self._deadline, self._until) - time.monotonic()
-
-    def _give_up(self) -> None:
-        """Count what is not settled as dropped, and say so once."""
-        with self._changed:
-            if self._gave_up:
-                return
-            self._gave_up = True
-            while self._mailbox.take(self._batch_size):
-                pass  # So that a writer whose call returns late finds nothing more to do.
-            lost = self.counters().get("dropped.shutdown", 0)
-            self._changed.notify_all()
-        if lost:
-            self._tell_of_loss(lost)
-
-    def _tell_of_loss(self, lost: int) -> None:
-        trouble = self._delivery.trouble or "the database does not answer"
-        text = f"structlog_activity: {lost} records were not written in time and are lost: "
-        with contextlib.suppress(Exception):  # It may be closed, or nothing at all.
-            sys.stderr.write(f"{text}{trouble}\n")  # Logging may be shut down already.
-
-    def _report_rejections(self) -> None:
-        for field, detail in self._rejections.copy().items():
-            total = self._mailbox.rejected.values().get(field, 0)
-            if self._reporter.warn(
-                f"rejected {field}", f"{total} activities were rejected so far: {detail or field}"
-            ):
-                self._rejections.pop(field, None)
+            writer.until = float("inf")
+            writer.working.release()
 
     # -- around a fork ------------------------------------------------------
 
@@ -392,15 +396,10 @@ class BufferedRepository:
     def start_afresh(self) -> None:
         """Become new and empty: the records, the thread and the connection are the parent's."""
         self._repository.abandon()
+        if self._spool is not None:
+            self._spool.abandon()
         self._mailbox.reset()
         self._reset()
-
-
-def _check(name: str, value: float, least: float, most: float) -> None:
-    if not isinstance(value, int | float):
-        raise ValueError(f"{name}={value!r}: a number is needed")  # noqa: TRY004  As below.
-    if not least <= value <= most:
-        raise ValueError(f"{name}={value!r}: must be between {least} and {most}")
 
 
 def _deadline(timeout: float | None) -> float:

@@ -5,11 +5,15 @@ Getting rows into a repository, whatever it answers.
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 from uuid import UUID
 
@@ -18,32 +22,40 @@ from ..record.row import Row
 from ..store.batch import Batch
 from ..store.faults import Fault, StoreError
 from ..store.repository import Repository
+from .deadletters import DeadLetter, DeadLetters, LettersInMemory
+from .origin import Origin
 from .report import Reporter
 from .schedule import RetrySchedule
 
 
 _UNKNOWN_TRIES: Final = 3
-_DEAD_KEPT: Final = 1_000
 
 
 class DeliveryAbandonedError(Exception):
     """The time for retrying is up; what is not settled waits for another call."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
+@dataclass(slots=True)
+class _Sending:
     """
-    A row that the database will never take.
+    A batch on its way.
 
     Attributes:
 
-        row: The row.
+        batch: The batch.
 
-        reason: Why, without any of its values.
+        origin: Where its rows come from.
+
+        is_fixed: Whether the origin knows the identity of the batch.
+
+        is_accused: Its row failed where others came through; one more failure
+            for a reason that nobody knows, and it is dead.
     """
 
-    row: Row
-    reason: str
+    batch: Batch
+    origin: Origin
+    is_fixed: bool = False
+    is_accused: bool = False
 
 
 class Delivery:
@@ -72,6 +84,8 @@ class Delivery:
         schedule: Says how long to wait.
 
         clock: Returns seconds that never go back.
+
+        dead_letters: Where rows go that the database will never take.
     """
 
     def __init__(
@@ -83,6 +97,7 @@ class Delivery:
         reporter: Reporter | None = None,
         schedule: RetrySchedule | None = None,
         clock: Callable[[], float] = time.monotonic,
+        dead_letters: DeadLetters | None = None,
     ) -> None:
         self._repository = repository
         self._wait = wait
@@ -90,76 +105,123 @@ class Delivery:
         self._reporter = reporter or Reporter()
         self._schedule = schedule or RetrySchedule()
         self._clock = clock
-        self._writer_id: UUID = uuid7()
+        self.writer_id: Final[UUID] = uuid7()
         self._seq = 0
-        self._todo: deque[Batch] = deque()
+        self._todo: deque[_Sending] = deque()
         self._unknown = 0  # How often the first of them failed for reasons nobody knows.
-        self._suspects: list[DeadLetter] = []
+        self._suspects: list[tuple[Origin, Row]] = []
         self._written_before = 0
-        self.settled: Counter[str] = Counter(written=0, duplicates=0, dead=0)
-        self.dead_letters: deque[DeadLetter] = deque(maxlen=_DEAD_KEPT)
+        self._accounts = threading.Lock()  # Against a surrender, which another thread may ask for.
+        self._is_over = False
+        self.memory = Origin()
+        self.settled: Counter[str] = Counter(written=0, duplicates=0, dead=0, unkept=0)
+        self.dead_letters: DeadLetters = LettersInMemory() if dead_letters is None else dead_letters
         self.trouble: StoreError | None = None
         self.trouble_since = 0.0
 
-    def deliver(self, *batches: Sequence[Row]) -> None:
+    def deliver(self, *batches: Sequence[Row], origin: Origin | None = None) -> None:
         """
         Settle all rows, each of *batches* in one transaction, as far as it goes.
+
+        Args:
+
+            batches: The rows.
+
+            origin: Where they come from; default is memory.
 
         Raises:
 
             DeliveryAbandonedError: *wait* said to give up.
         """
         for rows in batches:
-            self._add(self._without_twins(rows))
+            self.add(rows, origin)
         while self._todo:
             self._try(self._todo[0])
             if not self._todo:
                 self._judge()
 
-    def _try(self, batch: Batch) -> None:
+    def add(self, rows: Sequence[Row], origin: Origin | None = None) -> None:
+        """Have *rows* sent by the next `deliver`, in one transaction."""
+        origin = origin or self.memory
+        if unique := self._without_twins(rows, origin):
+            self._todo.append(_Sending(self._batch(unique), origin))
+
+    def add_fixed(self, batch: Batch, origin: Origin) -> None:
+        """Have a batch sent, by the next `deliver`, that may have been sent before."""
+        self._todo.append(_Sending(batch, origin, is_fixed=True))
+
+    def surrender(self) -> list[tuple[Batch, bool]]:
+        """
+        Give up what is not settled; whatever the call under way brings counts no more.
+
+        Any thread may call this.
+
+        Returns:
+
+            The batches whose rows are in memory only, and whether each may
+            have been sent already.
+        """
+        with self._accounts:
+            self._is_over = True
+            left = [(s.batch, s.is_fixed) for s in self._todo if not _is_safe(s.origin)]
+            rows = [row for origin, row in self._suspects if not _is_safe(origin)]
+        return left + ([(self._batch(rows), False)] if rows else [])
+
+    def _try(self, sending: _Sending) -> None:
         """Write a batch once, and go by the answer."""
-        error = self._write(batch)
-        if error is None:
+        try:
+            self._fix(sending)
+            is_new = self._repository.write(sending.batch)
+        except Exception as raised:  # noqa: BLE001  A repository of somebody else's.
+            self._failed(sending, _store_error(raised))
+            return
+        outcome = "written" if is_new or not sending.origin.inherited else "duplicates"
+        self._settle(outcome, sending.batch.rows, sending.origin)
+        self._succeeded()
+        self._replace_first()
+
+    def _fix(self, sending: _Sending) -> None:
+        if not sending.is_fixed:
+            sending.origin.fix(sending.batch)
+            sending.is_fixed = True
+
+    def _failed(self, sending: _Sending, error: StoreError) -> None:
+        if error.fault in (Fault.DATA, Fault.DUPLICATE):
+            self._settle_guilty(sending, error)
+        elif error.fault is Fault.UNKNOWN and sending.is_accused:
+            self._set_aside(sending.batch.rows[0], str(error), sending.origin)
             self._replace_first()
-        elif error.fault in (Fault.DATA, Fault.DUPLICATE):
-            self._settle_guilty(batch, error)
         elif error.fault is Fault.UNKNOWN and self._unknown + 1 >= _UNKNOWN_TRIES:
             self._note_trouble(error)
-            self._suspect(batch, error)
+            self._suspect(sending)
         else:
             self._unknown += error.fault is Fault.UNKNOWN
             self._pause(error)
 
-    def _write(self, batch: Batch) -> StoreError | None:
-        try:
-            self._repository.write(batch)
-        except Exception as error:  # noqa: BLE001  A repository of somebody else's.
-            return _store_error(error)
-        self._succeeded(len(batch.rows))
-        return None
-
-    def _settle_guilty(self, batch: Batch, error: StoreError) -> None:
-        """Settle the rows at fault, and leave the rest of *batch* for another try."""
-        guilty = self._guilty(batch.rows, error)
+    def _settle_guilty(self, sending: _Sending, error: StoreError) -> None:
+        """Settle the rows at fault, and leave the rest of the batch for another try."""
+        batch = sending.batch
+        guilty = self._guilty(sending, error)
         if not guilty:
-            self._halve(batch)
+            self._halve(sending)
             return
         rows = [row for index, row in enumerate(batch.rows) if index not in guilty]
         # The same seq: of this batch nothing was committed.
         rest = Batch(batch.writer_id, batch.seq, batch.batch_id, rows)
-        self._replace_first(*([rest] if rows else []))
+        self._replace_first(*([_Sending(rest, sending.origin)] if rows else []))
 
-    def _guilty(self, rows: Sequence[Row], error: StoreError) -> set[int]:
+    def _guilty(self, sending: _Sending, error: StoreError) -> set[int]:
         """Settle the rows at fault; return their indexes, none where nobody knows which."""
+        rows = sending.batch.rows
         if error.fault is Fault.DUPLICATE:
             there = self._stored(rows)
             if there:
-                self.settled["duplicates"] += len(there)
+                self._settle("duplicates", [rows[ix] for ix in there], sending.origin, alone=True)
                 return there
         index = 0 if len(rows) == 1 else error.row
         if index is None or not 0 <= index < len(rows):
             return set()
-        self._set_aside(DeadLetter(rows[index], str(error)))
+        self._set_aside(rows[index], str(error), sending.origin)
         return {index}
 
     def _stored(self, rows: Sequence[Row]) -> set[int]:
@@ -172,61 +234,76 @@ class Delivery:
                     return set()
                 self._pause(error)
 
-    def _suspect(self, batch: Batch, error: StoreError) -> None:
-        if len(batch.rows) > 1:
-            self._halve(batch)
+    def _suspect(self, sending: _Sending) -> None:
+        rows = sending.batch.rows
+        if len(rows) > 1:
+            self._halve(sending)
             return
-        self._suspects.append(DeadLetter(batch.rows[0], str(error)))
+        self._suspects.append((sending.origin, rows[0]))
         self._replace_first()
 
     def _judge(self) -> None:
-        """Set suspects aside if another row came through, else try them again with others."""
+        """Accuse suspects if another row came through, else try them again with others."""
         suspects, self._suspects = self._suspects, []
         if self.settled["written"] > self._written_before:
-            for letter in suspects:
-                self._set_aside(letter)
+            for origin, row in suspects:
+                self._todo.append(_Sending(self._batch([row]), origin, is_accused=True))
         elif suspects:
             # Not one row came through: more likely an odd outage than as many odd rows.
-            rows = [letter.row for letter in suspects]
-            self._add(rows)
+            for origin, those in groupby(suspects, key=itemgetter(0)):
+                self.add([row for _, row in those], origin)
             self._pause(self.trouble)
-            self._replace_first(self._batch(self._without_twins([*rows, *self._more()])))
+            self.add(self._more())
         self._written_before = self.settled["written"]
 
     # -- batches that wait --------------------------------------------------
 
-    def _add(self, rows: Sequence[Row]) -> None:
-        if rows:
-            self._todo.append(self._batch(rows))
+    def _halve(self, sending: _Sending) -> None:
+        rows = sending.batch.rows
+        middle = len(rows) // 2
+        halves = [self._batch(half) for half in (rows[:middle], rows[middle:])]
+        self._replace_first(*[_Sending(half, sending.origin) for half in halves])
 
-    def _halve(self, batch: Batch) -> None:
-        middle = len(batch.rows) // 2
-        halves = batch.rows[:middle], batch.rows[middle:]
-        self._replace_first(*[self._batch(rows) for rows in halves])
-
-    def _replace_first(self, *batches: Batch) -> None:
+    def _replace_first(self, *sendings: _Sending) -> None:
         self._todo.popleft()
-        self._todo.extendleft(reversed(batches))
+        self._todo.extendleft(reversed(sendings))
         self._unknown = 0
 
     def _batch(self, rows: Sequence[Row]) -> Batch:
         self._seq += 1
         batch_id = (time.time_ns() // 1_000_000) << 22 | secrets.randbits(22)
-        return Batch(self._writer_id, self._seq, batch_id & (2**63 - 1), rows)
+        return Batch(self.writer_id, self._seq, batch_id & (2**63 - 1), rows)
 
-    def _without_twins(self, rows: Sequence[Row]) -> Sequence[Row]:
+    def _without_twins(self, rows: Sequence[Row], origin: Origin) -> Sequence[Row]:
         unique: dict[tuple[bytes, int, bytes], Row] = {}
         for row in rows:
             unique.setdefault(row.key, row)
-        self.settled["duplicates"] += len(rows) - len(unique)
+        if len(unique) < len(rows):
+            kept = set(map(id, unique.values()))
+            twins = [row for row in rows if id(row) not in kept]
+            self._settle("duplicates", twins, origin, alone=True)
         return list(unique.values())
 
     # -- what is told -------------------------------------------------------
 
-    def _set_aside(self, letter: DeadLetter) -> None:
-        self.dead_letters.append(letter)
-        self.settled["dead"] += 1
-        self._reporter.warn("dead", f"a record was set aside as a dead letter: {letter.reason}")
+    def _settle(
+        self, outcome: str, rows: Sequence[Row], origin: Origin, *, alone: bool = False
+    ) -> None:
+        with self._accounts:
+            if self._is_over:
+                return  # They are accounted for elsewhere, or come again from disk.
+            if origin.counted:
+                self.settled[outcome] += len(rows)
+            origin.settle(rows, alone=alone)
+
+    def _set_aside(self, row: Row, reason: str, origin: Origin) -> None:
+        letter = DeadLetter(row, reason, datetime.now(UTC))
+        outcome = "dead" if self.dead_letters.add(letter) else "unkept"
+        self._settle(outcome, [row], origin, alone=True)
+        if outcome == "dead":
+            self._reporter.warn("dead", f"a record was set aside as a dead letter: {reason}")
+        else:
+            self._reporter.warn("unkept", f"a dead letter could not be kept and is lost: {reason}")
 
     def _pause(self, error: StoreError | None) -> None:
         fault = error.fault if error else Fault.UNKNOWN
@@ -241,13 +318,17 @@ class Delivery:
         self.trouble = error
         self._reporter.warn("trouble", f"records can't be written and wait: {error}")
 
-    def _succeeded(self, rows: int) -> None:
-        self.settled["written"] += rows
+    def _succeeded(self) -> None:
         self._schedule.succeeded()
         if self.trouble is not None:
             seconds = self._clock() - self.trouble_since
             self.trouble = None
             self._reporter.warn("recovered", f"records are written again after {seconds:.1f} s")
+
+
+def _is_safe(origin: Origin) -> bool:
+    """Tell whether nothing is lost when nobody cares for rows of *origin* any more."""
+    return origin.on_disk or not origin.counted
 
 
 def _store_error(error: Exception) -> StoreError:

@@ -13,7 +13,8 @@ from typing import Final
 from ..record.row import Row
 from ..store.faults import Fault, StoreError
 from ..store.repository import Repository
-from .delivery import DeadLetter, Delivery, DeliveryAbandonedError
+from .deadletters import DeadLetters
+from .delivery import Delivery, DeliveryAbandonedError
 
 
 _PATIENCE: Final = 30.0  # seconds
@@ -55,7 +56,7 @@ class Importer:
         return self._delivery.settled
 
     @property
-    def dead_letters(self) -> Sequence[DeadLetter]:
+    def dead_letters(self) -> DeadLetters:
         """The rows that the database refused, the last thousand of them."""
         return self._delivery.dead_letters
 

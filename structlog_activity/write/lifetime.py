@@ -39,7 +39,7 @@ class Resident(Protocol):
         """Become new and empty, in a forked child."""
         ...
 
-    def close(self) -> bool:
+    def end(self) -> None:
         """Write what waits, and stop."""
         ...
 
@@ -69,7 +69,7 @@ def close_with_child() -> None:
 
 def _close_all() -> None:
     for resident in list(_live):
-        resident.close()
+        resident.end()
 
 
 def _before_fork() -> None:

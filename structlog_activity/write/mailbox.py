@@ -21,7 +21,8 @@ from .ticks import Ticks, TicksByReason
 BLOCK: Final = "block"
 DROP_NEWEST: Final = "drop_newest"
 DROP_OLDEST: Final = "drop_oldest"
-OVERFLOW: Final = (BLOCK, DROP_NEWEST, DROP_OLDEST)
+SPILL: Final = "spill"
+OVERFLOW: Final = (BLOCK, DROP_NEWEST, DROP_OLDEST, SPILL)
 """What may happen to a record that finds the queue full."""
 
 _OPEN, _UNSTARTED, _CLOSED = 0, 1, 2
@@ -54,6 +55,10 @@ class Mailbox:
 
         start: Called before the first record is taken, to start the writer;
             returns whether it runs. If not, the next record tries again.
+
+        spill: Takes a record that finds no room, elsewhere; returns whether it
+            did. Only if not, *overflow* decides. ``"spill"`` is *drop_newest*
+            where even this fails.
     """
 
     __slots__ = (
@@ -64,6 +69,7 @@ class Mailbox:
         "_gate",
         "_overflow",
         "_queue",
+        "_spill",
         "_start",
         "_starting",
         "_take_lock",
@@ -84,7 +90,9 @@ class Mailbox:
         overflow: str,
         block_timeout: float,
         start: Callable[[], bool],
+        spill: Callable[[Pending], bool] | None = None,
     ) -> None:
+        self._spill = spill
         self._capacity = capacity
         self._threshold = wake_at
         self._overflow = overflow
@@ -124,29 +132,45 @@ class Mailbox:
             return self._ring_for(pending)
         return True
 
+    def admits(self) -> bool:
+        """Tell whether a record may go elsewhere than through `put`: all is usual."""
+        return not self._gate and _thread.get_ident() != self._writer
+
     def ring(self) -> None:
         """Wake the writer."""
         self._bell.ring()
 
+    def ring_if_asleep(self) -> None:
+        """Wake the writer, unless it will look by itself."""
+        if self._asleep:
+            self._bell.ring()
+
+    def open(self) -> None:
+        """Start the writer without a record, where there is none yet."""
+        if self._gate == _UNSTARTED:
+            self._open()
+
     def reject(self, reason: str) -> None:
         """Count a record that was not accepted, and let the writer report it."""
         self.rejected.tick(reason)
-        if self._gate == _UNSTARTED:
-            self._open()
+        self.open()
         self.ring()
 
     def _put_specially(self, pending: Pending) -> bool:
         if self.is_writer():
             self.rejected.tick("recursion")
             return False
-        if self._gate == _UNSTARTED:
-            self._open()
+        self.open()
         if self.closed:
             self.rejected.tick("closed")
             return False
-        if len(self._queue) >= self._capacity and not self._make_room():
-            self.dropped.tick("overflow")
-            return False
+        if len(self._queue) >= self._capacity:
+            if self._spill is not None and self._spill(pending):
+                self.ring()
+                return True
+            if not self._make_room():
+                self.dropped.tick("overflow")
+                return False
         self._queue.append(pending)
         return self._ring_for(pending)
 
@@ -218,10 +242,18 @@ class Mailbox:
         """Sleep until somebody rings, at most *timeout* seconds; return whether somebody did."""
         return self._bell.wait(timeout)
 
-    def wait_for_first(self, timeout: float = -1) -> None:
-        """Sleep until there is a record or somebody rings, or *timeout* seconds have passed."""
+    def wait_for_first(self, timeout: float = -1, more: Callable[[], bool] = lambda: False) -> None:
+        """
+        Sleep until there is a record or somebody rings.
+
+        Args:
+
+            timeout: Most seconds to sleep; -1 is without end.
+
+            more: Tells whether there is one elsewhere.
+        """
         self._asleep = True
-        if not self._queue:
+        if not self._queue and not more():
             self._bell.wait(timeout)
         self._asleep = False
         self._bell.hush()  # Others rang, too, until they saw us awake.
@@ -252,6 +284,11 @@ class Mailbox:
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._wake_at == _SHUT
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether there was no record yet."""
+        return self._gate == _UNSTARTED
 
     def position(self) -> tuple[int, int]:
         """Return how many records left for the writer, and how many wait."""

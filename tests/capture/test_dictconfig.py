@@ -187,12 +187,12 @@ def test_text_options_are_taken_for_numbers_and_booleans(
     )
     log = made[url]
 
-    buffer = log._buffer
+    options = log._buffer._options
     assert (10, 200, 0.5, 2.0) == (
-        buffer._batch_size,
-        buffer._max_records,
-        buffer._linger,
-        buffer._close_timeout,
+        options.batch_size,
+        options.max_records,
+        options.linger,
+        options.close_timeout,
     )
     assert (True, True) == (log._recorder._strict, log._migrates)
 

@@ -17,6 +17,7 @@ from structlog_activity.record.row import Row
 from structlog_activity.store.batch import Batch
 from structlog_activity.store.faults import Fault, StoreError
 from structlog_activity.testing import MemoryRepository
+from structlog_activity.write import losses
 from structlog_activity.write.buffer import BufferedRepository
 
 
@@ -38,6 +39,11 @@ def row(number: int, *, data: str = "{}", who: bytes = WHO) -> Row:
 
 def rows(count: int, start: int = 0) -> list[Row]:
     return [row(number) for number in range(start, start + count)]
+
+
+def records(of: Sequence[Row]) -> list[Row]:
+    """Return the rows without the writer's own notes."""
+    return [item for item in of if item.verb != losses.VERB]
 
 
 def numbers(of: Sequence[Row]) -> list[int]:
@@ -112,12 +118,17 @@ class Repository(MemoryRepository):
     @property
     def numbers(self) -> list[int]:
         """The numbers of the stored rows, in the order in which they came."""
-        return numbers(self.rows)
+        return numbers(records(self.rows))
+
+    @property
+    def notes(self) -> list[Row]:
+        """What the writer wrote of itself: that records were lost."""
+        return [item for item in self.rows if item.verb == losses.VERB]
 
     @property
     def sizes(self) -> list[int]:
         """How many rows each try brought."""
-        return [len(batch.rows) for batch in self.tries]
+        return [len(batch.rows) for batch in self.tries if records(batch.rows)]
 
     def write(self, batch: Batch) -> bool:
         self.tries.append(batch)
@@ -213,7 +224,7 @@ def assert_accounts(buffer: BufferedRepository, repository: MemoryRepository) ->
     counts = buffer.counters()
     assert_invariant(counts)
     assert (counts["queued"], counts["in_flight"]) == (0, 0), counts
-    assert counts["written"] == len(repository.rows), counts
+    assert counts["written"] == len(records(repository.rows)), counts
 
 
 def writers() -> list[threading.Thread]:

@@ -353,7 +353,7 @@ def test_the_row_that_the_database_names_is_set_aside_and_only_that() -> None:
     delivery.deliver(rows(6))
     assert repository.numbers == [0, 1, 2, 4, 5]
     assert dead(delivery) == [3]
-    assert delivery.dead_letters[0].reason == "a bad row"
+    assert next(iter(delivery.dead_letters)).reason == "a bad row"
     assert settled(delivery) == (5, 0, 1)
     assert repository.sizes == [6, 5]
     assert [batch.seq for batch in repository.tries] == [1, 1]
@@ -463,7 +463,7 @@ def test_a_row_is_dead_if_a_neighbour_passed() -> None:
     delivery.deliver(rows(4))
     assert repository.numbers == [0, 1, 3]
     assert dead(delivery) == [2]
-    assert delivery.dead_letters[0].reason == "a bad row"
+    assert next(iter(delivery.dead_letters)).reason == "a bad row"
 
 
 def test_the_reason_of_a_dead_letter_is_its_own_though_others_passed_since() -> None:
@@ -505,7 +505,7 @@ def test_a_row_alone_is_kept_while_those_that_come_after_it_fail_as_well() -> No
     assert settled(delivery) == (0, 0, 0)
     repository.answer = lambda batch: None
     delivery.deliver()
-    assert repository.numbers == [0, 1, 2, 3]
+    assert sorted(repository.numbers) == [0, 1, 2, 3]
 
 
 def test_a_neighbour_that_passed_long_ago_proves_nothing() -> None:

@@ -320,3 +320,67 @@ def test_an_interrupt_at_any_moment_leaves_the_log_usable(programs: Programs) ->
     assert flushed == "True"
     assert counts["submitted"] == counts["written"] == len(stored) == len(set(stored))
     assert int(returned) + 1 <= len(stored) <= int(returned) + 301
+
+
+# -- signals ------------------------------------------------------------------
+
+
+def test_a_program_that_asks_for_it_stores_all_when_it_is_terminated(programs: Programs) -> None:
+    done = programs.run(
+        """
+        activity.install_signal_flush()
+        for n in range(1000): record(n)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+        """
+    )
+    assert_quiet(done, 128 + 15)
+    assert programs.stored == [*range(1000)]
+
+
+def test_the_handler_of_the_program_decides_what_a_signal_does(programs: Programs) -> None:
+    done = programs.run(
+        """
+        caught = []
+        signal.signal(signal.SIGTERM, lambda *_: caught.append(1))
+        activity.install_signal_flush(signal.SIGTERM)
+        activity.install_signal_flush(signal.SIGTERM)
+        for n in range(10): record(n)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert caught == [1]
+        """
+    )
+    assert_quiet(done)
+    assert programs.stored == [*range(10)]
+
+
+def test_a_signal_that_is_ignored_stays_ignored(programs: Programs) -> None:
+    done = programs.run(
+        """
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        activity.install_signal_flush(signal.SIGHUP, signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGHUP)
+        record(1)
+        """
+    )
+    assert_quiet(done)
+    assert programs.stored == [1]
+
+
+def test_a_signal_while_the_database_hangs_ends_the_program_in_its_time(
+    programs: Programs,
+) -> None:
+    programs.migrate()
+    with programs.locked():
+        done = programs.run(
+            """
+            activity = ActivityLog(os.environ["URL"], close_timeout=0.5)
+            activity.install_signal_flush()
+            for n in range(10): record(n, activity)
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+            """
+        )
+    assert done.returncode == 128 + 15
+    assert "10 records were not written in time and are lost" in done.stderr
+    assert programs.stored == []

@@ -85,7 +85,7 @@ class Chunk:
 
             ValueError: A row is of another chunk.
 
-            MarkError: It can't be noted down now. Don't send it; try later.
+            MarkError: It can't be noted down now.
         """
         identity = (batch.writer_id, batch.seq, batch.batch_id)
         if identity in self._fixed:

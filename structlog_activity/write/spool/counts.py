@@ -5,6 +5,7 @@ What went through a spool.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,8 +17,8 @@ class SpoolCounts:
 
         appended: Rows that `Spool.append` wrote.
 
-        unsynced: Of these, how many the disk didn't confirm: the caller was
-            told ``False`` and keeps them elsewhere too.
+        unsynced: How many the disk didn't confirm: they are in the file, but
+            may not survive a power failure.
 
         kept: Rows that `Spool.keep` wrote.
 
@@ -42,27 +43,41 @@ class SpoolCounts:
         bytes: Size of the segments on disk; those of others as of the last look.
     """
 
-    appended: int
-    unsynced: int
-    kept: int
-    adopted: int
-    taken: int
-    taken_adopted: int
-    settled: int
-    settled_adopted: int
-    evicted: int
-    damaged: int
-    damaged_adopted: int
-    corrupt: int
-    bytes: int
+    appended: int = 0
+    unsynced: int = 0
+    kept: int = 0
+    adopted: int = 0
+    taken: int = 0
+    taken_adopted: int = 0
+    settled: int = 0
+    settled_adopted: int = 0
+    evicted: int = 0
+    damaged: int = 0
+    damaged_adopted: int = 0
+    corrupt: int = 0
+    bytes: int = 0
 
     @property
     def waiting(self) -> int:
-        """Rows of this process that are on disk and not handed out."""
-        return self.appended + self.kept - self.taken - self.evicted - self.damaged
+        """Rows on disk that this process answers for and that are not handed out."""
+        left = self.own - self.taken - self.evicted - self.damaged
+        return left + self.adopted - self.taken_adopted
 
     @property
     def unsettled(self) -> int:
         """Rows on disk that this process answers for, its own and those it adopted."""
-        own = self.appended + self.kept - self.settled - self.evicted - self.damaged
-        return own + self.adopted - self.settled_adopted
+        return self.own - self.gone + self.adopted - self.settled_adopted
+
+    @property
+    def gone(self) -> int:
+        """Rows that this process put on disk and that nobody waits for any more."""
+        return self.settled + self.evicted + self.damaged
+
+    @property
+    def own(self) -> int:
+        """Rows that this process put on disk."""
+        return self.appended + self.kept
+
+
+NOTHING: Final = SpoolCounts()
+"""What no spool holds."""

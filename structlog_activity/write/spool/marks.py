@@ -34,10 +34,11 @@ _LONGEST: Final = 64 << 20
 
 class MarkError(Exception):
     """
-    A batch can't be marked at present, so it must not be sent.
+    A batch can't be marked at present: the disk is full, say.
 
-    The disk is full, say. Nothing is lost: the rows are in the spool. Call
-    `Chunk.fix` again later.
+    It may be sent all the same. If the process dies before it hears of the
+    COMMIT, its rows come again under another identity, and it is their primary
+    key that keeps them from doubling.
     """
 
 

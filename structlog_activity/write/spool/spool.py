@@ -108,8 +108,8 @@ class Spool:
 
         It isn't where the bound is reached, the disk refuses or the spool is
         closed: then the caller keeps it elsewhere. With *synced* it may be
-        there although the disk didn't confirm it; then it comes twice, and its
-        key tells.
+        there although the disk didn't confirm it: then it survives all but a
+        power failure, and ``unsynced`` counts it.
         """
         body = encode(row)
         try:
@@ -121,7 +121,9 @@ class Spool:
                 return False
             segment = found
         self._appended.tick()
-        return not self._synced or self._is_synced(segment)
+        if self._synced:
+            self._sync(segment)
+        return True
 
     def evict(self) -> int:
         """
@@ -151,12 +153,12 @@ class Spool:
             **backlog.counts,
         )
 
-    def _is_synced(self, segment: Segment) -> bool:
+    def _sync(self, segment: Segment, rows: int = 1) -> None:
         if segment.commit.wait():
-            return True
+            return
         segment.seal()
-        self._unsynced.tick()
-        return False
+        for _ in range(rows):
+            self._unsynced.tick()
 
     # -- for the writer -------------------------------------------------------
 
@@ -213,7 +215,9 @@ class Spool:
             kept = self._line.put_apart(bodies, mark)
         else:
             segment = self._line.put(bodies)
-            kept = segment is not None and (not self._synced or self._is_synced(segment))
+            kept = segment is not None
+            if segment is not None and self._synced:
+                self._sync(segment, len(bodies))
         self._kept += kept * len(bodies)
         return kept
 

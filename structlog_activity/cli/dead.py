@@ -1,0 +1,156 @@
+"""
+The commands about dead letters: ``dead list``, ``show``, ``retry`` and ``purge``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Protocol
+
+from ..errors import InvalidRecordError
+from ..log import SPOOL_VARIABLE, ActivityLog
+from .output import print_json, print_table, printable
+from .progress import Progress, say
+
+
+_HEADINGS: Final = ("id", "set aside (UTC)", "verb", "object", "reason")
+_DESCRIPTION: Final = """\
+Records that the database refused for a reason that lies in the record are set
+aside, one file each, in the folder `dead` of the spool. Look at them, mend the
+reason, and try them again.
+"""
+
+
+class Letters(Protocol):
+    """The dead letters of a spool."""
+
+    def names(self) -> list[str]:
+        """Return the names of all letters."""
+        ...
+
+    def get(self, name: str) -> Any:
+        """Return the letter of that name."""
+        ...
+
+    def remove(self, name: str) -> bool:
+        """Delete the letter of that name."""
+        ...
+
+
+def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add ``dead`` and what it can do."""
+    dead = commands.add_parser(
+        "dead", help="look at records that the database refused", description=_DESCRIPTION
+    )
+    actions = dead.add_subparsers(title="actions", metavar="ACTION", required=True)
+    spool = argparse.ArgumentParser(add_help=False)
+    spool.add_argument(
+        "--spool-dir", metavar="FOLDER", help=f"folder of the spool; default ${SPOOL_VARIABLE}"
+    )
+    parents = [common, spool]
+    actions.add_parser("list", parents=parents, help="list them").set_defaults(run=list_)
+    show_ = actions.add_parser("show", parents=parents, help="print one as JSON")
+    show_.add_argument("id", help="as `dead list` prints it")
+    show_.set_defaults(run=show)
+    retry_ = actions.add_parser("retry", parents=parents, help="write them, now that it may work")
+    retry_.add_argument("ids", metavar="ID", nargs="*", help="these only; default is all")
+    retry_.set_defaults(run=retry)
+    purge_ = actions.add_parser("purge", parents=parents, help="delete them for good")
+    which = purge_.add_mutually_exclusive_group(required=True)
+    which.add_argument("ids", metavar="ID", nargs="*", default=[], help="these")
+    which.add_argument("--all", action="store_true", help="all of them")
+    purge_.set_defaults(run=purge)
+
+
+def list_(options: argparse.Namespace) -> int:
+    """Run ``dead list``."""
+    with _letters(options) as (_, letters):
+        found = [(name, _read(letters, name)) for name in letters.names()]
+    if options.json:
+        for _, letter in found:
+            print_json(letter.to_dict())
+    elif found:
+        print_table(_HEADINGS, [_cells(name, letter) for name, letter in found])
+    say(f"{len(found):,} dead letters")
+    return 0
+
+
+def show(options: argparse.Namespace) -> int:
+    """Run ``dead show``."""
+    with _letters(options) as (_, letters):
+        print_json(_read(letters, options.id).to_dict())
+    return 0
+
+
+def retry(options: argparse.Namespace) -> int:
+    """Run ``dead retry``."""
+    with _letters(options) as (activity, letters):
+        names = options.ids or letters.names()
+        stored, refused = _retry(activity, letters, names)
+    if options.json:
+        print_json({"stored": stored, "refused": refused})
+    say(f"{stored:,} dead letters stored, {refused:,} refused again")
+    return 1 if refused else 0
+
+
+def purge(options: argparse.Namespace) -> int:
+    """Run ``dead purge``."""
+    with _letters(options) as (_, letters):
+        names = letters.names() if options.all else options.ids
+        for name in names:
+            _known(letters, name)
+        count = sum(letters.remove(name) for name in names)
+    say(f"{count:,} dead letters deleted")
+    return 0
+
+
+def _retry(activity: ActivityLog, letters: Letters, names: Sequence[str]) -> tuple[int, int]:
+    rows = [_read(letters, name).row for name in names]
+    stored = refused = 0
+    progress, importer = Progress("letters", len(names)), activity.importer()
+    try:
+        for name, row in zip(names, rows, strict=True):
+            before = importer.counts["dead"]
+            importer.store([row])
+            if importer.counts["dead"] > before:
+                refused += 1
+            else:
+                stored += 1
+                letters.remove(name)
+            progress.update(stored + refused, stored + refused)
+    finally:
+        progress.finish()
+        importer.close()
+    return stored, refused
+
+
+@contextlib.contextmanager
+def _letters(options: argparse.Namespace) -> Iterator[tuple[ActivityLog, Letters]]:
+    with ActivityLog(options.url, spool_dir=options.spool_dir, migrate=False) as activity:
+        letters = activity.letters_on_disk
+        if letters is None:
+            raise InvalidRecordError("--spool-dir", f"is needed, or ${SPOOL_VARIABLE}")
+        yield activity, letters
+
+
+def _known(letters: Letters, name: str) -> str:
+    if name not in letters.names():
+        raise InvalidRecordError("id", f"there is no dead letter {name!r}: see `dead list`")
+    return name
+
+
+def _read(letters: Letters, name: str) -> Any:
+    try:
+        return letters.get(_known(letters, name))
+    except ValueError as error:
+        raise InvalidRecordError("id", f"{name!r} can't be read: {error}") from None
+
+
+def _cells(name: str, letter: Any) -> list[str]:
+    row = letter.row
+    object_ = f"{row.object_type}:{row.object_id}" if row.object_id else row.object_type
+    cells = [name, f"{letter.at:%Y-%m-%d %H:%M:%S}", row.verb, object_, letter.reason]
+    return [printable(cell) for cell in cells]

@@ -1,0 +1,352 @@
+"""
+The writer: takes what waits, delivers it, and says how far it has come.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+from ..record.row import Row
+from ..record.rowmaker import RowMaker
+from ..record.sink import Pending, finished
+from ..store.repository import Repository
+from .accounts import Missing
+from .bell import Bell
+from .deadletters import DeadLetters
+from .delivery import Delivery, DeliveryAbandonedError
+from .feeder import LOOK_PERIOD, Feeder
+from .losses import Losses, OnLoss
+from .mailbox import Mailbox
+from .origin import Notes
+from .parts import parts_of
+from .report import PERIOD, Reporter
+from .spool.spool import Spool
+
+
+_AFTER_BUG: Final = 1.0  # seconds
+_SPILL_PERIOD: Final = 0.2  # seconds between two looks at the mailbox during an outage
+
+
+class Writer:
+    """
+    Deliver what waits in a mailbox and in a spool.
+
+    One thread at a time works: the writer's own, or the caller of `flush` or
+    `close` where there is none.
+
+    Args:
+
+        mailbox: Where records wait in memory.
+
+        repository: Where they go.
+
+        batch_size: Most rows of one transaction.
+
+        linger: How long the first record of a batch waits for others, in
+            seconds.
+
+        plenty: So many records need not wait for others.
+
+        spool: Where they wait on disk, and go when the database is away.
+
+        missing: Counts rows without an actor or a tenant.
+
+        dead_letters: Where refused rows go.
+
+        rows: Makes the rows that tell of losses.
+
+        on_loss: Told of losses.
+
+        dropped: Returns how many records were lost so far, by reason.
+
+        at_end: Called when the thread ends.
+
+        hurry: Ends a wait for another try.
+
+        clock: Returns seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        repository: Repository,
+        *,
+        batch_size: int,
+        linger: float,
+        plenty: int,
+        spool: Spool | None,
+        missing: Missing,
+        dead_letters: DeadLetters | None,
+        rows: RowMaker,
+        on_loss: OnLoss | None,
+        dropped: Callable[[], dict[str, int]],
+        at_end: Callable[[], object],
+        hurry: Bell | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._mailbox = mailbox
+        self._repository = repository
+        self._batch_size = batch_size
+        self._linger = linger
+        self._plenty = plenty
+        self.spool = spool
+        self.missing = missing
+        self._clock = clock
+        self.feeder = Feeder(spool, clock) if spool is not None else None
+        self.reporter = Reporter()
+        self.delivery = Delivery(
+            repository,
+            wait=self._pause,
+            more=self._next,
+            reporter=self.reporter,
+            dead_letters=dead_letters,
+            clock=clock,
+        )
+        self._notes = Notes()
+        self._rejections: dict[str, str] = {}
+        self.losses = Losses(self.delivery.writer_id, rows, on_loss)
+        self._dropped = dropped
+        self._at_end = at_end
+        self.spilled = 0
+        self.changed = threading.Condition()  # Told of every batch's end.
+        self.working = threading.Lock()  # Held by whoever works.
+        self.hurry = hurry or Bell()
+        self.flushing = 0
+        self.deadline = self.until = float("inf")  # When to stop: for good, for this call.
+        self.gave_up = False
+
+    # -- the thread ---------------------------------------------------------
+
+    def run(self) -> None:
+        """Work until the mailbox is closed and nothing is left, or the time is up."""
+        mailbox = self._mailbox
+        while not (mailbox.closed and (self.gave_up or self.has_settled_all())):
+            mailbox.wait_for_first(self._patience(), self._has_backlog)
+            if not (mailbox.closed or self.flushing or self._enough()):
+                mailbox.wait(self._linger)
+            with self.working:
+                self.work()
+        self._repository.close()
+        self._at_end()
+
+    def _patience(self) -> float:
+        """Return how long to sleep at most: some things are to be done without a ring."""
+        if self._rejections:
+            return PERIOD
+        return LOOK_PERIOD if self.feeder else -1
+
+    def _enough(self) -> bool:
+        return self._mailbox.position()[1] >= self._plenty
+
+    def _has_backlog(self) -> bool:
+        return self.spool is not None and self.spool.counts().waiting > 0
+
+    # -- one round ----------------------------------------------------------
+
+    def work(self) -> None:
+        """Deliver what waits, from the calling thread, which holds `working`."""
+        self._mailbox.claim()
+        try:
+            self._drain()
+        except DeliveryAbandonedError:
+            pass
+        except Exception as error:  # noqa: BLE001  A bug of ours; it must not end the writer.
+            self.reporter.warn("bug", f"the writer failed and goes on: {type(error).__name__}")
+            self.hurry.wait(_AFTER_BUG)
+        finally:
+            self._report_rejections()
+            self._mailbox.unclaim()
+        if self.deadline <= self._clock() and not self.has_settled_all():
+            self.give_up()
+
+    def _drain(self) -> None:
+        self._deliver()  # What an earlier round had no time for.
+        while self._time_left() > 0 and self._deliver_next():
+            pass
+        self._note_losses()
+        self._tell_progress()
+
+    def _deliver_next(self) -> bool:
+        if self.feeder is not None:
+            self.feeder.look_after()
+        pending = self._mailbox.take(self._batch_size)
+        if pending:
+            self._deliver(*parts_of(self._finish(pending)))
+        is_fed = self.feeder is not None and self.feeder.feed(self.delivery, self._batch_size)
+        if is_fed:
+            self._deliver()
+        return bool(pending) or is_fed or self._must_look()
+
+    def _must_look(self) -> bool:
+        return self.feeder is not None and self.feeder.is_wanted
+
+    def _deliver(self, *batches: Sequence[Row]) -> None:
+        self.delivery.deliver(*batches)
+        self._tell_progress()
+
+    def _tell_progress(self) -> None:
+        with self.changed:
+            self.hurry.hush()
+            self.changed.notify_all()
+
+    def _note_losses(self) -> None:
+        self.losses.notice(self._dropped())
+        if self._time_left() > 0 and (rows := self.losses.take_rows()):
+            self.delivery.deliver(rows, origin=self._notes)
+
+    # -- rows ---------------------------------------------------------------
+
+    def _next(self) -> list[Row]:
+        """Return the row that waits longest, if any does."""
+        return self._finish(self._mailbox.take(1))
+
+    def _finish(self, pending: list[Pending]) -> list[Row]:
+        rows = []
+        for item in pending:
+            try:
+                row = finished(item)
+            except Exception as error:  # noqa: BLE001  A bug of ours; it must not cost a neighbour.
+                self.delivery.memory.settled += 1
+                self.delivery.settled["dead"] += 1
+                self.reporter.warn("unfinished", f"a record was lost to {type(error).__name__}")
+                continue
+            self.missing.look_at(row)
+            rows.append(row)
+        return rows
+
+    # -- how far it is ------------------------------------------------------
+
+    @property
+    def settled(self) -> int:
+        """How many of those records are settled, or on disk, that waited in memory."""
+        return self.delivery.memory.settled + self.spilled
+
+    def has_settled_all(self) -> bool:
+        """Tell whether nothing waits and nothing is under way."""
+        taken, waiting = self._mailbox.position()
+        if self.settled != taken or waiting:
+            return False
+        return self.spool is None or (self.spool.counts().unsettled == 0 and not self._must_look())
+
+    def goal(self) -> Goal:
+        """Return what is reached when everything is settled that was taken until now."""
+        look = 0 if self.feeder is None else self.feeder.want_look()
+        return Goal(self, sum(self._mailbox.position()), look)
+
+    # -- when it takes longer -----------------------------------------------
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait before another try; `False` when the time is up."""
+        left = self._time_left()
+        if left <= 0 or self.gave_up:
+            return False
+        if self.spool is None:
+            # In a hurry there is one try at once, then they keep their distance.
+            self.hurry.wait(min(seconds, left))
+        else:
+            self._spill_for(self.spool, min(seconds, left))
+        return self._time_left() > 0
+
+    def _spill_for(self, spool: Spool, seconds: float) -> None:
+        """Move what comes to disk meanwhile, so that an outage fills no memory."""
+        until = self._clock() + seconds
+        while True:
+            self._spill(spool)
+            left = until - self._clock()
+            if left <= 0 or self.hurry.wait(min(left, _SPILL_PERIOD)):
+                return
+
+    def _spill(self, spool: Spool) -> None:
+        if self.feeder is not None:
+            self.feeder.look_after()
+        while spool.trouble is None and (pending := self._mailbox.take(self._batch_size)):
+            rows = self._finish(pending)
+            kept = 0
+            while kept < len(rows) and spool.append(rows[kept]):
+                kept += 1
+            self.spilled += kept
+            if kept < len(rows):
+                self.delivery.add(rows[kept:])
+                return
+
+    def _time_left(self) -> float:
+        return min(self.deadline, self.until) - self._clock()
+
+    def give_up(self) -> None:
+        """Leave what is not settled to the spool; what it can't take is lost, and said so once."""
+        with self.changed:
+            if self.gave_up:
+                return
+            self.gave_up = True
+            self._leave()
+            self.changed.notify_all()
+
+    def _leave(self) -> None:
+        if self.spool is not None:
+            for batch, may_be_sent in self.delivery.surrender():
+                if self.spool.keep(batch, fixed=may_be_sent):
+                    self.spilled += len(batch.rows)
+        # Taken in any case, so that a writer whose call returns late finds nothing to do.
+        while pending := self._mailbox.take(self._batch_size):
+            if self.spool is not None:
+                self.spilled += sum(map(self.spool.append, self._finish(pending)))
+
+    # -- what is told -------------------------------------------------------
+
+    def reject(self, reason: str, detail: str) -> None:
+        """Have a rejection reported within a minute."""
+        self._rejections[reason] = detail
+        self._mailbox.reject(reason)
+
+    def tell_of_loss(self, lost: int) -> None:
+        """Say on stderr that records are lost, there being nobody left to tell."""
+        trouble = self.delivery.trouble or "the database does not answer"
+        text = f"structlog_activity: {lost} records were not written in time and are lost: "
+        with suppress(Exception):  # It may be closed, or nothing at all.
+            sys.stderr.write(f"{text}{trouble}\n")  # Logging may be shut down already.
+
+    def _report_rejections(self) -> None:
+        for field, detail in self._rejections.copy().items():
+            total = self._mailbox.rejected.values().get(field, 0)
+            if self.reporter.warn(
+                f"rejected {field}", f"{total} activities were rejected so far: {detail or field}"
+            ):
+                self._rejections.pop(field, None)
+
+
+class Goal:
+    """
+    A place in what waits, for those who wait for the writer to come there.
+
+    Args:
+
+        writer: Whom to wait for.
+
+        settled: So many of the records that waited in memory.
+
+        look: A look for what others left on disk.
+    """
+
+    def __init__(self, writer: Writer, settled: int, look: int) -> None:
+        self._writer = writer
+        self._settled = settled
+        self._look = look
+        self._on_disk: int | None = None
+
+    def is_reached(self) -> bool:
+        """Tell whether the writer has come so far."""
+        writer = self._writer
+        if writer.settled < self._settled:
+            return False
+        if writer.spool is None or writer.feeder is None:
+            return True
+        if self._on_disk is None:  # Only now: some of what was in memory may have gone there.
+            self._on_disk = writer.spool.counts().own
+        is_past = writer.spool.counts().gone >= self._on_disk
+        return is_past and writer.feeder.looks_done >= self._look
