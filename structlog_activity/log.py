@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar, Unpack
@@ -287,10 +288,9 @@ class ActivityLog:
         A record in a transaction of the host's is counted at its end: as
         submitted, accepted and written, or as ``rolled_back`` and nothing else.
         """
-        counts, inside = self._buffer.counters(), self._inside.counts()
-        for name in ("submitted", "accepted", "written"):
-            counts[name] += inside["written"]
-        return counts | {"rolled_back": inside["rolled_back"]}
+        counts = Counter(self._buffer.counters())
+        counts.update(self._inside.counters())
+        return dict(counts)
 
     def health(self) -> Health:
         """Return whether records reach the database, and if not, why."""

@@ -26,6 +26,7 @@ from sqlalchemy import Connection, Table, event
 from sqlalchemy.exc import UnboundExecutionError
 
 from ..errors import RepositoryError
+from ..record.ids import NIL_BYTES
 from ..record.row import Row
 from ..store.batch import Batch
 from .ticks import TicksByReason
@@ -79,13 +80,26 @@ class TransactionSink:
         if _is_committing(session):
             held.hurry(session)
 
-    def counts(self) -> dict[str, int]:
-        """Return how many rows were ``written``, and how many ``rolled_back``."""
-        return {_WRITTEN: 0, _ROLLED_BACK: 0, **self._own_counts().values()}
+    def counters(self) -> dict[str, int]:
+        """
+        Return how many rows went where, once their transactions were over.
 
-    def count(self, name: str) -> None:
+        Under the names of `BufferedRepository.counters`: a row that was
+        committed is submitted, accepted and written. One that was not is
+        ``rolled_back``, and nothing else.
+        """
+        counts = self._own_counts().values()
+        n = counts.setdefault(_WRITTEN, 0)
+        return {_ROLLED_BACK: 0, **counts, "submitted": n, "accepted": n}
+
+    def settle(self, row: Row, name: str) -> None:
         """Count a row whose transaction is over."""
-        self._own_counts().tick(name)
+        counts = self._own_counts()
+        counts.tick(name)
+        if name == _WRITTEN:
+            for field in ("actor_id", "tenant_id"):
+                if getattr(row, field) == NIL_BYTES:
+                    counts.tick(f"missing.{field}")
 
     def write(self, session: Session, rows: list[Row]) -> None:
         """
@@ -119,7 +133,7 @@ class _Row:
     is_written: bool = False
 
     def settle(self, name: str) -> None:
-        self.sink.count(name)
+        self.sink.settle(self.row, name)
 
 
 class _Held:
