@@ -29,6 +29,17 @@ from ..errors import RepositoryError
 from ..record.ids import NIL_BYTES
 from ..record.row import Row
 from ..store.batch import Batch
+from .phases import (
+    CLOSES,
+    COMMITS,
+    PREPARES,
+    current,
+    is_committing,
+    is_flushing,
+    running,
+    surrounding,
+    transactions,
+)
 from .ticks import TicksByReason
 
 
@@ -74,10 +85,9 @@ class TransactionSink:
                 written.
         """
         held = _held_for(session)
-        owner = session.get_nested_transaction() or session.get_transaction()
-        held.rows.append(_Row(row, self, owner))
         held.listen(session)
-        if _is_committing(session):
+        held.add(_Row(row, self, current(session)))
+        if is_committing(session):
             held.hurry(session)
 
     def counters(self) -> dict[str, int]:
@@ -139,11 +149,12 @@ class _Row:
 class _Held:
     """The rows of one session whose root transaction is not over."""
 
-    __slots__ = ("_is_busy", "_listening", "committed", "process", "rows")
+    __slots__ = ("_is_busy", "_later", "_listening", "committed", "process", "rows")
 
     def __init__(self) -> None:
         self.process = os.getpid()
         self.rows: list[_Row] = []
+        self._later: list[_Row] = []  # What came after COMMIT, but before the end.
         self.committed: SessionTransaction | None = None
         self._listening: set[str] = set()
         self._is_busy = False
@@ -151,17 +162,18 @@ class _Held:
     def __del__(self) -> None:
         # The session was dropped with its transaction open, of which no event tells.
         if self.process == os.getpid():
-            self._settle_all(_ROLLED_BACK)
+            for row in (*self.rows, *self._later):
+                row.settle(_ROLLED_BACK)
 
     # -- events -------------------------------------------------------------
 
     def listen(self, session: Session) -> None:
         """Listen to *session*, to each event once."""
-        self._listen(session, "after_commit", _after_commit)
-        self._listen(session, "after_transaction_end", _after_transaction_end)
-        # What is being called can't be added to; `hurry` takes its place.
-        if not _is_committing(session):
-            self._listen(session, "before_commit", _before_commit)
+        busy = {running(transaction) for transaction in transactions(session)}
+        for name, listener, caller in _EVENTS:
+            # What is being called can't be added to. There is another time for it.
+            if caller not in busy:
+                self._listen(session, name, listener)
 
     def _listen(self, session: Session, name: str, listener: Callable[..., None]) -> None:
         if name not in self._listening:
@@ -170,9 +182,17 @@ class _Held:
 
     # -- writing ------------------------------------------------------------
 
+    def add(self, row: _Row) -> None:
+        """Hold *row*; if its transaction is committed already it goes with what surrounds that."""
+        over = row.owner
+        if over is not None and running(over) == COMMITS:
+            row.owner = surrounding(over)
+        is_late = over is not None and row.owner is None
+        (self._later if is_late else self.rows).append(row)
+
     def hurry(self, session: Session) -> None:
         """Write what came after `before_commit`, at the end of a flush if one is under way."""
-        if session._flushing:  # noqa: SLF001
+        if is_flushing(session):
             self._listen(session, "after_flush_postexec", _after_flush)
         else:
             self.write(session)
@@ -183,7 +203,7 @@ class _Held:
             return
         self._is_busy = True
         try:
-            if not session._flushing:  # noqa: SLF001
+            if not is_flushing(session):
                 session.flush()
             self._write(session, [row for row in self.rows if not row.is_written])
         finally:
@@ -203,25 +223,21 @@ class _Held:
         own = [row for row in self.rows if row.owner is savepoint]
         for row in own:
             if is_committed:
-                row.owner = _surrounding(savepoint)
+                row.owner = surrounding(savepoint)
             else:
                 self.rows.remove(row)
                 row.settle(_ROLLED_BACK)
 
     def end(self, *, is_committed: bool) -> None:
-        """Settle all rows; what came after COMMIT waits for the next one."""
-        rows, self.rows = self.rows, []
+        """Settle all rows; what came too late waits for the next transaction."""
+        rows, self.rows = self.rows, self._later
+        self._later = []
         for row in rows:
-            row.owner = None
-            if is_committed and not row.is_written:
+            if is_committed and not row.is_written:  # It was prepared already, for two phases.
+                row.owner = None
                 self.rows.append(row)
             else:
                 row.settle(_WRITTEN if is_committed else _ROLLED_BACK)
-
-    def _settle_all(self, name: str) -> None:
-        rows, self.rows = self.rows, []
-        for row in rows:
-            row.settle(name)
 
 
 # The state lies in the session, not here in a table of weak references: it holds
@@ -249,14 +265,14 @@ def _before_commit(session: Session) -> None:
 
 def _after_flush(session: Session, _: object) -> None:
     held = _held_by(session)
-    if held is not None and _is_committing(session):
+    if held is not None and is_committing(session):
         held.write(session)
 
 
 def _after_commit(session: Session) -> None:
     held = _held_by(session)
     if held is not None:
-        held.committed = session.get_nested_transaction() or session.get_transaction()
+        held.committed = current(session)
 
 
 def _after_transaction_end(session: Session, transaction: SessionTransaction) -> None:
@@ -265,27 +281,18 @@ def _after_transaction_end(session: Session, transaction: SessionTransaction) ->
     if held is None or is_flush:
         return
     is_committed, held.committed = held.committed is transaction, None
+    held.listen(session)
     if transaction.parent is None:
         held.end(is_committed=is_committed)
         return
     held.end_savepoint(transaction, is_committed=is_committed)
-    if _is_committing(session):  # The root is, with this savepoint left open.
+    if is_committing(session):  # The root is, with this savepoint left open.
         held.write(session)
 
 
-def _surrounding(savepoint: SessionTransaction) -> SessionTransaction | None:
-    outer = savepoint.parent
-    while outer is not None and outer.parent is not None and not outer.nested:
-        outer = outer.parent
-    return outer
-
-
-def _is_committing(session: Session) -> bool:
-    """
-    Tell whether the root transaction is on its way to COMMIT, but not there yet.
-
-    No event and no public attribute tells this of a session that nobody
-    listened to when its commit began, whose hooks make its first record.
-    """
-    running = getattr(session.get_transaction(), "_current_fn", None)
-    return getattr(running, "__name__", "") == "_prepare_impl"
+_EVENTS: Final = (
+    ("before_commit", _before_commit, PREPARES),
+    ("after_commit", _after_commit, COMMITS),
+    ("after_transaction_end", _after_transaction_end, CLOSES),
+)
+"""What is listened to, by what, and which method of a transaction calls it."""

@@ -18,12 +18,10 @@ from sqlalchemy import (
     event,
     func,
     select,
-    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from structlog_activity import ActivityLog
-from structlog_activity.store.batch import DailyCount
 from structlog_activity.store.engine import parse_url
 from structlog_activity.store.table import user_activity, user_activity_batch, user_activity_daily
 

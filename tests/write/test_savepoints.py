@@ -50,7 +50,7 @@ def test_a_record_before_the_first_savepoint_is_the_transactions(host: Host) -> 
     assert [1] == host.recorded
 
 
-@pytest.mark.parametrize("ends", itertools.product(["commit", "rollback"], repeat=3))
+@pytest.mark.parametrize("ends", [*itertools.product(["commit", "rollback"], repeat=3)])
 def test_three_levels_keep_exactly_what_the_database_keeps(
     host: Host, ends: tuple[str, str, str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from sqlalchemy.event import registry
 from sqlalchemy.orm import Session, object_session
 
 from structlog_activity import RepositoryError
+from structlog_activity.write import transaction
 from tests.write.hosts import Account, Host, written
 
 
@@ -164,19 +166,25 @@ def test_a_hook_whose_record_is_refused_stops_the_commit(host: Host) -> None:
 
 
 def test_a_session_is_let_go_with_all_that_it_held(host: Host) -> None:
-    gc.collect()
-    before = len(registry._key_to_collection)
+    sessions = weakref.WeakSet[Session]()
     for number in range(20):
         session = host.session()
+        sessions.add(session)
         host.record(number, session)
         if number % 2:
             session.commit()
         del session
     gc.collect()
 
-    assert before == len(registry._key_to_collection)
+    assert not sessions
+    assert not _listened_to()
     assert [*range(1, 20, 2)] == host.recorded
     assert written(10, rolled_back=10) == host.counts
+
+
+def _listened_to() -> list[Any]:
+    ours = id(transaction._before_commit)
+    return [key for key in registry._key_to_collection if ours in key]
 
 
 def test_a_session_that_is_used_much_listens_once(host: Host) -> None:
@@ -184,6 +192,6 @@ def test_a_session_that_is_used_much_listens_once(host: Host) -> None:
         for number in range(5):
             host.record(number, session)
             session.commit()
-            assert 1 == len(session.dispatch.before_commit.listeners)  # type: ignore[attr-defined]
-            assert 1 == len(session.dispatch.after_commit.listeners)  # type: ignore[attr-defined]
+            assert 1 == len(session.dispatch.before_commit.listeners)
+            assert 1 == len(session.dispatch.after_commit.listeners)
     assert 5 == host.batches
