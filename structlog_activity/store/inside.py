@@ -18,9 +18,9 @@ from sqlalchemy import (
     cast,
     func,
     insert,
-    type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 
 from ..errors import RepositoryError, SchemaError
@@ -93,8 +93,8 @@ class _Statements(NamedTuple):
 def _statements(dialect: str) -> _Statements:
     is_sqlite = dialect == SQLITE
     # The text as it is: a host's own json_serializer would quote it a second time.
-    text, column = bindparam("json", type_=Text()), user_activity.c.data.type
-    data = type_coerce(text, column) if is_sqlite else cast(text, column)
+    text = bindparam("json", type_=Text())
+    data = text if is_sqlite else cast(text, JSONB)
     ledger = insert(user_activity_batch)
     return _Statements(
         insert(user_activity).values(data=data),
