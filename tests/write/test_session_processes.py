@@ -21,7 +21,8 @@ with engine.begin() as connection:
     connection.execute(text("CREATE TABLE account (id integer PRIMARY KEY)"))
 
 def record(number, session):
-    activity.record("theme.updated", ("theme", number), session=session, tenant_id="t", actor_id="a")
+    who = {"tenant_id": "t", "actor_id": "a"}
+    activity.record("theme.updated", ("theme", number), session=session, **who)
 
 def open_account(number, session):
     session.execute(text(f"INSERT INTO account VALUES ({number})"))
