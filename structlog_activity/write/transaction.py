@@ -19,7 +19,6 @@ from __future__ import annotations
 import os
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, Table, event
@@ -29,6 +28,7 @@ from ..errors import RepositoryError
 from ..record.ids import NIL_BYTES
 from ..record.row import Row
 from ..store.batch import Batch
+from .held import ROLLED_BACK, WRITTEN, HeldRow, HeldRows
 from .phases import (
     CLOSES,
     COMMITS,
@@ -37,7 +37,6 @@ from .phases import (
     is_committing,
     is_flushing,
     running,
-    surrounding,
     transactions,
 )
 from .ticks import TicksByReason
@@ -47,8 +46,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session, SessionTransaction
 
 _KEY: Final = "structlog_activity"
-_WRITTEN: Final = "written"
-_ROLLED_BACK: Final = "rolled_back"
 
 
 class TransactionSink:
@@ -86,7 +83,7 @@ class TransactionSink:
         """
         held = _held_for(session)
         held.listen(session)
-        held.add(_Row(row, self, current(session)))
+        held.rows.add(HeldRow(row, self), current(session))
         if is_committing(session):
             held.hurry(session)
 
@@ -99,14 +96,14 @@ class TransactionSink:
         ``rolled_back``, and nothing else.
         """
         counts = self._own_counts().values()
-        n = counts.setdefault(_WRITTEN, 0)
-        return {_ROLLED_BACK: 0, **counts, "submitted": n, "accepted": n}
+        n = counts.setdefault(WRITTEN, 0)
+        return {ROLLED_BACK: 0, **counts, "submitted": n, "accepted": n}
 
     def settle(self, row: Row, name: str) -> None:
         """Count a row whose transaction is over."""
         counts = self._own_counts()
         counts.tick(name)
-        if name == _WRITTEN:
+        if name == WRITTEN:
             for field in ("actor_id", "tenant_id"):
                 if getattr(row, field) == NIL_BYTES:
                     counts.tick(f"missing.{field}")
@@ -133,39 +130,22 @@ class TransactionSink:
         return self._counts.setdefault(os.getpid(), TicksByReason())
 
 
-@dataclass(slots=True, eq=False)
-class _Row:
-    """A row that waits, and the transaction that it goes with (`None`: the next one)."""
-
-    row: Row
-    sink: TransactionSink
-    owner: SessionTransaction | None
-    is_written: bool = False
-
-    def settle(self, name: str) -> None:
-        self.sink.settle(self.row, name)
-
-
 class _Held:
-    """The rows of one session whose root transaction is not over."""
+    """What a session holds, and how that is written."""
 
-    __slots__ = ("_is_busy", "_later", "_listening", "committed", "process", "rows")
+    __slots__ = ("_is_busy", "_listening", "committed", "process", "rows")
 
     def __init__(self) -> None:
         self.process = os.getpid()
-        self.rows: list[_Row] = []
-        self._later: list[_Row] = []  # What came after COMMIT, but before the end.
-        self.committed: SessionTransaction | None = None
+        self.rows = HeldRows()
+        self.committed: SessionTransaction | None = None  # Just now, or released.
         self._listening: set[str] = set()
         self._is_busy = False
 
     def __del__(self) -> None:
         # The session was dropped with its transaction open, of which no event tells.
         if self.process == os.getpid():
-            for row in (*self.rows, *self._later):
-                row.settle(_ROLLED_BACK)
-
-    # -- events -------------------------------------------------------------
+            self.rows.drop()
 
     def listen(self, session: Session) -> None:
         """Listen to *session*, to each event once."""
@@ -180,16 +160,6 @@ class _Held:
             self._listening.add(name)
             event.listen(session, name, listener)
 
-    # -- writing ------------------------------------------------------------
-
-    def add(self, row: _Row) -> None:
-        """Hold *row*; if its transaction is committed already it goes with what surrounds that."""
-        over = row.owner
-        if over is not None and running(over) == COMMITS:
-            row.owner = surrounding(over)
-        is_late = over is not None and row.owner is None
-        (self._later if is_late else self.rows).append(row)
-
     def hurry(self, session: Session) -> None:
         """Write what came after `before_commit`, at the end of a flush if one is under way."""
         if is_flushing(session):
@@ -198,46 +168,18 @@ class _Held:
             self.write(session)
 
     def write(self, session: Session) -> None:
-        """Write all rows that are not, after a flush, which may bring more."""
+        """Write all rows that wait, after a flush, which may bring more."""
         if self._is_busy or session.in_nested_transaction():
             return
         self._is_busy = True
         try:
             if not is_flushing(session):
                 session.flush()
-            self._write(session, [row for row in self.rows if not row.is_written])
+            with self.rows.being_written() as rows:
+                for sink in dict.fromkeys(row.sink for row in rows):
+                    sink.write(session, [row.row for row in rows if row.sink is sink])
         finally:
             self._is_busy = False
-
-    def _write(self, session: Session, rows: list[_Row]) -> None:
-        for sink in dict.fromkeys(row.sink for row in rows):
-            own = [row for row in rows if row.sink is sink]
-            sink.write(session, [row.row for row in own])
-            for row in own:
-                row.is_written = True
-
-    # -- ends of transactions -----------------------------------------------
-
-    def end_savepoint(self, savepoint: SessionTransaction, *, is_committed: bool) -> None:
-        """Hand the rows of *savepoint* on to what surrounds it, or drop them."""
-        own = [row for row in self.rows if row.owner is savepoint]
-        for row in own:
-            if is_committed:
-                row.owner = surrounding(savepoint)
-            else:
-                self.rows.remove(row)
-                row.settle(_ROLLED_BACK)
-
-    def end(self, *, is_committed: bool) -> None:
-        """Settle all rows; what came too late waits for the next transaction."""
-        rows, self.rows = self.rows, self._later
-        self._later = []
-        for row in rows:
-            if is_committed and not row.is_written:  # It was prepared already, for two phases.
-                row.owner = None
-                self.rows.append(row)
-            else:
-                row.settle(_WRITTEN if is_committed else _ROLLED_BACK)
 
 
 # The state lies in the session, not here in a table of weak references: it holds
@@ -283,9 +225,9 @@ def _after_transaction_end(session: Session, transaction: SessionTransaction) ->
     is_committed, held.committed = held.committed is transaction, None
     held.listen(session)
     if transaction.parent is None:
-        held.end(is_committed=is_committed)
+        held.rows.end(is_committed=is_committed)
         return
-    held.end_savepoint(transaction, is_committed=is_committed)
+    held.rows.end_savepoint(transaction, is_committed=is_committed)
     if is_committing(session):  # The root is, with this savepoint left open.
         held.write(session)
 

@@ -89,3 +89,17 @@ assert activity.counters()["written"] == 1
     assert_quiet(done)
     assert [1, 2] == programs.stored
     assert 2 == programs.writers
+
+
+def test_a_program_that_ends_with_its_session_open_ends_quietly(programs: Programs) -> None:
+    done = programs.run(
+        f"""
+{_HOST}
+session = Session(engine)
+open_account(1, session)
+record(2, Session(engine))
+"""
+    )
+
+    assert_quiet(done)
+    assert [] == programs.stored
