@@ -163,8 +163,8 @@ def _plain_error(error: Exception, where: str) -> RepositoryError:
     code = _code(original)
     if code in _SCHEMA_CODES or "no such" in str(original) or "has no column" in str(original):
         return SchemaError(
-            f"{where}, the database of the session, has no activity tables, or of another "
-            "version: run structlog-activity migrate on it, or ActivityLog.migrate() at start",
+            f"{where}, the session's database, lacks the activity tables of this version: "
+            "run structlog-activity migrate on it, or ActivityLog.migrate() at start",
             sqlstate=code,
         )
     name = type(original).__name__

@@ -149,6 +149,8 @@ class _Held:
 
     def listen(self, session: Session) -> None:
         """Listen to *session*, to each event once."""
+        if self._listening.issuperset(_NAMES):
+            return
         busy = {running(transaction) for transaction in transactions(session)}
         for name, listener, caller in _EVENTS:
             # What is being called can't be added to. There is another time for it.
@@ -238,3 +240,5 @@ _EVENTS: Final = (
     ("after_transaction_end", _after_transaction_end, CLOSES),
 )
 """What is listened to, by what, and which method of a transaction calls it."""
+
+_NAMES: Final = frozenset(name for name, _, _ in _EVENTS)

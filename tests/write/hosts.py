@@ -13,7 +13,6 @@ from sqlalchemy import (
     URL,
     Engine,
     ForeignKey,
-    NullPool,
     create_engine,
     event,
     func,
@@ -41,6 +40,9 @@ class Account(Tables):
     owner: Mapped[int | None] = mapped_column(
         ForeignKey("host_account.id", deferrable=True, initially="DEFERRED")
     )
+
+
+_account = Tables.metadata.tables["host_account"]
 
 
 class Host:
@@ -110,7 +112,7 @@ class Host:
 
     def empty(self) -> None:
         with self.engine.begin() as connection:
-            for table in (user_activity, user_activity_batch, user_activity_daily):
+            for table in (user_activity, user_activity_batch, user_activity_daily, _account):
                 connection.execute(table.delete())
 
 
@@ -122,7 +124,7 @@ def written(n: int, rolled_back: int = 0) -> dict[str, int]:
 
 def host_engine(url: URL, **options: Any) -> Engine:
     """Return an engine as an application should have it."""
-    engine = create_engine(url, poolclass=NullPool, **options)
+    engine = create_engine(url, **options)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
@@ -139,12 +141,10 @@ def host_on(url: str) -> Iterator[Host]:
     """Give a host whose tables are there, and empty, for a while."""
     host = Host(url)
     host.activity.migrate()
-    Tables.metadata.drop_all(host.engine)
     Tables.metadata.create_all(host.engine)
     host.empty()
     try:
         yield host
     finally:
         host.activity.close(5)
-        Tables.metadata.drop_all(host.engine)
         host.engine.dispose()

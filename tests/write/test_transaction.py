@@ -245,5 +245,6 @@ def test_a_session_with_a_database_for_each_table_finds_the_logs(host: Host) -> 
     with Session(binds={Account: host.engine, user_activity: other}) as session:
         host.record(1, session)
         session.commit()
+    other.dispose()
 
     assert [1] == host.recorded
