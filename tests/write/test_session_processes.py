@@ -44,9 +44,7 @@ def program(request: pytest.FixtureRequest, tmp_path: Path) -> Programs:
     ("moment", "stays"),
     [
         ("session.flush(); die()", False),
-        ('event.listen(session, "before_commit", die); session.commit()', False),
         ('event.listen(engine, "commit", die); session.commit()', False),
-        ('event.listen(session, "after_commit", die); session.commit()', True),
         ("session.commit(); die()", True),
     ],
 )
