@@ -9,10 +9,11 @@ import hashlib
 import os
 import re
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar, Unpack
 
 from .capture.handler import RecorderHandler, RecordingHandler
 from .capture.keys import ActivityKeys
@@ -25,6 +26,8 @@ from .record.rowmaker import RowMaker
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
+    from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
+    from sqlalchemy.orm import Session, scoped_session
 
     from .capture.lines import LineReader
     from .read.filter import ActivityFilter, Where
@@ -35,6 +38,10 @@ if TYPE_CHECKING:
     from .write.buffer import BufferedRepository
     from .write.deadletters import LettersInFolder
     from .write.importer import Importer
+
+    AnySession: TypeAlias = (
+        "Session | AsyncSession | scoped_session[Any] | async_scoped_session[Any]"
+    )
 
 _T = TypeVar("_T")
 
@@ -141,7 +148,10 @@ class ActivityLog:
         # Imported here, not at first use: a fork in the middle of an import
         # would leave the child with its lock.
         from .store.engine import SQLITE, parse_url
+        from .store.inside import write_inside
+        from .store.table import user_activity
         from .write.buffer import BufferedRepository
+        from .write.transaction import TransactionSink
 
         if not isinstance(key, bytes | None):
             raise ValueError(f"key: bytes are needed, not {type(key).__name__}")  # noqa: TRY004
@@ -166,8 +176,10 @@ class ActivityLog:
         )
         if strict:
             self._buffer.check_spool()
+        self._inside = TransactionSink(write_inside, user_activity)
         self._recorder = Recorder(
             self._buffer,
+            session_sink=self._inside,
             rows=rows,
             keys=keys or ActivityKeys(),
             defaults=self._defaults,
@@ -206,7 +218,7 @@ class ActivityLog:
         object: Any = None,  # noqa: A002  The word of log calls.
         /,
         *,
-        session: None = None,
+        session: AnySession | None = None,
         **fields_and_data: Any,
     ) -> ActivityRecord:
         """
@@ -221,7 +233,10 @@ class ActivityLog:
                 ``__activity_object__()``, one of a class known to
                 `register_object`, or a SQLAlchemy instance.
 
-            session: `None`: this release always writes in transactions of its own.
+            session: A SQLAlchemy session on the log's database. The record
+                becomes part of its transaction: it is stored when that
+                commits, and not otherwise. `None`: it is written soon, in a
+                transaction of ours.
 
             fields_and_data: Fields of the record under the words of log
                 calls (``tenant_id=``, ``channel=``, ...), anything else is
@@ -234,15 +249,17 @@ class ActivityLog:
 
         Raises:
 
-            InvalidRecordError: A field is missing or can't be read.
+            InvalidRecordError: A field is missing or can't be read, or
+                *session* is none.
+
+            RepositoryError: The session is in the middle of its commit, and
+                its database refuses the record.
         """
-        if session is not None:
-            raise ValueError("session: this release can't write in a transaction of yours")
         keys = self._recorder.keys
         event = {**fields_and_data, keys.verb[0]: verb}
         if object is not None:
             event[keys.object[0]] = object
-        return self._recorder.record(event)
+        return self._recorder.record(event, session)
 
     def log(self, record: ActivityRecord) -> ActivityRecord:
         """
@@ -286,8 +303,15 @@ class ActivityLog:
         return done
 
     def counters(self) -> dict[str, int]:
-        """Return how many records went where; see `BufferedRepository.counters`."""
-        return self._buffer.counters()
+        """
+        Return how many records went where; see `BufferedRepository.counters`.
+
+        A record in a transaction of the host's is counted at its end: as
+        submitted, accepted and written, or as ``rolled_back`` and nothing else.
+        """
+        counts = Counter(self._buffer.counters())
+        counts.update(self._inside.counters())
+        return dict(counts)
 
     def health(self) -> Health:
         """Return whether records reach the database, and if not, why."""

@@ -255,6 +255,9 @@ def capture_activity() -> Iterator[list[ActivityRecord]]:
 
         assert [("settings.updated", "settings:global")] == [...]
 
+    A record in the transaction of a SQLAlchemy session is there at the call,
+    whatever becomes of the transaction.
+
     Yields:
 
         The list, which fills while the block runs.

@@ -34,7 +34,7 @@ ROOMS: dict[str, set[str]] = {
 }
 FOREIGN: dict[str, set[str]] = {
     "structlog": {"capture", "testing", "cli.demo"},
-    "sqlalchemy": {"store", "read", "log"},
+    "sqlalchemy": {"store", "read", "write.transaction", "write.held", "write.phases", "log"},
     "psycopg": {"store.postgresql", "store.engine"},
 }
 

@@ -144,10 +144,10 @@ def test_record_returns_what_is_stored(activity: ActivityLog) -> None:
     assert record.id.version == 7
 
 
-def test_record_takes_no_session_yet(activity: ActivityLog) -> None:
-    activity.record("a.b", "c:1", session=None)
-    with pytest.raises(ValueError, match="session"):
+def test_record_refuses_a_session_that_is_none(activity: ActivityLog) -> None:
+    with pytest.raises(InvalidRecordError, match="session"):
         activity.record("a.b", "c:1", session=object())  # type: ignore[arg-type]
+    assert 1 == activity.counters()["rejected.session"]
 
 
 def test_a_record_built_by_hand_keeps_its_id(activity: ActivityLog) -> None:

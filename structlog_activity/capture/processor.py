@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import InvalidRecordError
 from .marks import ERROR, is_marked, is_marked_record, mark_record
 from .recorder import Recorder
+from .sessions import take_session
 
 
 class ActivityProcessor:
@@ -20,8 +21,9 @@ class ActivityProcessor:
     Stands last before the renderer, where context and bound values are merged.
     A recorded event gets the key ``activity_id``, which joins log line and row
     and keeps a second processor or handler from recording it again; one that
-    makes no record gets ``activity_error`` instead. The processor keeps nothing
-    between calls, so one may serve many threads.
+    makes no record gets ``activity_error`` instead. A SQLAlchemy session under
+    ``session`` is taken out: the record is written in its transaction. The
+    processor keeps nothing between calls, so one may serve many threads.
 
     Args:
 
@@ -43,6 +45,8 @@ class ActivityProcessor:
         Raises:
 
             InvalidRecordError: It makes no record and the log is strict.
+
+            RepositoryError: Its session is committing, and refuses the record.
         """
         try:
             # This line is all that a call without a verb pays.
@@ -59,20 +63,27 @@ class ActivityProcessor:
 
     def _catch(self, event: MutableMapping[str, Any]) -> None:
         if is_marked(event):
+            take_session(event)
             return
         record: Any = event.get("_record")
         if record is not None and issubclass(type(record), LogRecord):
             self._catch_formatted(event, record)
+        elif type(event) is dict:
+            key, value = self._recorder.catch(event)
+            event[key] = value
         else:
-            key, value = self._recorder.catch(event if type(event) is dict else dict(event))
+            copy = dict(event)
+            take_session(event)
+            key, value = self._recorder.catch(copy)
             event[key] = value
 
     def _catch_formatted(self, event: MutableMapping[str, Any], record: LogRecord) -> None:
         """Record an event within a ProcessorFormatter, unless another handler did."""
+        copy = dict(event)
+        take_session(event)
         if is_marked_record(record):
             return
         recorder = self._recorder
-        copy = dict(event)
         if event.get("_from_structlog") is False:  # As the handler does with ``extra``.
             copy = recorder.with_context(copy)
         try:

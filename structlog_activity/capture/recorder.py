@@ -4,14 +4,12 @@ From an event to a record in the sink: what processor, handler and `record` shar
 
 from __future__ import annotations
 
-import sys
 import time
 import weakref
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from itertools import dropwhile
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,21 +17,22 @@ from structlog.contextvars import get_contextvars
 
 from ..errors import InvalidRecordError
 from ..record.ids import new_ids
-from ..record.plain import SCALARS, error_message
+from ..record.plain import SCALARS
 from ..record.record import ActivityRecord
 from ..record.row import Row
 from ..record.rowmaker import RowMaker
-from ..record.sink import Pending, Sink
+from ..record.sink import Pending, SessionSink, Sink, finished
 from ..record.text import has_control, type_name
+from .exceptions import add_error
 from .keys import ActivityKeys, KeyMap
 from .marks import ERROR, ID
+from .sessions import KEY as SESSION
+from .sessions import is_session, plain_session, take_session
 
 
 _WAITING_TYPES: Final = SCALARS | {UUID, datetime}
 _KNOWN_VERBS: Final = 4096
 _LONGEST_VERB: Final = 200
-
-_HEADER: Final = "Traceback (most recent call last):"
 
 
 class Recorder:
@@ -43,6 +42,9 @@ class Recorder:
     Args:
 
         sink: Where records go.
+
+        session_sink: Where those go whose call names a SQLAlchemy session;
+            `None`: to *sink*, like all others.
 
         rows: Makes rows of checked fields.
 
@@ -63,10 +65,12 @@ class Recorder:
         keys: ActivityKeys,
         defaults: Mapping[str, Any],
         strict: bool,
+        session_sink: SessionSink | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.keys = keys
         self._sink = sink
+        self._session_sink = session_sink
         self._rows = rows
         self._map = KeyMap(keys, defaults)
         self._strict = strict
@@ -74,9 +78,9 @@ class Recorder:
         self._verb_key = keys.verb[0]
         self._object_key = keys.object[0]
         # These need a look at the call: a type or a time that may be refused, an
-        # exception that has to be read.
+        # exception that has to be read, a transaction to go with.
         self._late = frozenset(
-            (*keys.object_type, *keys.occurred_at, "exc_info", "exception"),
+            (*keys.object_type, *keys.occurred_at, SESSION, "exc_info", "exception"),
         )
         self._actor_key = keys.actor_id[0]
         self._tenant_key = keys.tenant_id[0]
@@ -85,7 +89,12 @@ class Recorder:
 
     def catch(self, event: dict[str, Any]) -> tuple[str, str]:
         """
-        Record what *event* tells; it is not changed.
+        Record what *event* tells.
+
+        Args:
+
+            event: Not changed, but a SQLAlchemy session is taken out of it:
+                the record is written in that one's transaction.
 
         Returns:
 
@@ -94,32 +103,50 @@ class Recorder:
         Raises:
 
             InvalidRecordError: It makes no record and the recorder is strict.
+
+            RepositoryError: Its session is committing, and refuses it.
         """
+        session = None
         try:
             ns = self._clock()
             id_ = new_ids.next(ns)
-            pending = self._snapshot(event, id_, ns) or self._row(event, id_, ns)
+            pending = self._snapshot(event, id_, ns)
+            if pending is None:
+                session = plain_session(take_session(event))
+                pending = self._row(event, id_, ns)
         except InvalidRecordError as error:
             return self._refused(error)
         except Exception as error:  # noqa: BLE001  Nothing a caller passes may break its log call.
             return self._refused(_unreadable(error))
-        if not self._sink.put(pending):
+        if not (self._sink.put(pending) if session is None else self._put(pending, session)):
             return ERROR, "not kept: the log is closed, or too many records wait"
         if type(pending) is Row:
             id_ = int.from_bytes(pending.id)
         text = f"{id_:032x}"
         return ID, f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
-    def record(self, event: dict[str, Any]) -> ActivityRecord:
+    def record(self, event: dict[str, Any], session: Any = None) -> ActivityRecord:
         """
         Record what *event* tells, in the context that is bound, and return it.
 
+        Args:
+
+            event: What the call says.
+
+            session: A SQLAlchemy session, in whose transaction the record is
+                written; `None`: that of the context, if it has one.
+
         Raises:
 
-            InvalidRecordError: A field is missing or can't be read.
+            InvalidRecordError: A field is missing or can't be read, or
+                *session* is none.
+
+            RepositoryError: The session is committing, and refuses it.
         """
-        layers = (get_contextvars(), event)
-        return self._put(lambda: self._made(layers, self._clock(), strict=True))
+        bound = get_contextvars()
+        session = session if session is not None else take_session(bound)
+        layers = (bound, event)
+        return self._put_made(lambda: self._made(layers, self._clock(), strict=True), session)
 
     def log(self, record: ActivityRecord) -> ActivityRecord:
         """
@@ -129,7 +156,7 @@ class Recorder:
 
             InvalidRecordError: A field is missing or can't be read.
         """
-        return self._put(lambda: self._rows.make_from(record, strict=True))
+        return self._put_made(lambda: self._rows.make_from(record, strict=True))
 
     def with_context(self, event: dict[str, Any], *, is_call: bool = False) -> dict[str, Any]:
         """
@@ -152,14 +179,17 @@ class Recorder:
     @contextmanager
     def diverted(self, sink: Sink) -> Iterator[None]:
         """Send records to another sink for a while, as tests do."""
-        usual, self._sink = self._sink, sink
+        usual = self._sink, self._session_sink
+        self._sink, self._session_sink = sink, None
         try:
             yield
         finally:
-            self._sink = usual
+            self._sink, self._session_sink = usual
 
-    def _put(self, make: Callable[[], Row]) -> ActivityRecord:
+    def _put_made(self, make: Callable[[], Row], session: Any = None) -> ActivityRecord:
         try:
+            if session is not None:
+                session = _checked(session)
             row = make()
         except InvalidRecordError as error:
             self._sink.reject(error.field, str(error))
@@ -168,8 +198,14 @@ class Recorder:
             refusal = _unreadable(error)
             self._sink.reject(refusal.field, str(refusal))
             raise refusal from error
-        self._sink.put(row)
+        self._put(row, session)
         return row.to_record()
+
+    def _put(self, pending: Pending, session: Any) -> bool:
+        if session is None or self._session_sink is None:
+            return self._sink.put(pending)
+        self._session_sink.put(session, finished(pending))
+        return True
 
     def _refused(self, error: InvalidRecordError) -> tuple[str, str]:
         self._sink.reject(error.field, str(error))
@@ -234,7 +270,7 @@ class Recorder:
         self, layers: tuple[dict[str, Any], ...], ns: int, id_: int = 0, *, strict: bool
     ) -> Row:
         fields, data = self._map.split(*layers)
-        _add_error(layers[-1], data)
+        add_error(layers[-1], data)
         # An id is made from the time that is told, so that the record is found by it.
         is_timed = fields.get("occurred_at") is not None
         id_ = 0 if is_timed else id_ or new_ids.next(ns)
@@ -248,40 +284,16 @@ def _may_wait(event: dict[str, Any]) -> bool:
         return False
 
 
+def _checked(session: Any) -> Any:
+    if not is_session(session):
+        raise InvalidRecordError(
+            "session", f"a SQLAlchemy Session or AsyncSession is needed, not {type_name(session)}"
+        )
+    return plain_session(session)
+
+
 def _unreadable(error: Exception) -> InvalidRecordError:
     return InvalidRecordError("event", f"can't be read ({type(error).__name__})")
-
-
-def _add_error(event: dict[str, Any], data: dict[Any, Any]) -> None:
-    error = _error_of(event)
-    if error is not None:
-        data.setdefault("error", error)
-        data.setdefault("outcome", "failed")
-
-
-def _error_of(event: dict[str, Any]) -> dict[str, Any] | None:
-    info = event.get("exc_info")
-    if info is True or (type(info) is int and info):
-        info = sys.exc_info()
-    if type(info) is tuple and len(info) == 3:  # noqa: PLR2004
-        info = info[1]
-    if issubclass(type(info), BaseException):
-        return {"type": type_name(info), "message": error_message(info)}  # type: ignore[arg-type]
-    return _formatted_error(event.get("exception"))
-
-
-def _formatted_error(exception: Any) -> dict[str, Any] | None:
-    """Read what format_exc_info or dict_tracebacks made of an exception."""
-    if type(exception) is list and exception and type(exception[0]) is dict:
-        kind, message = (exception[0].get(key) for key in ("exc_type", "exc_value"))
-        return {"type": kind, "message": message}
-    if type(exception) is not str or not exception.strip():
-        return None
-    lines = exception.strip().rpartition(_HEADER)[2].strip("\n").split("\n")
-    # Frames are indented; the rest is the error, whose message may have many lines.
-    rest = "\n".join(dropwhile(lambda line: line[:1] == " ", lines))
-    kind, _, message = rest.partition(": ")
-    return {"type": kind, "message": message}
 
 
 _live: weakref.WeakSet[Recorder] = weakref.WeakSet()

@@ -56,3 +56,17 @@ class Sink(Protocol):
             detail: What is wrong with it, for the report.
         """
         ...
+
+
+class SessionSink(Protocol):
+    """Take activities that belong to the transaction of a SQLAlchemy session."""
+
+    def put(self, session: Any, row: Row, /) -> None:
+        """
+        Take a row that is stored if *session* commits, and only then.
+
+        Raises:
+
+            RepositoryError: The session is committing already, and refuses it.
+        """
+        ...

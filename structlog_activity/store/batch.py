@@ -4,12 +4,16 @@ A batch: the rows of one transaction, and the identity that makes a retry safe.
 
 from __future__ import annotations
 
+import secrets
+import time
+
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Self, TypeAlias
 from uuid import UUID
 
+from ..record.ids import uuid7
 from ..record.record import ActivityRecord
 from ..record.row import Row
 
@@ -44,6 +48,11 @@ class Batch:
     batch_id: int
     rows: Sequence[Row]
 
+    @classmethod
+    def alone(cls, rows: Sequence[Row]) -> Self:
+        """Return the only batch of a writer of its own."""
+        return cls(uuid7(), 1, new_batch_id(), rows)
+
     @property
     def records(self) -> list[ActivityRecord]:
         """The rows as records."""
@@ -61,3 +70,8 @@ class Batch:
             for row in self.rows
         )
         return [(*key, n) for key, n in sorted(counts.items())]
+
+
+def new_batch_id() -> int:
+    """Return a number for `Batch.batch_id`."""
+    return ((time.time_ns() // 1_000_000) << 22 | secrets.randbits(22)) & (2**63 - 1)

@@ -4,7 +4,6 @@ Getting rows into a repository, whatever it answers.
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 
@@ -19,7 +18,7 @@ from uuid import UUID
 
 from ..record.ids import uuid7
 from ..record.row import Row
-from ..store.batch import Batch
+from ..store.batch import Batch, new_batch_id
 from ..store.faults import Fault, StoreError
 from ..store.repository import Repository
 from .deadletters import DeadLetter, DeadLetters, LettersInMemory
@@ -271,8 +270,7 @@ class Delivery:
 
     def _batch(self, rows: Sequence[Row]) -> Batch:
         self._seq += 1
-        batch_id = (time.time_ns() // 1_000_000) << 22 | secrets.randbits(22)
-        return Batch(self.writer_id, self._seq, batch_id & (2**63 - 1), rows)
+        return Batch(self.writer_id, self._seq, new_batch_id(), rows)
 
     def _without_twins(self, rows: Sequence[Row], origin: Origin) -> Sequence[Row]:
         unique: dict[tuple[bytes, int, bytes], Row] = {}

@@ -47,6 +47,7 @@ _SETTINGS = {
     "full_page_writes": "off",
     # Stays on: without it a crashed server forgets what it had told was committed.
     "synchronous_commit": "on",
+    "max_prepared_transactions": "4",
     "max_connections": "100",
     "shared_buffers": "32MB",
     "timezone": "UTC",

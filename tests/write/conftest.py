@@ -13,6 +13,7 @@ import pytest
 from structlog_activity.testing import MemoryRepository
 from structlog_activity.write.buffer import BufferedRepository
 from tests.write.doubles import Gate, assert_accounts, eventually, writers
+from tests.write.hosts import Host, host_on
 from tests.write.scripts import Programs
 
 
@@ -52,3 +53,15 @@ def busy_threads() -> Iterator[None]:
 def programs(tmp_path: Path) -> Programs:
     """What runs programs that record into a file of this test's own."""
     return Programs(tmp_path)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
+    """An application on each of the two databases."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'app.db'}"
+    else:
+        request.getfixturevalue("postgres_server").ensure_running()
+        url = request.getfixturevalue("migrated_url")
+    with host_on(url) as found:
+        yield found

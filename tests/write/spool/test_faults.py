@@ -115,7 +115,9 @@ def test_a_disk_that_refuses_is_not_asked_for_every_row(make_spool: MakeSpool) -
     assert spool.append(row(1))
 
 
-def test_a_row_that_the_disk_did_not_confirm_is_kept_once_and_counted(make_spool: MakeSpool) -> None:
+def test_a_row_that_the_disk_did_not_confirm_is_counted(
+    make_spool: MakeSpool,
+) -> None:
     disk = CountingDisk()
     spool = make_spool(disk=disk, synced=True)
     assert spool.append(row(1))

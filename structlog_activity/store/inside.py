@@ -1,0 +1,184 @@
+"""
+A batch within a transaction of the host's own, on whatever driver that one uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import (
+    Connection,
+    Insert,
+    Text,
+    bindparam,
+    cast,
+    func,
+    insert,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DBAPIError
+
+from ..errors import RepositoryError, SchemaError
+from ..record.row import Row
+from ..record.times import EPOCH, from_microseconds
+from .batch import Batch
+from .engine import POSTGRESQL, SQLITE, shown
+from .table import user_activity, user_activity_batch, user_activity_daily
+
+
+_FIRST_DAY: Final = EPOCH.date()
+_SCHEMA_CODES: Final = {"42P01", "42703", "3F000"}
+_IDS: Final = ("tenant_id", "id", "actor_id", "user_id", "org_id")
+_BUSY: Final = "SQLITE_BUSY"
+_BUSY_HINT: Final = "others write to the file; begin transactions that write with BEGIN IMMEDIATE"
+_HINTS: Final = {
+    "42501": "the role needs INSERT on user_activity and user_activity_batch, and SELECT, INSERT "
+    "and UPDATE on user_activity_daily",
+    "25P02": "the transaction had failed before",
+    "40001": "run the transaction again",
+    "40P01": "run the transaction again",
+}
+# The tables are where the connection's search_path says, as for the writer, even
+# where the host has its own tables moved to another schema.
+_OPTIONS: Final = {"schema_translate_map": None}
+
+
+def write_inside(connection: Connection, batch: Batch) -> None:
+    """
+    Write *batch* in the transaction that is open on *connection*, and leave that open.
+
+    Rows go first and the ledger last: after a failure the rows that went
+    through keep the same batch from passing at a second try in the same
+    transaction, so half a batch is never committed, with any driver.
+
+    Args:
+
+        connection: Of the host. One on which no transaction is open begins one.
+
+        batch: Its rows and its line in the ledger become visible with the
+            host's COMMIT, or never.
+
+    Raises:
+
+        SchemaError: The database has no activity tables, or other ones.
+
+        RepositoryError: It refuses; the transaction should be rolled back.
+    """
+    dialect = connection.dialect.name
+    if dialect not in {POSTGRESQL, SQLITE}:
+        raise RepositoryError(
+            f"the session's database is {dialect}: activity is stored in PostgreSQL and SQLite"
+        )
+    statements = _statements(dialect)
+    try:
+        _execute(connection, statements.row, _row_values(batch))
+        _execute(connection, statements.daily, _daily_values(batch))
+        _execute(connection, statements.ledger, [_ledger_values(batch, dialect)])
+    except Exception as error:  # noqa: BLE001  Drivers raise more than SQLAlchemy wraps.
+        raise _plain_error(error, shown(connection.engine.url)) from None
+
+
+class _Statements(NamedTuple):
+    row: Insert
+    daily: Insert
+    ledger: Insert
+
+
+@lru_cache
+def _statements(dialect: str) -> _Statements:
+    is_sqlite = dialect == SQLITE
+    # The text as it is: a host's own json_serializer would quote it a second time.
+    text = bindparam("json", type_=Text())
+    data = text if is_sqlite else cast(text, JSONB)
+    ledger = insert(user_activity_batch)
+    return _Statements(
+        insert(user_activity).values(data=data),
+        _upsert(sqlite.insert if is_sqlite else postgresql.insert),
+        ledger if is_sqlite else ledger.values(written_at=func.clock_timestamp()),
+    )
+
+
+def _upsert(make: Any) -> Any:
+    counts = user_activity_daily
+    statement = make(counts)
+    return statement.on_conflict_do_update(
+        index_elements=list(counts.primary_key), set_={"n": counts.c.n + statement.excluded.n}
+    )
+
+
+def _execute(connection: Connection, statement: Insert, values: Sequence[dict[str, Any]]) -> None:
+    connection.execute(statement, values, execution_options=_OPTIONS).close()
+
+
+def _row_values(batch: Batch) -> list[dict[str, Any]]:
+    return [
+        {**_columns(row), "batch_id": batch.batch_id, "batch_ix": index}
+        for index, row in enumerate(batch.rows)
+    ]
+
+
+def _columns(row: Row) -> dict[str, Any]:
+    columns: dict[str, Any] = row._asdict()
+    columns["json"] = columns.pop("data")
+    columns["created_at"] = from_microseconds(row.created_at)
+    for name in _IDS:
+        columns[name] = UUID(bytes=columns[name])
+    return columns
+
+
+def _daily_values(batch: Batch) -> list[dict[str, Any]]:
+    return [
+        {
+            "tenant_id": UUID(bytes=tenant_id),
+            "day": _FIRST_DAY + timedelta(days=day),
+            "channel": channel,
+            "verb": verb,
+            "object_type": object_type,
+            "n": n,
+        }
+        for tenant_id, day, channel, verb, object_type, n in batch.daily_counts()
+    ]
+
+
+def _ledger_values(batch: Batch, dialect: str) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "writer_id": batch.writer_id,
+        "seq": batch.seq,
+        "batch_id": batch.batch_id,
+        "n": len(batch.rows),
+    }
+    if dialect == SQLITE:  # PostgreSQL tells the time itself.
+        values["written_at"] = datetime.now(UTC)
+    return values
+
+
+def _plain_error(error: Exception, where: str) -> RepositoryError:
+    """Return the error of ours for one of a driver's, which may quote values of a row."""
+    original = (error.orig if isinstance(error, DBAPIError) else None) or error
+    code = _code(original)
+    if code in _SCHEMA_CODES or "no such" in str(original) or "has no column" in str(original):
+        return SchemaError(
+            f"{where}, the session's database, lacks the activity tables of this version: "
+            "run structlog-activity migrate on it, or ActivityLog.migrate() at start",
+            sqlstate=code,
+        )
+    name = type(original).__name__
+    told = f"{name}, {code}" if code else name
+    hint = _HINTS.get(code) or (_BUSY_HINT if code.startswith(_BUSY) else "")
+    return RepositoryError(
+        f"{where} refused the activity of a transaction ({told}){hint and ': '}{hint}",
+        sqlstate=code,
+    )
+
+
+def _code(error: BaseException) -> str:
+    for name in ("sqlstate", "pgcode", "sqlite_errorname"):
+        code = getattr(error, name, None)
+        if isinstance(code, str):
+            return code
+    return ""
