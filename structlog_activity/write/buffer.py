@@ -27,10 +27,12 @@ from .parts import parts_of
 from .pausable import PausableRepository
 from .report import PERIOD, Reporter
 from .ticks import TicksByReason
+from .watchdog import WatchedRepository
 
 
 _FLUSH_PERIOD = 1.0  # seconds between two tries while somebody waits for a flush
 _AFTER_BUG = 1.0  # seconds
+_GRACE = 0.25  # seconds that a call may take to end once it was broken off
 
 
 class BufferedRepository:
@@ -90,7 +92,7 @@ class BufferedRepository:
         _check("close_timeout", close_timeout, 0, threading.TIMEOUT_MAX)
         if overflow not in OVERFLOW:
             raise ValueError(f"overflow={overflow!r}: use one of {', '.join(OVERFLOW)}")
-        self._repository = PausableRepository(repository)
+        self._repository = PausableRepository(WatchedRepository(repository))
         self._batch_size = batch_size
         self._plenty = min(batch_size, max_records)
         self._linger = linger
@@ -192,6 +194,7 @@ class BufferedRepository:
             return False  # It finishes after this call.
         if self._thread is not None and self._running():
             self._thread.join(_left(self._deadline))
+            self._break_off()
         if not self._running():
             self._drain_here(self._deadline)
         if not self._nothing_left():
@@ -220,6 +223,13 @@ class BufferedRepository:
         delivery = self._delivery
         seconds = time.monotonic() - delivery.trouble_since
         return judge(self.counters(), self._max_records, delivery.trouble, seconds)
+
+    def _break_off(self) -> None:
+        """Break off what the writer is doing, its time being up."""
+        deadline = time.monotonic() + _GRACE
+        while self._running() and time.monotonic() < deadline:
+            self._repository.interrupt()  # Again: a call may have begun just now.
+            self._thread.join(0.01)
 
     def _nothing_left(self) -> bool:
         taken, waiting = self._mailbox.position()

@@ -123,6 +123,10 @@ class Delivery:
             self._replace_first()
         elif error.fault in (Fault.DATA, Fault.DUPLICATE):
             self._settle_guilty(batch, error)
+        elif error.fault is Fault.SLOW:
+            if len(batch.rows) > 1:  # The server said no, so nothing of it is in doubt.
+                self._halve(batch)
+            self._pause(error)
         elif error.fault is Fault.UNKNOWN and self._unknown + 1 >= _UNKNOWN_TRIES:
             self._note_trouble(error)
             self._suspect(batch, error)
@@ -151,25 +155,25 @@ class Delivery:
 
     def _guilty(self, rows: Sequence[Row], error: StoreError) -> set[int]:
         """Settle the rows at fault; return their indexes, none where nobody knows which."""
-        if error.fault is Fault.DUPLICATE:
-            there = self._stored(rows)
-            if there:
-                self.settled["duplicates"] += len(there)
-                return there
         index = 0 if len(rows) == 1 else error.row
-        if index is None or not 0 <= index < len(rows):
-            return set()
-        self._set_aside(DeadLetter(rows[index], str(error)))
-        return {index}
+        named = {index} if index is not None and 0 <= index < len(rows) else set()
+        there = self._stored(rows, named) if error.fault is Fault.DUPLICATE else set()
+        if there:
+            self.settled["duplicates"] += len(there)
+            return there
+        for guilty in named:
+            self._set_aside(DeadLetter(rows[guilty], str(error)))
+        return named
 
-    def _stored(self, rows: Sequence[Row]) -> set[int]:
+    def _stored(self, rows: Sequence[Row], named: set[int]) -> set[int]:
+        """Return the rows that are there, as far as we may look; *named* is said to be."""
         while True:
             try:
                 return self._repository.stored(rows)
             except Exception as raised:  # noqa: BLE001  A repository of somebody else's.
                 error = _store_error(raised)
                 if error.fault is Fault.CONFIGURATION:  # An insert-only role may not look.
-                    return set()
+                    return named
                 self._pause(error)
 
     def _suspect(self, batch: Batch, error: StoreError) -> None:
