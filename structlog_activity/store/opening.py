@@ -29,8 +29,8 @@ def interruptible(interruption: Interruption) -> type[psycopg.Connection[Any]]:
     class Connection(psycopg.Connection[Any]):
         @classmethod
         def _connect_gen(cls, *args: Any, **options: Any) -> Generator[Any, Any, Any]:
-            opening = super()._connect_gen(*args, **options)
-            answer = None
+            opening: Generator[Any, Any, Any] = super()._connect_gen(*args, **options)
+            answer: Any = None
             while True:
                 try:
                     asked = opening.send(answer)

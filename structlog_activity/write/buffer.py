@@ -194,7 +194,7 @@ class BufferedRepository:
             return False  # It finishes after this call.
         if self._thread is not None and self._running():
             self._thread.join(_left(self._deadline))
-            self._break_off()
+            self._break_off(self._thread)
         if not self._running():
             self._drain_here(self._deadline)
         if not self._nothing_left():
@@ -224,12 +224,12 @@ class BufferedRepository:
         seconds = time.monotonic() - delivery.trouble_since
         return judge(self.counters(), self._max_records, delivery.trouble, seconds)
 
-    def _break_off(self) -> None:
+    def _break_off(self, thread: threading.Thread) -> None:
         """Break off what the writer is doing, its time being up."""
         deadline = time.monotonic() + _GRACE
-        while self._running() and time.monotonic() < deadline:
+        while thread.is_alive() and time.monotonic() < deadline:
             self._repository.interrupt()  # Again: a call may have begun just now.
-            self._thread.join(0.01)
+            thread.join(0.01)
 
     def _nothing_left(self) -> bool:
         taken, waiting = self._mailbox.position()
