@@ -318,7 +318,8 @@ class BufferedRepository:
             self._give_up()
 
     def _drain(self) -> None:
-        self._delivery.deliver()  # What an earlier call had no time for.
+        if self._time_left() > 0:
+            self._delivery.deliver()  # What an earlier call had no time for.
         self._settle()
         while self._time_left() > 0 and (pending := self._mailbox.take(self._batch_size)):
             self._delivery.deliver(*parts_of(self._finish(pending)))
