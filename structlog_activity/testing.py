@@ -81,6 +81,9 @@ class MemoryRepository:
     def make_room(self, first: int, last: int) -> None:
         """Do nothing."""
 
+    def interrupt(self) -> None:
+        """Do nothing; no call takes long."""
+
     def close(self) -> None:
         """Do nothing; the records stay."""
 

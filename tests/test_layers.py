@@ -35,7 +35,7 @@ ROOMS: dict[str, set[str]] = {
 FOREIGN: dict[str, set[str]] = {
     "structlog": {"capture", "testing", "cli.demo"},
     "sqlalchemy": {"store", "read", "write.transaction", "write.held", "write.phases", "log"},
-    "psycopg": {"store.postgresql", "store.engine"},
+    "psycopg": {"store.postgresql", "store.opening", "store.diagnosis", "store.engine"},
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -21,6 +21,9 @@ class Fault(enum.Enum):
     TRANSIENT = "transient"
     """It will pass: back off, keep the order, try the same batch again."""
 
+    SLOW = "slow"
+    """It took longer than the server allows: back off, and try again in halves."""
+
     CONFIGURATION = "configuration"
     """Somebody must act (schema, permission, password): hold, say so, try slowly."""
 

@@ -5,10 +5,11 @@ The repository on PostgreSQL: each batch is one transaction around one COPY.
 from __future__ import annotations
 
 import contextlib
-import re
+import socket
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,11 +22,14 @@ from ..record.row import Row
 from ..record.times import EPOCH, from_microseconds
 from .batch import Batch
 from .copyformat import COLUMNS, UnencodableRowError, encode
+from .diagnosis import diagnosed, is_primary_key
 from .engine import shown
 from .faults import Fault, StoreError
+from .interruption import Interruption
+from .opening import interruptible
 from .partitions import make_months, month_of, months_ahead, months_there
 from .schema import check_version
-from .sqlstate import connect_problem, fault_of_sqlstate
+from .sqlstate import connect_problem
 
 
 _CONNECT: Final[dict[str, Any]] = {
@@ -39,15 +43,15 @@ _CONNECT: Final[dict[str, Any]] = {
     "tcp_user_timeout": 30_000,
 }
 
-# SET LOCAL, for a pooler between us and the server may hand the connection to
-# somebody else after COMMIT. A half-open connection would keep the locks of a
-# batch in doubt and block its being sent again, hence the third.
-_BEGIN = """
-    BEGIN;
-    SET LOCAL statement_timeout = '30s';
-    SET LOCAL lock_timeout = '10s';
-    SET LOCAL idle_in_transaction_session_timeout = '60s';
-"""
+# Most milliseconds; whoever set less for the role or in the URL keeps that. A
+# half-open connection would keep the locks of a batch in doubt and block its
+# being sent again, hence the third.
+_LIMITS: Final = {
+    "statement_timeout": 30_000,
+    "lock_timeout": 10_000,
+    "idle_in_transaction_session_timeout": 60_000,
+}
+_LIMITS_THERE = "SELECT name, setting::bigint FROM pg_settings WHERE name = ANY(%s)"
 _LEDGER = """
     INSERT INTO user_activity_batch (writer_id, seq, batch_id, n, written_at)
     VALUES ('{writer_id}', {seq}, {batch_id}, {n}, clock_timestamp())
@@ -72,7 +76,7 @@ _STORED = """
 # A forked child's copies of its parent's connections, kept so that nothing
 # closes them.
 _abandoned: Final[list[Any]] = []
-_LINE = re.compile(r"COPY user_activity\w*, line (\d+)")
+_READ_ONLY = "25006"
 _FIRST_DAY = EPOCH.date()
 
 
@@ -109,15 +113,20 @@ class PostgresRepository:
         self._migrate = migrate
         self._today = today
         self._connection: psycopg.Connection[Any] | None = None
+        self._socket: socket.socket | None = None  # A second handle on the connection's.
+        self._begin = ""
         self._made_for: date | None = None
+        self._interruption = Interruption()
 
     def write(self, batch: Batch) -> bool:
         """Commit *batch*; return `False` if the ledger held it already."""
         with self._connected() as connection:
             data = encode(batch)
             try:
-                connection.execute(_BEGIN + _ledger_row(batch), prepare=False)
-            except psycopg.errors.UniqueViolation:
+                connection.execute(self._begin + _ledger_row(batch), prepare=False)
+            except psycopg.errors.UniqueViolation as error:
+                if not is_primary_key(error):
+                    raise
                 connection.execute("ROLLBACK")
                 return False
             with connection.cursor() as cursor:
@@ -143,8 +152,13 @@ class PostgresRepository:
         with self._connected() as connection, connection.transaction():
             make_months(connection, month_of(first), month_of(last))
 
+    def interrupt(self) -> None:
+        """Break off the call under way, from another thread, even if the server is stopped."""
+        self._interruption.ask()
+
     def close(self) -> None:
         """Close the connection; the next use opens another."""
+        self._let_go_of_socket()
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(Exception):
@@ -152,36 +166,54 @@ class PostgresRepository:
 
     def abandon(self) -> None:
         """Forget the connection without closing it."""
+        self._interruption = Interruption()  # A thread of the parent may hold the old one's lock.
+        self._let_go_of_socket()
         _abandoned.append(self._connection)
         self._connection = None
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[Any]]:
-        try:
-            if self._connection is None:
-                self._connection = self._connect()
-            self._make_months_ahead(self._connection)
-            yield self._connection
-        except RepositoryError as error:
-            self.close()
-            raise StoreError.of(error) from None
-        except Exception as error:  # noqa: BLE001  Drivers raise more than their own classes.
-            raise self._failure(error) from None
+        with self._interruption.call():
+            try:
+                if self._connection is None:
+                    self._connection = self._connect()
+                self._make_months_ahead(self._connection)
+                yield self._connection
+            except RepositoryError as error:
+                self.close()
+                raise StoreError.of(error) from None
+            except Exception as error:  # noqa: BLE001  Drivers raise more than their own classes.
+                raise self._failure(error) from None
 
     def _connect(self) -> psycopg.Connection[Any]:
         if self._migrate is not None:
             self._migrate()
             self._migrate = None
         try:
-            connection = psycopg.connect(**self._arguments)
+            connection = interruptible(self._interruption).connect(**self._arguments)
         except psycopg.Error as error:
             raise self._connect_failure(error) from None
         try:
+            self._take_hold_of_socket(connection.fileno())
             check_version(connection.execute, self._where)
+            self._begin = _begin(connection)
         except BaseException:
+            self._let_go_of_socket()
             connection.close()
             raise
         return connection
+
+    def _take_hold_of_socket(self, descriptor: int) -> None:
+        # Ours alone, so that it stays what it is until we let go of it. Family and
+        # type don't matter for a shutdown.
+        self._socket = socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM)
+        self._interruption.use(partial(self._socket.shutdown, socket.SHUT_RDWR))
+
+    def _let_go_of_socket(self) -> None:
+        self._interruption.use(None)
+        held, self._socket = self._socket, None
+        if held is not None:
+            held.close()  # One of two handles: the connection stays as it is.
 
     def _connect_failure(self, error: psycopg.Error) -> StoreError:
         fault, problem = connect_problem(error)
@@ -192,14 +224,15 @@ class PostgresRepository:
         """Translate *error*, and leave the connection usable or none at all."""
         if isinstance(error, UnencodableRowError):
             return StoreError(Fault.DATA, f"a row can't be encoded: {error}", row=error.row)
-        failure = _translated(error, self._where)
-        self._roll_back()
+        failure = diagnosed(error, self._where)
+        # After a failover the server that takes writes is another one.
+        self._roll_back(is_elsewhere=failure.sqlstate == _READ_ONLY)
         return failure
 
-    def _roll_back(self) -> None:
+    def _roll_back(self, *, is_elsewhere: bool) -> None:
         connection = self._connection
         try:
-            if connection is None or connection.broken:
+            if connection is None or connection.broken or is_elsewhere:
                 raise psycopg.OperationalError
             connection.rollback()
         except psycopg.Error:
@@ -219,6 +252,15 @@ class PostgresRepository:
             make_months(connection, first, last)
 
 
+def _begin(connection: psycopg.Connection[Any]) -> str:
+    """Return what begins a transaction that takes no longer than it may."""
+    there = dict(connection.execute(_LIMITS_THERE, (list(_LIMITS),)).fetchall())
+    # SET LOCAL, for a pooler between us and the server may hand the connection to
+    # somebody else after COMMIT.
+    limits = {name: min(there[name] or most, most) for name, most in _LIMITS.items()}
+    return "BEGIN;" + "".join(f"SET LOCAL {name} = {ms};" for name, ms in limits.items())
+
+
 def _ledger_row(batch: Batch) -> str:
     # Numbers and a UUID, so nothing needs quoting, and one round trip does it all.
     return _LEDGER.format(
@@ -236,30 +278,3 @@ def _daily_columns(batch: Batch) -> tuple[list[Any], ...]:
         list(types),
         list(counts),
     )
-
-
-def _translated(error: Exception, where: str) -> StoreError:
-    name = type(error).__name__
-    if not isinstance(error, psycopg.Error):
-        return StoreError(Fault.UNKNOWN, f"writing to {where} failed: {name}")
-    sqlstate = error.sqlstate or ""
-    if not sqlstate:
-        fault = Fault.DATA if isinstance(error, psycopg.DataError) else Fault.TRANSIENT
-        return StoreError(fault, f"the connection to {where} failed: {name}")
-    if sqlstate == "42501":
-        message = f"the role may not write to the activity tables of {where}: see GRANT INSERT"
-        return StoreError(Fault.CONFIGURATION, message, sqlstate=sqlstate)
-    line = _LINE.search(error.diag.context or "")
-    return StoreError(
-        fault_of_sqlstate(sqlstate),
-        f"{where} refused a batch: {name} ({sqlstate}){_named(error)}",
-        sqlstate=sqlstate,
-        row=int(line[1]) - 1 if line else None,
-    )
-
-
-def _named(error: psycopg.Error) -> str:
-    """Return the names in an error; its texts may quote values of a row."""
-    diag = error.diag
-    names = {"constraint": diag.constraint_name, "column": diag.column_name}
-    return "".join(f", {kind} {name}" for kind, name in names.items() if name)

@@ -63,6 +63,15 @@ class Repository(Protocol):
         """
         ...
 
+    def interrupt(self) -> None:
+        """
+        Break off the call under way, which then fails as transient.
+
+        The one method that other threads call while one uses the repository.
+        Harmless when there is no call.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of the connection; the next use opens another."""
         ...

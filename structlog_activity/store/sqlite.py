@@ -18,6 +18,7 @@ from ..record.row import Row
 from .batch import Batch
 from .engine import shown
 from .faults import Fault, StoreError
+from .interruption import Interruption
 from .schema import check_version
 from .sqlstate import fault_of_sqlite
 
@@ -35,6 +36,9 @@ _DAILY = """
 # A forked child's copies of its parent's connections, kept so that nothing
 # closes them.
 _abandoned: Final[list[Any]] = []
+# SQLite waits for a lock in a way that nothing breaks off, so it waits in pieces.
+_BUSY = "SQLITE_BUSY"
+_PIECE: Final = 100  # milliseconds
 _STORED = "SELECT 1 FROM user_activity WHERE tenant_id = ? AND created_at = ? AND id = ?"
 
 
@@ -60,11 +64,13 @@ class SqliteRepository:
         self._migrate = migrate
         self._where = shown(engine.url)
         self._connection: sqlite3.Connection | None = None
+        self._patience = 0.0  # Seconds that a lock of somebody else is waited for.
+        self._interruption = Interruption()
 
     def write(self, batch: Batch) -> bool:
         """Commit *batch*; return `False` if the ledger held it already."""
         with self._connected() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+            self._begin(connection)
             try:
                 connection.execute(_LEDGER, _ledger_row(batch))
             except sqlite3.IntegrityError as error:
@@ -77,6 +83,7 @@ class SqliteRepository:
                 _ROW, [(*row, batch_id, index) for index, row in enumerate(batch.rows)]
             )
             connection.executemany(_DAILY, batch.daily_counts())
+            self._go_on()
             connection.execute("COMMIT")
             return True
 
@@ -92,8 +99,13 @@ class SqliteRepository:
     def make_room(self, first: int, last: int) -> None:
         """Do nothing: one table holds all of time."""
 
+    def interrupt(self) -> None:
+        """Break off the call under way, from another thread."""
+        self._interruption.ask()
+
     def close(self) -> None:
         """Close the connection; the next use opens another."""
+        self._interruption.use(None)
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(sqlite3.Error):
@@ -101,21 +113,23 @@ class SqliteRepository:
 
     def abandon(self) -> None:
         """Forget the connection without closing it."""
+        self._interruption = Interruption()  # A thread of the parent may hold the old one's lock.
         _abandoned.append(self._connection)
         self._connection = None
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
-        try:
-            if self._connection is None:
-                self._connection = self._connect()
-            yield self._connection
-        except RepositoryError as error:
-            self.close()
-            raise StoreError.of(error) from None
-        except Exception as error:  # noqa: BLE001  Binding raises more than sqlite3's classes.
-            self._roll_back()
-            raise self._failure(error) from None
+        with self._interruption.call():
+            try:
+                if self._connection is None:
+                    self._connection = self._connect()
+                yield self._connection
+            except RepositoryError as error:
+                self.close()
+                raise StoreError.of(error) from None
+            except Exception as error:  # noqa: BLE001  Binding raises more than sqlite3's classes.
+                self._roll_back()
+                raise self._failure(error) from None
 
     def _connect(self) -> sqlite3.Connection:
         if self._migrate is not None:
@@ -128,13 +142,34 @@ class SqliteRepository:
         # Transactions are begun here and nowhere else.
         connection.isolation_level = None
         try:
+            (patience,) = connection.execute("PRAGMA busy_timeout").fetchone()
+            connection.execute(f"PRAGMA busy_timeout = {min(patience, _PIECE)}").close()
             connection.execute("PRAGMA journal_mode = WAL").close()
             connection.execute("PRAGMA synchronous = FULL").close()
             check_version(connection.execute, self._where)
         except BaseException:
             connection.close()
             raise
+        self._patience = patience / 1000
+        self._interruption.use(connection.interrupt)
         return connection
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        """Get the lock for writing, as soon as nobody else has it."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            self._go_on()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if _name(error) != _BUSY or time.monotonic() >= deadline:
+                    raise
+            else:
+                return
+
+    def _go_on(self) -> None:
+        if self._interruption.asked:
+            raise StoreError(Fault.TRANSIENT, f"{self._where}: the write was broken off")
 
     def _roll_back(self) -> None:
         # A full disk rolls back by itself, and a second rollback would raise.

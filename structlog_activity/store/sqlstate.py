@@ -30,12 +30,12 @@ _CODES: Final = {
     "23505": Fault.DUPLICATE,
     # The rows always fill the columns that 0001 declares: somebody added one.
     "23502": Fault.CONFIGURATION,
+    "57014": Fault.SLOW,  # statement_timeout, or somebody who cancelled it
     "57P04": Fault.CONFIGURATION,  # the database was dropped
 }
 
 _SQLITE: Final = {
     "SQLITE_CONSTRAINT_PRIMARYKEY": Fault.DUPLICATE,
-    "SQLITE_CONSTRAINT_UNIQUE": Fault.DUPLICATE,
     "SQLITE_CONSTRAINT_NOTNULL": Fault.CONFIGURATION,
     "SQLITE_CORRUPT": Fault.CONFIGURATION,
     "SQLITE_NOTADB": Fault.CONFIGURATION,
@@ -63,6 +63,8 @@ _CONNECT_WORDS: Final = (
     ("does not exist", Fault.CONFIGURATION, "the database or the role does not exist"),
     ("is not permitted to log in", Fault.CONFIGURATION, "the role may not log in"),
     ("too many", Fault.TRANSIENT, "it has too many connections"),
+    ("connection slots are reserved", Fault.TRANSIENT, "it has too many connections"),
+    ("the database system is", Fault.TRANSIENT, "it is starting up or shutting down"),
     ("refused", Fault.TRANSIENT, "the connection is refused"),
     ("timeout", Fault.TRANSIENT, "it does not answer in time"),
     ("No such file", Fault.TRANSIENT, "there is no such socket"),

@@ -24,10 +24,12 @@ from .mailbox import DROP_NEWEST, DROP_OLDEST, Mailbox
 from .options import FSYNC, MEMORY, Options
 from .pausable import PausableRepository
 from .spool.spool import Spool
+from .watchdog import WatchedRepository
 from .writer import Goal, Writer
 
 
 _FLUSH_PERIOD = 1.0  # seconds between two tries while somebody waits for a flush
+_GRACE = 0.25  # seconds that a call may take to end once it was broken off
 DEAD_FOLDER = "dead"
 
 
@@ -116,7 +118,7 @@ class BufferedRepository:
             block_timeout=block_timeout,
             close_timeout=close_timeout,
         )
-        self._repository = PausableRepository(repository)
+        self._repository = PausableRepository(WatchedRepository(repository))
         self._rows = rows or RowMaker(Redactor())
         self._on_loss = on_loss
         self._mailbox = Mailbox(
@@ -260,6 +262,7 @@ class BufferedRepository:
             return False  # It finishes after this call.
         if self._thread is not None and self._running():
             self._thread.join(_left(writer.deadline))
+            self._break_off(self._thread)
         if not self._running():
             self._drain_here(writer.deadline)
         if not writer.has_settled_all():
@@ -324,6 +327,13 @@ class BufferedRepository:
         counts = self._count()
         prefix = "dropped."
         return {name.removeprefix(prefix): n for name, n in counts.items() if prefix in name}
+
+    def _break_off(self, thread: threading.Thread) -> None:
+        """Break off what the writer is doing, its time being up."""
+        deadline = time.monotonic() + _GRACE
+        while thread.is_alive() and time.monotonic() < deadline:
+            self._repository.interrupt()  # Again: a call may have begun just now.
+            thread.join(0.01)
 
     def _nothing_lost_since(self, before: int) -> bool:
         counts = self._count()

@@ -190,6 +190,10 @@ class Delivery:
         elif error.fault is Fault.UNKNOWN and sending.is_accused:
             self._set_aside(sending.batch.rows[0], str(error), sending.origin)
             self._replace_first()
+        elif error.fault is Fault.SLOW:
+            if len(sending.batch.rows) > 1:  # The server said no, so nothing of it is in doubt.
+                self._halve(sending)
+            self._pause(error)
         elif error.fault is Fault.UNKNOWN and self._unknown + 1 >= _UNKNOWN_TRIES:
             self._note_trouble(error)
             self._suspect(sending)
@@ -212,25 +216,25 @@ class Delivery:
     def _guilty(self, sending: _Sending, error: StoreError) -> set[int]:
         """Settle the rows at fault; return their indexes, none where nobody knows which."""
         rows = sending.batch.rows
-        if error.fault is Fault.DUPLICATE:
-            there = self._stored(rows)
-            if there:
-                self._settle("duplicates", [rows[ix] for ix in there], sending.origin, alone=True)
-                return there
         index = 0 if len(rows) == 1 else error.row
-        if index is None or not 0 <= index < len(rows):
-            return set()
-        self._set_aside(rows[index], str(error), sending.origin)
-        return {index}
+        named = {index} if index is not None and 0 <= index < len(rows) else set()
+        there = self._stored(rows, named) if error.fault is Fault.DUPLICATE else set()
+        if there:
+            self._settle("duplicates", [rows[ix] for ix in there], sending.origin, alone=True)
+            return there
+        for guilty in named:
+            self._set_aside(rows[guilty], str(error), sending.origin)
+        return named
 
-    def _stored(self, rows: Sequence[Row]) -> set[int]:
+    def _stored(self, rows: Sequence[Row], named: set[int]) -> set[int]:
+        """Return the rows that are there, as far as we may look; *named* is said to be."""
         while True:
             try:
                 return self._repository.stored(rows)
             except Exception as raised:  # noqa: BLE001  A repository of somebody else's.
                 error = _store_error(raised)
                 if error.fault is Fault.CONFIGURATION:  # An insert-only role may not look.
-                    return set()
+                    return named
                 self._pause(error)
 
     def _suspect(self, sending: _Sending) -> None:

@@ -50,6 +50,10 @@ class PausableRepository:
         with self._call():
             self._repository.make_room(first, last)
 
+    def interrupt(self) -> None:
+        """Break off the call under way, from another thread."""
+        self._repository.interrupt()
+
     def close(self) -> None:
         """Let go of the connection; the next use opens another."""
         with self._call():

@@ -166,7 +166,8 @@ class Writer:
             self.give_up()
 
     def _drain(self) -> None:
-        self._deliver()  # What an earlier round had no time for.
+        if self._time_left() > 0:
+            self._deliver()  # What an earlier round had no time for.
         while self._time_left() > 0 and self._deliver_next():
             pass
         self._note_losses()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sqlalchemy import Engine, text
+from sqlalchemy import URL, Engine, text
 
 from structlog_activity.record.row import Row
 from structlog_activity.record.rowmaker import RowMaker
@@ -46,6 +46,10 @@ def failure(repository: PostgresRepository, batch_rows: list[Row], seq: int = 1)
         repository.write(Batch(record().id, seq, seq, batch_rows))
     assert SECRET not in str(caught.value)
     return caught.value
+
+
+def with_options(url: URL, options: str) -> URL:
+    return url.update_query_dict({"options": options})
 
 
 def run(engine: Engine, sql: str) -> None:
@@ -178,15 +182,12 @@ def test_a_terminated_connection_is_transient_and_replaced(
 def test_a_locked_table_is_waited_for_no_longer_than_the_lock_timeout(
     repository: PostgresRepository, engine: Engine
 ) -> None:
-    repository.write(Batch(record().id, 1, 1, rows(1)))
-    from structlog_activity.store import postgresql
-
-    fast = postgresql._BEGIN.replace("lock_timeout = '10s'", "lock_timeout = '50ms'")
-    with pytest.MonkeyPatch.context() as patch, engine.begin() as holder:
-        patch.setattr(postgresql, "_BEGIN", fast)
+    fast = PostgresRepository(with_options(engine.url, "-c lock_timeout=50"))
+    with engine.begin() as holder:
         holder.execute(text("LOCK TABLE user_activity"))
 
-        error = failure(repository, rows(1))
+        error = failure(fast, rows(1))
+    fast.close()
 
     assert (Fault.TRANSIENT, "55P03") == (error.fault, error.sqlstate)
     assert repository.write(Batch(record().id, 2, 2, rows(1)))

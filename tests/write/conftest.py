@@ -10,14 +10,26 @@ from typing import Any
 
 import pytest
 
+from sqlalchemy.engine import make_url
+
+from structlog_activity import ActivityLog
+from structlog_activity.store.engine import make_engine, parse_url
+from structlog_activity.store.postgresql import PostgresRepository
+from structlog_activity.store.sqlite import SqliteRepository
 from structlog_activity.testing import MemoryRepository
 from structlog_activity.write.buffer import BufferedRepository
+from structlog_activity.write.watchdog import WatchedRepository
+from tests.support.postgres import PostgresServer
+from tests.support.proxy import FaultProxy
+from tests.write.checker import SECRET, Trial
+from tests.write.databases import Database, File
 from tests.write.doubles import Gate, assert_accounts, eventually, writers
 from tests.write.hosts import Host, host_on
 from tests.write.scripts import Programs
 
 
 MakeBuffer = Callable[..., BufferedRepository]
+MakeTrial = Callable[..., Trial]
 
 
 @pytest.fixture
@@ -65,3 +77,77 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
         url = request.getfixturevalue("migrated_url")
     with host_on(url) as found:
         yield found
+
+
+@pytest.fixture
+def own_server(postgres_server: PostgresServer) -> Iterator[PostgresServer]:
+    """The server, where it is ours to stop; afterwards it runs."""
+    if postgres_server.external:
+        pytest.skip("the server is not ours to stop")
+    yield postgres_server
+    postgres_server.ensure_running()
+
+
+@pytest.fixture
+def database(postgres_url: str) -> Database:
+    """A PostgreSQL database with the tables in it."""
+    with ActivityLog(postgres_url) as activity:
+        activity.migrate()
+    return Database(postgres_url)
+
+
+@pytest.fixture
+def proxy(database: Database) -> Iterator[FaultProxy]:
+    """A proxy before that database."""
+    with FaultProxy(database.url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> File:
+    """A SQLite file with the tables in it."""
+    file = File(tmp_path / "activity.db")
+    with ActivityLog(file.url) as activity:
+        activity.migrate()
+    return file
+
+
+@pytest.fixture
+def make_trial(
+    request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> Iterator[MakeTrial]:
+    """
+    What makes trials on the database behind the proxy.
+
+    The arguments of the call: settings of the server for the session, then options of
+    the buffer; *limit* is the watchdog's, *url* another way to the database.
+    """
+
+    def make(
+        *settings: str, limit: float | None = None, url: str = "", **options: float | str
+    ) -> Trial:
+        database: Database = request.getfixturevalue("database")
+        given = url or request.getfixturevalue("proxy").url
+        there = make_url(given).set(password=SECRET).update_query_dict({"connect_timeout": "2"})
+        if settings:
+            words = " ".join(f"-c {setting}" for setting in settings)
+            there = there.update_query_dict({"options": words})
+        repository = PostgresRepository(parse_url(there))
+        if limit is None:
+            return Trial(repository, database, **options)
+        return Trial(WatchedRepository(repository, limit), database, **options)
+
+    yield make
+    assert SECRET not in capsys.readouterr().err
+
+
+@pytest.fixture
+def make_file_trial(file: File, capsys: pytest.CaptureFixture[str]) -> Iterator[MakeTrial]:
+    """What makes trials on a SQLite file."""
+
+    def make(url: str = "", **options: float | str) -> Trial:
+        engine = make_engine(parse_url(url or file.url))
+        return Trial(SqliteRepository(engine), file, **options)
+
+    yield make
+    assert SECRET not in capsys.readouterr().err

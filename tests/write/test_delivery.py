@@ -309,14 +309,14 @@ class Silent(InsertOnly):
 
 @pytest.mark.parametrize("kind", [InsertOnly, Silent])
 def test_a_role_that_may_not_look_still_writes_what_is_missing(kind: type[InsertOnly]) -> None:
-    """The row that is there already is set aside, with the reason: nobody can say that it is it."""
+    """A row that its key refuses is there, whoever may look."""
     repository = kind()
     repository.have([row(3)])
     delivery = make(repository)
     delivery.deliver(rows(8))
     assert sorted(repository.numbers) == [*range(8)]
-    assert dead(delivery) == [3]
-    assert settled(delivery) == (7, 0, 1)
+    assert dead(delivery) == []
+    assert settled(delivery) == (7, 1, 0)
 
 
 def test_looking_for_duplicates_survives_an_outage_and_a_repository_of_somebody_else() -> None:
@@ -438,6 +438,65 @@ def test_a_thousand_dead_letters_are_kept_and_all_are_counted() -> None:
         delivery.deliver(rows(100, first))
     assert dead(delivery) == [*range(200, 1200)]
     assert delivery.settled["dead"] == 1200
+
+
+# -- batches that are too slow -------------------------------------------------
+
+
+class Sluggish:
+    """A server that has no time for more than so many rows at once."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    def __call__(self, batch: Batch) -> None:
+        if len(batch.rows) > self.most:
+            raise StoreError(Fault.SLOW, "the statement took too long", sqlstate="57014")
+
+
+def test_a_batch_that_takes_too_long_is_halved_until_it_passes() -> None:
+    repository = Repository(Sluggish(3))
+    waits = Waits()
+    delivery = make(repository, waits)
+    delivery.deliver(rows(20))
+    assert repository.numbers == [*range(20)]
+    assert repository.sizes[:4] == [20, 10, 5, 2]
+    assert max(repository.sizes[4:]) <= 10
+    assert settled(delivery) == (20, 0, 0)
+    assert waits.seconds[:3] == [0.1, 0.2, 0.4]
+
+
+def test_every_half_is_a_batch_of_its_own() -> None:
+    repository = Repository(Sluggish(3))
+    make(repository).deliver(rows(20))
+    assert len({batch.seq for batch in repository.tries}) == len(repository.tries)
+
+
+def test_a_row_alone_that_takes_too_long_is_waited_for() -> None:
+    repository = Repository(Sluggish(0))
+    delivery = make(repository, Waits(most=5))
+    with pytest.raises(DeliveryAbandonedError):
+        delivery.deliver([row(0)])
+    assert repository.sizes == [1] * 5
+    repository.answer = Sluggish(1)
+    delivery.deliver()
+    assert settled(delivery) == (1, 0, 0)
+
+
+def test_giving_up_on_slow_batches_loses_and_doubles_nothing() -> None:
+    repository = Repository(Sluggish(1))
+    waits = Waits(most=1)
+    delivery = make(repository, waits)
+    parts: list[list[Row]] = [rows(9)]
+    for _ in range(100):
+        try:
+            delivery.deliver(*parts)
+            break
+        except DeliveryAbandonedError:
+            parts = []
+            waits.seconds.clear()
+    assert repository.numbers == [*range(9)]
+    assert settled(delivery) == (9, 0, 0)
 
 
 # -- faults that nobody knows -------------------------------------------------

@@ -1,0 +1,71 @@
+"""
+What an error of psycopg means for a batch.
+"""
+
+from __future__ import annotations
+
+import re
+
+from typing import Final
+
+import psycopg
+
+from .faults import Fault, StoreError
+from .sqlstate import fault_of_sqlstate
+
+
+_LINE = re.compile(r"COPY user_activity\w*, line (\d+)")
+# As the server names it: each partition has one of its own, and each shard of Citus.
+_PRIMARY_KEY = re.compile(r"user_activity(_batch|_past|_future|_y\d+m\d+)?_pkey\d*(_\d+)?")
+_SIDE_TABLES: Final = {"user_activity_batch", "user_activity_daily"}
+_NO_PRIVILEGE: Final = "42501"
+
+
+def diagnosed(error: Exception, where: str) -> StoreError:
+    """
+    Return what *error* means, without any value of a row.
+
+    Args:
+
+        error: Raised while a connection was used.
+
+        where: The database, for the message.
+    """
+    name = type(error).__name__
+    if not isinstance(error, psycopg.Error):
+        return StoreError(Fault.UNKNOWN, f"writing to {where} failed: {name}")
+    sqlstate = error.sqlstate or ""
+    if not sqlstate:
+        fault = Fault.DATA if isinstance(error, psycopg.DataError) else Fault.TRANSIENT
+        return StoreError(fault, f"the connection to {where} failed: {name}")
+    if sqlstate == _NO_PRIVILEGE:
+        message = f"the role may not write to the activity tables of {where}: see GRANT INSERT"
+        return StoreError(Fault.CONFIGURATION, message, sqlstate=sqlstate)
+    line = _LINE.search(error.diag.context or "")
+    return StoreError(
+        _fault(error, sqlstate),
+        f"{where} refused a batch: {name} ({sqlstate}){_named(error)}",
+        sqlstate=sqlstate,
+        row=int(line[1]) - 1 if line else None,
+    )
+
+
+def _fault(error: psycopg.Error, sqlstate: str) -> Fault:
+    fault = fault_of_sqlstate(sqlstate)
+    if error.diag.table_name in _SIDE_TABLES and fault in (Fault.DATA, Fault.DUPLICATE):
+        return Fault.CONFIGURATION  # A constraint that somebody added there; no row can meet it.
+    if fault is Fault.DUPLICATE and not is_primary_key(error):
+        return Fault.DATA
+    return fault
+
+
+def is_primary_key(error: psycopg.Error) -> bool:
+    """Tell whether a primary key of ours was violated, not an index that somebody added."""
+    return _PRIMARY_KEY.fullmatch(error.diag.constraint_name or "") is not None
+
+
+def _named(error: psycopg.Error) -> str:
+    """Return the names in an error; its texts may quote values of a row."""
+    diag = error.diag
+    names = {"constraint": diag.constraint_name, "column": diag.column_name}
+    return "".join(f", {kind} {name}" for kind, name in names.items() if name)
