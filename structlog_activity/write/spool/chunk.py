@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from ...record.row import Row
 from ...store.batch import Batch
@@ -133,11 +134,10 @@ class Chunk:
             raise ValueError("a row is not of this chunk, or no longer") from None
 
     def _marks(self, identity: Identity, rows: Iterable[Row]) -> Iterator[Mark]:
-        """Yield one mark for each run of frames that follow one another."""
-        places = self._places_of(rows)
-        first = 0
-        for index, place in enumerate(places):
-            following = places[index + 1] if index + 1 < len(places) else None
-            if following != place + 1:
-                yield Mark(identity, self._spans[places[first]].start, self._spans[place].end)
-                first = index + 1
+        """Yield one mark for each run of frames that follow one another in the file."""
+        spans = [self._spans[place] for place in self._places_of(rows)]
+        start = spans[0].start if spans else 0
+        for span, following in pairwise((*spans, None)):
+            if span and (following is None or following.start != span.end):
+                yield Mark(identity, start, span.end)
+                start = following.start if following else 0

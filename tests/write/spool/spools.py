@@ -63,11 +63,13 @@ def batch(rows: list[Row], seq: int = 1) -> Batch:
 def chunks(spool: Spool, most: int = 10) -> Iterator[Chunk]:
     """Yield all that is there, adopting until nothing is left; each must be settled."""
     while True:
-        chunk = spool.take(most)
-        if chunk is None and not spool.adopt():
-            return
-        if chunk is not None:
+        while chunk := spool.take(most):
             yield chunk
+        if not spool.adopt():
+            return
+        chunk = spool.take(most)
+        assert chunk is not None, "rows are left, and can't be had"
+        yield chunk
 
 
 def drain(spool: Spool, most: int = 10) -> list[int]:

@@ -172,6 +172,7 @@ def test_when_the_folder_is_deleted_it_is_made_again(make_spool: MakeSpool, spoo
     assert spool.trouble is None
     for item in rows(10, 20):
         assert spool.append(item)
+    assert spool._segments[-1].is_there()
     assert len(spools.names(".seg")) == 1
     assert drain(spool) == [*range(30)]
     assert_exact(spool.counts())

@@ -368,6 +368,25 @@ def test_halves_and_rows_without_a_batch_come_back_as_what_they_were_last(
     assert_exact(heir.counts())
 
 
+def test_a_row_that_was_set_aside_stays_so_when_an_heir_marks_those_around_it(
+    make_spool: MakeSpool,
+) -> None:
+    spool = make_spool()
+    for item in rows(5):
+        spool.append(item)
+    chunk = spool.take(5)
+    assert chunk is not None
+    chunk.set_aside([chunk.rows[2]])
+    spool.close()
+    heir = make_spool()
+    heir.adopt()
+    rest = heir.take(5)
+    assert rest is not None
+    rest.fix(batch(rest.rows))
+    heir.close()
+    assert drain(make_spool()) == [0, 1, 3, 4]
+
+
 def test_set_aside_rows_count_as_settled_once(make_spool: MakeSpool) -> None:
     spool = make_spool()
     for item in rows(5):

@@ -17,7 +17,7 @@ import pytest
 from structlog_activity.write.spool.commit import GroupCommit
 from structlog_activity.write.spool.disk import Disk
 from structlog_activity.write.spool.spool import Spool
-from tests.write.doubles import DEADLINE, interrupted, numbers, row, rows, run_all
+from tests.write.doubles import DEADLINE, eventually, interrupted, numbers, row, rows, run_all
 from tests.write.spool.spools import SMALL, CountingDisk, MakeSpool, assert_exact, drain
 
 
@@ -133,6 +133,30 @@ def test_a_spool_closed_while_its_own_thread_makes_a_segment_leaves_nothing_open
     assert drain(make_spool()) == ([1] if kept else [])
 
 
+def test_a_spool_closed_on_top_of_a_sync_has_the_row_on_the_disk_all_the_same(
+    make_spool: MakeSpool,
+) -> None:
+    class Closing(Disk):
+        armed = False
+        synced = 0
+
+        def sync(self, fd: int) -> None:
+            if self.armed:
+                self.armed = False
+                spool.close()
+            super().sync(fd)
+            self.synced += 1
+
+    disk = Closing()
+    spool = make_spool(disk=disk, synced=True)
+    spool.prepare()
+    disk.armed, disk.synced = True, 0
+    spool._line.segments.append(spool._line._spares.popleft())
+    assert spool.append(row(1))
+    assert disk.synced == 1
+    assert drain(make_spool()) == [1]
+
+
 def test_a_finalizer_may_append_at_any_allocation(make_spool: MakeSpool) -> None:
     spool = make_spool()
     finalized = itertools.count(1_000_000)
@@ -197,22 +221,21 @@ def test_one_sync_does_for_all_who_wait(busy_threads: None) -> None:
         assert release.wait(DEADLINE)
 
     commit = GroupCommit(sync)
-    waiting = threading.Semaphore(0)
+    draw, drawn = commit._ticket, list[int]()
 
-    def follow() -> None:
-        waiting.release()
-        assert commit.wait()
+    def draw_and_note() -> int:
+        drawn.append(draw())
+        return drawn[-1]
+
+    commit._ticket = draw_and_note
 
     leader = threading.Thread(target=commit.wait)
     leader.start()
     assert entered.wait(DEADLINE)
-    followers = [threading.Thread(target=follow) for _ in range(10)]
+    followers = [threading.Thread(target=commit.wait) for _ in range(10)]
     for thread in followers:
         thread.start()
-    for _ in followers:
-        assert waiting.acquire(timeout=DEADLINE)
-    while commit._ticket.__self__.__reduce__()[1][0] < 13:  # type: ignore[attr-defined]
-        threading.Event().wait(0.001)
+    eventually(lambda: len(drawn) == 12, "the wait of all")  # The leader draws two.
     release.set()
     for thread in (leader, *followers):
         thread.join()
