@@ -330,6 +330,7 @@ class BufferedRepository:
 
     def _break_off(self, thread: threading.Thread) -> None:
         """Break off what the writer is doing, its time being up."""
+        self._writer.reporter.mute()  # That a call fails now is our doing.
         deadline = time.monotonic() + _GRACE
         while thread.is_alive() and time.monotonic() < deadline:
             self._repository.interrupt()  # Again: a call may have begun just now.

@@ -30,6 +30,11 @@ class Reporter:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._last: dict[str, float] = {}
+        self._is_mute = False
+
+    def mute(self) -> None:
+        """Say nothing any more: what follows is the end, and told otherwise."""
+        self._is_mute = True
 
     def warn(self, kind: str, message: str) -> bool:
         """
@@ -41,7 +46,7 @@ class Reporter:
         """
         now = self._clock()
         last = self._last.get(kind)
-        if last is not None and now - last < PERIOD:
+        if self._is_mute or (last is not None and now - last < PERIOD):
             return False
         self._last[kind] = now
         with contextlib.suppress(Exception):  # A handler of the host's; the writer must go on.

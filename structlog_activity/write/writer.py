@@ -287,6 +287,7 @@ class Writer:
             self.gave_up = True
             self._leave()
             self.changed.notify_all()
+        self._mailbox.ring()  # A thread that waits for more has nothing to wait for.
 
     def _leave(self) -> None:
         if self.spool is not None:

@@ -14,6 +14,11 @@ import psycopg
 
 from sqlalchemy.engine import make_url
 
+from structlog_activity.write import losses
+
+
+_HOSTS = f"WHERE verb <> '{losses.VERB}'"  # All but the writer's own notes.
+
 
 class Stored(Protocol):
     """What a database holds."""
@@ -66,11 +71,11 @@ class Database:
 
     @property
     def stored(self) -> list[int]:
-        return sorted(int(number) for number in self.do("SELECT object_id FROM user_activity"))
+        return sorted(map(int, self.do(f"SELECT object_id FROM user_activity {_HOSTS}")))
 
     @property
     def counted(self) -> int:
-        (count,) = self.do("SELECT coalesce(sum(n), 0)::int FROM user_activity_daily")
+        (count,) = self.do(f"SELECT coalesce(sum(n), 0)::int FROM user_activity_daily {_HOSTS}")
         return int(count)
 
 
@@ -91,9 +96,9 @@ class File:
 
     @property
     def stored(self) -> list[int]:
-        return sorted(int(number) for number in self.do("SELECT object_id FROM user_activity"))
+        return sorted(map(int, self.do(f"SELECT object_id FROM user_activity {_HOSTS}")))
 
     @property
     def counted(self) -> int:
-        (count,) = self.do("SELECT coalesce(sum(n), 0) FROM user_activity_daily")
+        (count,) = self.do(f"SELECT coalesce(sum(n), 0) FROM user_activity_daily {_HOSTS}")
         return int(count)

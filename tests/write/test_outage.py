@@ -4,6 +4,7 @@ Whatever happens to a real server, each record is stored exactly once, and only 
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 import time
@@ -207,9 +208,10 @@ def test_a_close_is_in_time_though_the_server_lets_nobody_in(
     started = time.monotonic()
     assert activity.close(0.2) is False
     assert time.monotonic() - started < 2
-    assert capsys.readouterr().err == (
-        "structlog_activity: 1 records were not written in time and are lost: "
-        "the database does not answer\n"
+    # Why depends on how far the connecting had come.
+    assert re.fullmatch(
+        "structlog_activity: 1 records were not written in time and are lost: .+\n",
+        capsys.readouterr().err,
     )
     assert activity.counters()["dropped.shutdown"] == 1
     own_server.thaw()
