@@ -44,8 +44,7 @@ class Journal:
     def put(self, pending: Pending, /) -> bool:
         """Take *pending*; return whether it was kept."""
         mailbox = self._mailbox
-        if mailbox.is_untouched:
-            mailbox.open()
+        mailbox.open()
         if not mailbox.admits():
             return mailbox.put(pending)
         row = finished(pending)

@@ -75,6 +75,7 @@ class Mailbox:
         "_take_lock",
         "_taken",
         "_threshold",
+        "_used",
         "_wake_at",
         "_writer",
         "dropped",
@@ -104,6 +105,7 @@ class Mailbox:
         """Become new and empty, as in a forked child, whose parent has the records."""
         self._queue: deque[Pending] = deque()
         self._gate = _UNSTARTED
+        self._used = False
         self._wake_at = self._threshold
         self._asleep = False
         self._writer = 0
@@ -133,8 +135,9 @@ class Mailbox:
         return True
 
     def admits(self) -> bool:
-        """Tell whether a record may go elsewhere than through `put`: all is usual."""
-        return not self._gate and _thread.get_ident() != self._writer
+        """Tell whether a record may go elsewhere than through `put`."""
+        # Also while another thread starts the writer: on disk it is safe already.
+        return self._gate != _CLOSED and _thread.get_ident() != self._writer
 
     def ring(self) -> None:
         """Wake the writer."""
@@ -190,6 +193,7 @@ class Mailbox:
         return False
 
     def _open(self) -> None:
+        self._used = True
         # One caller starts the writer; whoever comes meanwhile, as a signal
         # handler on top of it may, just appends.
         if not self._starting.acquire(blocking=False):
@@ -287,8 +291,8 @@ class Mailbox:
 
     @property
     def is_untouched(self) -> bool:
-        """Whether there was no record yet."""
-        return self._gate == _UNSTARTED
+        """Whether there was no record yet, not even one for which no writer could start."""
+        return not self._used
 
     def position(self) -> tuple[int, int]:
         """Return how many records left for the writer, and how many wait."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 import re
 import time
 
+from pathlib import Path
+
 import pytest
 
 from tests.write.scripts import Programs, assert_quiet
@@ -135,6 +137,26 @@ def test_a_first_record_of_an_exit_function_is_stored(programs: Programs) -> Non
     done = programs.run("atexit.register(record, 0)")
     assert_quiet(done)
     assert programs.stored == [0]
+
+
+@pytest.mark.parametrize("durability", ["memory", "wal"])
+def test_what_was_recorded_where_no_thread_could_start_is_stored_at_the_end(
+    tmp_path: Path, durability: str
+) -> None:
+    """As in the exit functions of 3.12."""
+    programs = Programs(tmp_path, durability=durability)
+    done = programs.run(
+        """
+        def start(thread):
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+
+        threading.Thread.start = start
+        for n in range(100): record(n)
+        """
+    )
+    assert_quiet(done)
+    assert programs.stored == [*range(100)]
+    assert programs.spooled == []
 
 
 def test_a_record_of_an_exit_function_that_runs_after_ours_is_counted(programs: Programs) -> None:
