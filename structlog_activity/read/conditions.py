@@ -38,7 +38,7 @@ class Shape(NamedTuple):
 
         involving: Whether actor or user must be somebody.
 
-        verbs: Whether exact verbs are given.
+        verbs: How many exact verbs are given; PostgreSQL need not tell two from more.
 
         prefixes: How many prefixes of verbs are given.
 
@@ -60,7 +60,7 @@ class Shape(NamedTuple):
     tenant: bool
     equal: tuple[str, ...]
     involving: bool
-    verbs: bool
+    verbs: int
     prefixes: int
     channels: str
     denied: bool
@@ -74,11 +74,12 @@ class Shape(NamedTuple):
 def shape_of(where: ActivityFilter, *, postgresql: bool) -> Shape:
     """Return the shape of *where*."""
     prefixes = sum(verb.endswith("*") for verb in where.verbs)
+    verbs = len(where.verbs) - prefixes
     return Shape(
         tenant=not isinstance(where.tenant_id, AllTenants),
         equal=tuple(name for name in _EQUAL if getattr(where, name) is not None),
         involving=where.involving is not None,
-        verbs=prefixes < len(where.verbs),
+        verbs=min(verbs, 2) if postgresql else verbs,
         prefixes=prefixes,
         channels="any" if where.channels else "one" if where.channel else "",
         denied=bool(where.channel_denylist),

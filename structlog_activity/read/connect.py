@@ -4,9 +4,12 @@ Where reads run: on a host's engine, connection or session, with errors made pla
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TypeAlias
+import functools
+import sys
+
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import UnboundExecutionError
@@ -16,8 +19,48 @@ from ..errors import RepositoryError
 from ..store.engine import reached
 
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+
+    AsyncBind: TypeAlias = "AsyncEngine | AsyncConnection | AsyncSession"
+
 Bind: TypeAlias = "Engine | Connection | Session"
 """What the read functions take; none of them commits anything."""
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
+
+
+class Read(Protocol[_P, _T_co]):
+    """A read of this package: called at once, or awaited where its bind is asynchronous."""
+
+    @overload
+    def __call__(self, bind: Bind, /, *args: _P.args, **kwargs: _P.kwargs) -> _T_co: ...
+
+    @overload
+    def __call__(
+        self, bind: AsyncBind, /, *args: _P.args, **kwargs: _P.kwargs
+    ) -> Coroutine[Any, Any, _T_co]: ...
+
+
+def on_any_bind(read: Callable[Concatenate[Bind, _P], _T]) -> Read[_P, _T]:
+    """
+    Let *read* take an ``AsyncEngine``, ``AsyncConnection`` or ``AsyncSession`` too.
+
+    It then returns a coroutine, which does the same through SQLAlchemy's
+    ``run_sync``.
+    """
+
+    @functools.wraps(read)
+    def call(bind: Any, /, *args: _P.args, **kwargs: _P.kwargs) -> Any:
+        if _is_async(bind):
+            return _awaited(bind, read, *args, **kwargs)
+        return read(bind, *args, **kwargs)
+
+    return call
 
 
 @contextmanager
@@ -40,15 +83,46 @@ def reading(bind: Bind) -> Iterator[Connection]:
     """
     if not isinstance(bind, Engine | Connection | Session):
         raise TypeError(
-            f"an Engine, a Connection or a Session is needed, not {type(bind).__name__}"
+            "an Engine, a Connection or a Session (or SQLAlchemy's asynchronous one) is needed, "
+            f"not {type(bind).__name__}"
         )
-    try:
-        engine = bind.get_bind().engine if isinstance(bind, Session) else bind.engine
-    except UnboundExecutionError:
-        raise RepositoryError("the Session is bound to no engine") from None
-    with reached(engine.url):
+    with reached(_engine_of(bind).url):
         if isinstance(bind, Engine):
             with bind.connect() as connection:
                 yield connection
         else:
             yield bind.connection() if isinstance(bind, Session) else bind
+
+
+def _engine_of(bind: Bind) -> Engine:
+    try:
+        return bind.get_bind().engine if isinstance(bind, Session) else bind.engine
+    except UnboundExecutionError:
+        raise RepositoryError("the Session is bound to no engine") from None
+
+
+def _is_async(bind: Any) -> bool:
+    # Whoever has one has loaded the module, which needs greenlet, which we don't.
+    module = sys.modules.get("sqlalchemy.ext.asyncio")
+    return module is not None and isinstance(
+        bind, module.AsyncEngine | module.AsyncConnection | module.AsyncSession
+    )
+
+
+async def _awaited(
+    bind: Any, read: Callable[Concatenate[Bind, _P], _T], *args: _P.args, **kwargs: _P.kwargs
+) -> _T:
+    async with _reading_async(bind) as connection:
+        found: _T = await connection.run_sync(read, *args, **kwargs)
+    return found
+
+
+@asynccontextmanager
+async def _reading_async(bind: Any) -> AsyncIterator[Any]:
+    """Give what has ``run_sync``: a connection of the engine's, or *bind* itself."""
+    if not hasattr(bind, "connect"):
+        yield bind
+        return
+    with reached(bind.url):
+        async with bind.connect() as connection:
+            yield connection

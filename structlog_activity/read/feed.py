@@ -4,34 +4,23 @@ The feed: records newest first, a page at a time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any, Final
-
-from sqlalchemy import Connection, Select, bindparam, func, select, tuple_
+from typing import Final
 
 from ..errors import InvalidCursorError
 from ..record.record import ActivityRecord
-from ..record.times import from_microseconds, to_microseconds
-from ..store.table import user_activity
-from .conditions import Shape, conditions, shape_of, values_of
-from .connect import Bind, reading
+from ..record.times import to_microseconds
+from .connect import Bind, on_any_bind, reading
 from .cursor import Place, decode_cursor, encode_cursor
 from .filter import ActivityFilter
 from .page import ActivityPage
+from .rows import Rows, found_rows, search
+from .totals import total
 
-
-CAP: Final = 10_000
-"""How far a capped total counts."""
 
 _LATEST: Final = 253_402_300_799_999_999  # 9999-12-31, in microseconds since 1970
-_C: Final = user_activity.c
-_FIELDS: Final = (
-    "id actor_id user_id tenant_id org_id verb object_type object_id channel ip data".split()
-)
-_COLUMNS: Final = [*(_C[name] for name in _FIELDS), _C.created_at.label("occurred_at")]
 
 
+@on_any_bind
 def feed(bind: Bind, where: ActivityFilter, *, key: bytes = b"") -> ActivityPage:
     """
     Return a page of the records that a filter selects, newest first.
@@ -60,11 +49,10 @@ def feed(bind: Bind, where: ActivityFilter, *, key: bytes = b"") -> ActivityPage
     place = _place(where, digest, key)
     with reading(bind) as connection:
         postgresql = connection.dialect.name == "postgresql"
-        shape = shape_of(where, postgresql=postgresql)
-        values = values_of(where, postgresql=postgresql)
-        rows = _rows(connection, shape, values, where, place)
-        total, exact = _total(connection, shape, values, where)
-    return _page(rows, where, total, exact=exact, digest=digest, key=key)
+        asked = search(where, place, wanted=where.limit + 1, postgresql=postgresql)
+        rows = found_rows(connection, asked)
+        counted = total(connection, asked, len(rows))
+    return _page(rows, where, counted, digest=digest, key=key)
 
 
 def _place(where: ActivityFilter, digest: bytes, key: bytes) -> Place | None:
@@ -78,68 +66,11 @@ def _place(where: ActivityFilter, digest: bytes, key: bytes) -> Place | None:
     return None
 
 
-def _rows(
-    connection: Connection,
-    shape: Shape,
-    values: dict[str, Any],
-    where: ActivityFilter,
-    place: Place | None,
-) -> list[Any]:
-    direction = "after" if where.after else "before" if where.before else ""
-    statement = _page_statement(shape, direction, where.limit, offset=bool(where.offset))
-    if place is not None:
-        values = {**values, "at": from_microseconds(place.created_at), "id": place.id}
-    values["offset"] = where.offset
-    return list(connection.execute(statement, values))
-
-
-@lru_cache(maxsize=512)
-def _page_statement(shape: Shape, direction: str, limit: int, *, offset: bool) -> Select[Any]:
-    statement = select(*_COLUMNS).where(*conditions(shape, _C))
-    key = tuple_(_C.created_at, _C.id)
-    place = tuple_(bindparam("at", type_=_C.created_at.type), bindparam("id", type_=_C.id.type))
-    # A comparison of pairs alone does not tell PostgreSQL which partitions to
-    # leave out, hence the second condition, which says less.
-    if direction == "after":
-        statement = statement.where(key < place, _C.created_at <= bindparam("at"))
-    if direction == "before":
-        statement = statement.where(key > place, _C.created_at >= bindparam("at"))
-        statement = statement.order_by(_C.created_at, _C.id)
-    else:
-        statement = statement.order_by(_C.created_at.desc(), _C.id.desc())
-    # A literal: with a bound LIMIT the planner does not know how few rows are wanted.
-    statement = statement.limit(_literal(limit + 1))
-    return statement.offset(bindparam("offset")) if offset else statement
-
-
-def _literal(number: int) -> Any:
-    return bindparam(None, number, literal_execute=True)
-
-
-def _total(
-    connection: Connection, shape: Shape, values: dict[str, Any], where: ActivityFilter
-) -> tuple[int | None, bool]:
-    if where.total == "none":
-        return None, False
-    exact = where.total == "exact"
-    found: int = connection.execute(_count_statement(shape, exact=exact), values).scalar_one()
-    return (found, True) if exact else (min(found, CAP), found <= CAP)
-
-
-@lru_cache(maxsize=512)
-def _count_statement(shape: Shape, *, exact: bool) -> Select[Any]:
-    selected = select(_C.id).where(*conditions(shape, _C))
-    if not exact:
-        selected = selected.limit(_literal(CAP + 1))
-    return select(func.count()).select_from(selected.subquery())
-
-
 def _page(
-    rows: Sequence[Any],
+    rows: Rows,
     where: ActivityFilter,
-    total: int | None,
+    counted: tuple[int | None, bool],
     *,
-    exact: bool,
     digest: bytes,
     key: bytes,
 ) -> ActivityPage:
@@ -163,8 +94,8 @@ def _page(
         next_cursor=cursors[0],
         prev_cursor=cursors[1],
         next_offset=where.offset + where.limit,
-        total=total,
-        total_is_exact=exact,
+        total=counted[0],
+        total_is_exact=counted[1],
     )
 
 

@@ -8,14 +8,14 @@ import hashlib
 import json
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
 from typing import Any, Final, Literal, Required, TypeAlias, TypedDict
 from uuid import UUID
 
 from ..errors import InvalidFilterError, InvalidRecordError
 from ..record.ids import NIL, to_uuid
-from ..record.rowmaker import MAX_CHANNEL, MAX_OBJECT_ID, MAX_OBJECT_TYPE, MAX_VERB
+from ..record.rowmaker import MAX_CHANNEL, MAX_OBJECT_ID, MAX_OBJECT_TYPE, MAX_VERB, RowMaker
 from ..record.text import shortened, storable
 from ..record.times import to_datetime
 
@@ -39,6 +39,7 @@ _LONGEST = {
 _DIGEST_SIZE = 16
 _LONGEST_INT = 4096  # bits
 _CURSORS = ("after", "before")
+_ROWS: Final = RowMaker()
 
 
 class AllTenants:
@@ -217,6 +218,31 @@ class ActivityFilter:
         }
         text = json.dumps(conditions, sort_keys=True, default=repr)
         return hashlib.sha256(text.encode()).digest()[:_DIGEST_SIZE]
+
+
+    def of_object(self, object: Any) -> ActivityFilter:  # noqa: A002  The word of log calls.
+        """
+        Return this filter for one object only.
+
+        Args:
+
+            object: In any form that log calls take; without an id it is the
+                object that has none.
+
+        Raises:
+
+            InvalidFilterError: It can't be read, or the filter names one already.
+        """
+        for name in ("object_type", "object_id"):
+            if getattr(self, name) is not None:
+                raise InvalidFilterError(name, getattr(self, name), "the object tells it already")
+        try:
+            row = _ROWS.make({"verb": "read", "object": object}, {}, strict=True)
+        except InvalidRecordError as error:
+            raise InvalidFilterError("object", object, error.problem) from None
+        found = replace(self, object_type=row.object_type)
+        found._set("object_id", row.object_id)  # Also "", which is no id, and not any.
+        return found
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,170 @@
+"""
+What the daily counts know of where records lie.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, Integer, Select, and_, bindparam, func, or_, select
+
+from ..store.table import user_activity_daily
+from .conditions import Shape, dimensions, has_only_dimensions
+from .filter import ActivityFilter
+from .statements import literal
+
+
+_DAYS: Final = user_activity_daily.c
+
+
+class VerbDay(NamedTuple):
+    """
+    A verb on a day on which there are records of it.
+
+    Attributes:
+
+        verb: The verb.
+
+        morning: The day's first moment.
+
+        night: The next day's.
+    """
+
+    verb: str
+    morning: datetime
+    night: datetime
+
+
+class WholeDays(NamedTuple):
+    """
+    A span of time as whole days and the rest.
+
+    Attributes:
+
+        first: The first day; `None` is without bound.
+
+        last: The first day after them.
+
+        rest: The spans at either end that are no whole days.
+    """
+
+    first: date | None
+    last: date | None
+    rest: list[tuple[datetime | None, datetime | None]]
+
+
+def is_scattered(shape: Shape) -> bool:
+    """Tell whether records may lie anywhere in the tenant's feed, but the counts know where."""
+    by_kind = shape.channels or shape.denied or "object_type" in shape.equal
+    unindexed = shape.prefixes or (by_kind and not shape.verbs)
+    return bool(shape.tenant and unindexed and has_only_dimensions(shape))
+
+
+def verb_days(
+    connection: Connection,
+    where: ActivityFilter,
+    shape: Shape,
+    values: dict[str, Any],
+    at: datetime | None,
+    *,
+    reach: int,
+    ascending: bool,
+) -> list[VerbDay]:
+    """
+    Return the days and verbs that hold the next *reach* records, or all there are.
+
+    Args:
+
+        connection: To the database.
+
+        where: The filter, which must be scattered.
+
+        shape: Its shape.
+
+        values: Its values.
+
+        at: Where the page begins.
+
+        reach: How many records are wanted.
+
+        ascending: Whether the page goes from old to new.
+    """
+    edge = _edge(where, at, ascending=ascending)
+    bounds = {"reach": reach, "edge": edge, "first": _day(where.since), "last": _day(where.until)}
+    rows = connection.execute(_statement(shape, ascending), values | bounds).all()
+    found: list[VerbDay] = []
+    count, latest = 0, None
+    for day, verb, n in rows:
+        if day != latest and count >= reach:
+            break
+        latest = day
+        count += 0 if day == edge else int(n)  # Some of the edge's may lie beyond it.
+        found.append(VerbDay(verb, midnight(day), next_midnight(day)))
+    return found
+
+
+@lru_cache(maxsize=512)
+def _statement(shape: Shape, ascending: bool) -> Select[Any]:  # noqa: FBT001  For the cache.
+    day = _DAYS.day
+    edge: Any = bindparam("edge", type_=day.type)
+    chosen = dimensions(shape, _DAYS)
+    if shape.since:
+        chosen.append(day >= bindparam("first", type_=day.type))
+    if shape.until:
+        chosen.append(day <= bindparam("last", type_=day.type))
+    beyond = day > edge if ascending else day < edge
+    order = day if ascending else day.desc()
+    # Each row counts one record at least, so that many rows hold enough of them.
+    far = select(day).where(*chosen, beyond).order_by(order).limit(literal("reach", Integer))
+    end: Any = func.max if ascending else func.min
+    farthest = select(end(far.subquery("far").c.day)).scalar_subquery()
+    within = and_(beyond, day <= farthest if ascending else day >= farthest)
+    return (
+        select(day, _DAYS.verb, func.sum(_DAYS.n))
+        .where(*chosen, or_(day == edge, within))
+        .group_by(day, _DAYS.verb)
+        .order_by(order)
+    )
+
+
+def _edge(where: ActivityFilter, at: datetime | None, *, ascending: bool) -> date:
+    """Return the day on which the page begins, which it may not have to itself."""
+    bound = where.since if ascending else where.until
+    ends = [end for end in (at, bound) if isinstance(end, datetime)]
+    if ascending:
+        return max(ends).date() if ends else date.min
+    return min(ends).date() if ends else date.max
+
+
+def _day(moment: object) -> date | None:
+    return moment.date() if isinstance(moment, datetime) else None
+
+
+def midnight(day: date) -> datetime:
+    """Return the first moment of *day*."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def next_midnight(day: date) -> datetime:
+    """Return the first moment after *day*; on the calendar's last day its last moment."""
+    if day == date.max:
+        return datetime.max.replace(tzinfo=UTC)
+    return midnight(day + timedelta(days=1))
+
+
+def whole_days(since: datetime | None, until: datetime | None) -> WholeDays:
+    """Take the span from *since* up to *until* apart into whole days and what is left."""
+    first = since.date() if since else None
+    if first is not None and since != midnight(first):
+        first = next_midnight(first).date()
+    last = until.date() if until else None
+    if first is not None and last is not None and first >= last:
+        return WholeDays(first, first, [(since, until)])
+    rest = []
+    if since is not None and first is not None and since < midnight(first):
+        rest.append((since, midnight(first)))
+    if until is not None and last is not None and midnight(last) < until:
+        rest.append((midnight(last), until))
+    return WholeDays(first, last, rest)

@@ -1,0 +1,209 @@
+"""
+The records of a filter in the order of its feed, some of them at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, Select, func, select
+
+from ..record.times import from_microseconds
+from ..store.table import user_activity_daily
+from .conditions import Shape, dimensions, shape_of, values_of
+from .cursor import Place
+from .days import VerbDay, is_scattered, verb_days
+from .filter import ActivityFilter
+from .spans import Span, spans
+from .statements import Cut, days_statement, page_statement, probe_statement
+
+
+Rows = Sequence[Row[Any]]
+
+_DAYS: Final = user_activity_daily.c
+_EFFORT: Final = 40
+_FARTHEST: Final = 400
+_UNBOUNDED: Final = Span(None, None)
+
+
+def bounds(span: Span) -> Cut:
+    """Return the part of a feed that a span holds."""
+    return Cut(low=span.low is not None, high=span.high is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """
+    What is looked for, and from where on.
+
+    Attributes:
+
+        where: The filter.
+
+        shape: Its shape.
+
+        values: Its values.
+
+        place: The place after which (*ascending*: before which) it begins.
+
+        ascending: Whether it goes from old to new.
+
+        wanted: Most records to be found.
+
+        offset: How many are left out first.
+    """
+
+    where: ActivityFilter
+    shape: Shape
+    values: dict[str, Any]
+    place: Place | None
+    ascending: bool
+    wanted: int
+    offset: int
+
+    @property
+    def at(self) -> datetime | None:
+        """The moment of the place."""
+        return from_microseconds(self.place.created_at) if self.place else None
+
+    def cut(self, span: Span = _UNBOUNDED) -> Cut:
+        """Return which part of the feed a statement reads that keeps to *span*."""
+        return bounds(span)._replace(
+            place=self.place is not None, ascending=self.ascending, offset=self.offset > 0
+        )
+
+    def bound(self, span: Span = _UNBOUNDED) -> dict[str, Any]:
+        """Return what is to be bound to such a statement."""
+        return {
+            **self.values,
+            "at": self.at,
+            "id": self.place.id if self.place else None,
+            "wanted": self.wanted,
+            "offset": self.offset,
+            "reach": self.wanted + self.offset,
+            "low": span.low,
+            "high": span.high,
+        }
+
+
+def search(
+    where: ActivityFilter, place: Place | None, *, wanted: int, postgresql: bool
+) -> Search:
+    """Return the search for a page of *where* that begins at *place*."""
+    return Search(
+        where=where,
+        shape=shape_of(where, postgresql=postgresql),
+        values=values_of(where, postgresql=postgresql),
+        place=place,
+        ascending=bool(where.before),
+        wanted=wanted,
+        offset=where.offset,
+    )
+
+
+def found_rows(connection: Connection, asked: Search) -> Rows:
+    """
+    Return the rows of a search, at most as many as are wanted.
+
+    A filter by channels, by beginnings of verbs or by object type alone has no
+    index of its own. Where such records are frequent, the newest of the tenant
+    hold a page of them; where they are rare, the daily counts tell on which
+    days, and with which verbs, to look.
+    """
+    reach = asked.wanted + asked.offset
+    if not is_scattered(asked.shape) or reach > _FARTHEST:
+        return _walked(connection, asked)
+    rows = _probed(connection, asked)
+    if len(rows) >= asked.wanted:
+        return rows
+    days = verb_days(connection, asked.where, asked.shape, asked.values, asked.at,
+                     reach=reach, ascending=asked.ascending)  # fmt: skip
+    if len(days) > _FARTHEST:
+        return _walked(connection, asked)
+    return _on_days(connection, asked, days) if days else []
+
+
+def spans_of(connection: Connection, asked: Search) -> Iterator[Span]:
+    """Yield the spans of months in which to look, one after the other until enough is found."""
+    if not asked.shape.postgresql:
+        return iter((_UNBOUNDED,))
+    return spans(
+        asked.where,
+        asked.at,
+        lambda: _extremes(connection, asked),
+        ascending=asked.ascending,
+    )
+
+
+def _walked(connection: Connection, asked: Search) -> Rows:
+    rows: Rows = []
+    for span in spans_of(connection, asked):
+        statement = page_statement(asked.shape, asked.cut(span))
+        rows = connection.execute(statement, asked.bound(span) | _verbs(asked)).all()
+        if len(rows) >= asked.wanted:
+            break
+    return rows
+
+
+def _probed(connection: Connection, asked: Search) -> Rows:
+    span = next(spans_of(connection, asked))
+    statement = probe_statement(asked.shape, asked.cut(span))
+    effort = _EFFORT * (asked.wanted + asked.offset)
+    return connection.execute(statement, asked.bound(span) | {"effort": effort}).all()
+
+
+def _on_days(connection: Connection, asked: Search, days: list[VerbDay]) -> Rows:
+    mornings, nights = [day.morning for day in days], [day.night for day in days]
+    if asked.shape.postgresql:
+        span = Span(min(mornings), max(nights))
+        found = days_statement(asked.shape, asked.cut(span), 0)
+        verbs = [day.verb for day in days]
+        values = {"verbs": verbs, "mornings": mornings, "nights": nights}
+        return connection.execute(found, asked.bound(span) | values).all()
+    # A power of two, so that few statements serve all.
+    room = 1 << (len(days) - 1).bit_length()
+    values = {}
+    for i in range(room):
+        verb, morning, night = days[i] if i < len(days) else (None, None, None)
+        values |= {f"verb_{i}": verb, f"morning_{i}": morning, f"night_{i}": night}
+    statement = days_statement(asked.shape, asked.cut(), room)
+    return connection.execute(statement, asked.bound() | values).all()
+
+
+def _verbs(asked: Search) -> dict[str, str]:
+    if asked.shape.postgresql:
+        return {}
+    return {f"verb_{i}": verb for i, verb in enumerate(asked.values["verbs"])}
+
+
+def _extremes(connection: Connection, asked: Search) -> tuple[date, date] | None:
+    if not asked.shape.tenant:
+        return date.min, date.max  # No index knows it for all tenants.
+    first, last = connection.execute(_extremes_statement(), asked.values).one()
+    return None if first is None else (first, last)
+
+
+@lru_cache(maxsize=1)
+def _extremes_statement() -> Select[Any]:
+    conditions = dimensions(_TENANT, _DAYS)
+    return select(func.min(_DAYS.day), func.max(_DAYS.day)).where(*conditions)
+
+
+_TENANT: Final = Shape(
+    tenant=True,
+    equal=(),
+    involving=False,
+    verbs=0,
+    prefixes=0,
+    channels="",
+    denied=False,
+    since=False,
+    until=False,
+    keyword=False,
+    data=(),
+    postgresql=True,
+)
