@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .capture.context import acting_as, carry, export_context, import_context
     from .capture.handler import ActivityAdapter
     from .capture.keys import ActivityKeys
+    from .capture.lazy import lazy
     from .capture.middleware import ActivityMiddleware, WSGIActivityMiddleware
     from .capture.processor import ActivityProcessor
     from .errors import (
@@ -71,6 +72,7 @@ __all__ = [
     "export_context",
     "feed",
     "import_context",
+    "lazy",
     "register_object",
     "stats",
     "to_uuid",
@@ -80,6 +82,7 @@ _MODULES: Final = {
     "capture.context": ("acting_as", "carry", "export_context", "import_context"),
     "capture.handler": ("ActivityAdapter",),
     "capture.keys": ("ActivityKeys",),
+    "capture.lazy": ("lazy",),
     "capture.middleware": ("ActivityMiddleware", "WSGIActivityMiddleware"),
     "capture.processor": ("ActivityProcessor",),
     "errors": (

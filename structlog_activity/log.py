@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
 
+from .capture.faults import fault_counts
 from .capture.handler import RecorderHandler, RecordingHandler
 from .capture.keys import ActivityKeys
 from .capture.processor import ActivityProcessor
@@ -265,8 +266,13 @@ class ActivityLog:
         return done
 
     def counters(self) -> dict[str, int]:
-        """Return how many records went where; see `BufferedRepository.counters`."""
-        return self._buffer.counters()
+        """
+        Return how many records went where; see `BufferedRepository.counters`.
+
+        ``faults.<kind>`` counts, for the whole process, how often ``identify``,
+        a lazy value (by its key) or a mapping rule failed.
+        """
+        return self._buffer.counters() | fault_counts()
 
     def health(self) -> Health:
         """Return whether records reach the database, and if not, why."""

@@ -26,6 +26,7 @@ from ..record.rowmaker import RowMaker
 from ..record.sink import Pending, Sink
 from ..record.text import has_control, type_name
 from .keys import ActivityKeys, KeyMap
+from .lazy import has_lazy, resolved
 from .marks import ERROR, ID
 
 
@@ -233,6 +234,8 @@ class Recorder:
     def _made(
         self, layers: tuple[dict[str, Any], ...], ns: int, id_: int = 0, *, strict: bool
     ) -> Row:
+        if any(map(has_lazy, layers)):
+            layers = tuple(map(resolved, layers))
         fields, data = self._map.split(*layers)
         _add_error(layers[-1], data)
         # An id is made from the time that is told, so that the record is found by it.
