@@ -29,6 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "testing": {"errors", "record", "capture", "read", "store.batch", "store.faults"},
     "cli": {"errors", "record", "capture", "store", "read", "log", NAME},
     "shared": {"capture", "log"},
+    "django": {"capture"},
     "__main__": {"cli"},
     "__init__": {"errors", "record", "capture", "store", "write", "read", "log", "shared"},
 }
@@ -36,6 +37,8 @@ FOREIGN: dict[str, set[str]] = {
     "structlog": {"capture", "testing", "cli.demo"},
     "sqlalchemy": {"store", "read", "log"},
     "psycopg": {"store.postgresql", "store.engine"},
+    "django": {"django"},
+    "asgiref": {"django"},
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -80,6 +80,11 @@ def bindable(who: Mapping[str, Any] | ActorContext | None) -> dict[str, Any]:
     return made_lazy({key: value for key, value in (who or {}).items() if value is not None})
 
 
+def resolve_bound() -> None:
+    """Work out every lazy value that is bound now, where that is allowed later no more."""
+    resolved(get_contextvars())
+
+
 def carry(function: Callable[_P, _R], /) -> Callable[_P, _R]:
     """
     Return *function* such that it runs in the context that is bound now.
