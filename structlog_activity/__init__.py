@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .capture.handler import ActivityAdapter
     from .capture.keys import ActivityKeys
     from .capture.lazy import lazy
+    from .capture.mapping import ActivityMapper, MappingRule
     from .capture.middleware import ActivityMiddleware, WSGIActivityMiddleware
     from .capture.processor import ActivityProcessor
     from .errors import (
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         RepositoryError,
         SchemaError,
     )
+    from .findings import Finding
     from .log import ActivityLog
     from .read.feed import feed
     from .read.filter import ALL_TENANTS, ActivityFilter
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from .record.ids import NIL, to_uuid
     from .record.objects import register_object
     from .record.record import ActivityRecord
-    from .shared import ActivityHandler
+    from .shared import ActivityHandler, configure
     from .write.buffer import BufferedRepository
 
 __version__ = "0.1.0.dev0"
@@ -51,6 +53,7 @@ __all__ = [
     "ActivityHandler",
     "ActivityKeys",
     "ActivityLog",
+    "ActivityMapper",
     "ActivityMiddleware",
     "ActivityPage",
     "ActivityProcessor",
@@ -59,9 +62,11 @@ __all__ = [
     "ActorContext",
     "BrokenChainError",
     "BufferedRepository",
+    "Finding",
     "InvalidCursorError",
     "InvalidFilterError",
     "InvalidRecordError",
+    "MappingRule",
     "RepositoryError",
     "SchemaError",
     "WSGIActivityMiddleware",
@@ -69,6 +74,7 @@ __all__ = [
     "build_record_from_actor",
     "build_record_from_uuid",
     "carry",
+    "configure",
     "export_context",
     "feed",
     "import_context",
@@ -83,6 +89,7 @@ _MODULES: Final = {
     "capture.handler": ("ActivityAdapter",),
     "capture.keys": ("ActivityKeys",),
     "capture.lazy": ("lazy",),
+    "capture.mapping": ("ActivityMapper", "MappingRule"),
     "capture.middleware": ("ActivityMiddleware", "WSGIActivityMiddleware"),
     "capture.processor": ("ActivityProcessor",),
     "errors": (
@@ -94,6 +101,7 @@ _MODULES: Final = {
         "RepositoryError",
         "SchemaError",
     ),
+    "findings": ("Finding",),
     "log": ("ActivityLog",),
     "read.feed": ("feed",),
     "read.filter": ("ALL_TENANTS", "ActivityFilter"),
@@ -104,7 +112,7 @@ _MODULES: Final = {
     "record.ids": ("NIL", "to_uuid"),
     "record.objects": ("register_object",),
     "record.record": ("ActivityRecord",),
-    "shared": ("ActivityHandler",),
+    "shared": ("ActivityHandler", "configure"),
     "write.buffer": ("BufferedRepository",),
 }
 _HOME: Final = {name: module for module, names in _MODULES.items() for name in names}

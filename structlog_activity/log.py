@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from .capture.lines import LineReader
+    from .capture.mapping import MappingRule
+    from .findings import Finding
     from .read.filter import ActivityFilter, Where
     from .read.page import ActivityPage, ActivityStats
     from .store.repository import Repository
@@ -177,6 +179,58 @@ class ActivityLog:
         from .store.engine import make_engine
 
         return make_engine(self._url)
+
+    # -- setting up ---------------------------------------------------------
+
+    def configure(
+        self,
+        *,
+        rules: Iterable[MappingRule | Mapping[str, Any]] = (),
+        loggers: Iterable[str] = ("",),
+    ) -> Self:
+        """
+        Put the processor into structlog's configuration and the handler into logging's.
+
+        Set structlog and logging up first: what is live is changed in place, so
+        loggers that are cached hear of it. The log that was configured last
+        takes the place of another. Calling it twice is calling it once.
+
+        Args:
+
+            rules: Which calls without a verb are activities, too; see
+                `MappingRule`.
+
+            loggers: Loggers that get the handler; ``""`` is the root, others
+                are those that don't propagate.
+
+        Returns:
+
+            The log itself.
+        """
+        from .capture.install import install
+        from .capture.mapping import ActivityMapper
+
+        rules = list(rules)
+        mapper = ActivityMapper(rules) if rules else None
+        install(self.processor, self.handler, mapper=mapper, loggers=loggers)
+        return self
+
+    def unconfigure(self) -> None:
+        """Take processor and handler out of structlog's and logging's configuration again."""
+        from .capture.install import uninstall
+
+        uninstall(self.processor, self.handler)
+
+    def doctor(self) -> list[Finding]:
+        """
+        Look for what keeps activities from being recorded in this process.
+
+        Checked are structlog's live configuration, logging's, and the database
+        with its schema and the role's privileges.
+        """
+        from .doctor import check_setup
+
+        return check_setup([self])
 
     # -- writing ------------------------------------------------------------
 
@@ -383,6 +437,11 @@ class ActivityLog:
     def recorder(self) -> Recorder:
         """What makes the records of this log."""
         return self._recorder
+
+    @property
+    def migrates(self) -> bool:
+        """Whether this log makes its tables by itself, at its first use."""
+        return self._migrates
 
     def _repository(self) -> Repository:
         from .store.engine import POSTGRESQL, require_psycopg

@@ -40,7 +40,9 @@ def ip_hider(mode: str, key: bytes | str | None = None) -> Callable[[str], str]:
         raise ValueError(f"ip={mode!r}: use one of {', '.join(IP_MODES)}")
     if mode == HASH:
         return _hasher(key)
-    return {FULL: str, TRUNCATE: _truncated, OFF: lambda _: ""}[mode]
+    if mode == TRUNCATE:
+        return _truncated
+    return _nothing if mode == OFF else _all
 
 
 def _hasher(key: bytes | str | None) -> Callable[[str], str]:
@@ -53,6 +55,14 @@ def _hasher(key: bytes | str | None) -> Callable[[str], str]:
         return f"{HASHED_IP}{digest[:_DIGITS]}" if address else ""
 
     return hashed
+
+
+def _all(address: str) -> str:
+    return address
+
+
+def _nothing(_: str) -> str:
+    return ""
 
 
 def _truncated(address: str) -> str:

@@ -139,11 +139,10 @@ class WSGIActivityMiddleware(RequestMiddleware):
 
         with context:
             self._bind_who(environ)
-            body = self._app(environ, start)
+            body: Iterable[bytes] = self._app(environ, start)
         wrapper = environ.get("wsgi.file_wrapper")
-        if isinstance(wrapper, type) and isinstance(body, wrapper):
-            return body  # type: ignore[no-any-return]  A server sends a file by itself.
-        return _Body(body, context)
+        is_file = isinstance(wrapper, type) and isinstance(body, wrapper)
+        return body if is_file else _Body(body, context)  # A server sends a file by itself.
 
 
 class _Body:
@@ -165,7 +164,7 @@ class _Body:
             yield chunk
 
     def __len__(self) -> int:
-        return len(self._body)  # type: ignore[arg-type]  A server asks, and takes a TypeError.
+        return len(self._body)  # type: ignore[arg-type]  # A server asks, and takes a TypeError.
 
     def close(self) -> None:
         """Close the body in the request's context."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from flask import Flask, Response, g, request, stream_with_context
+from flask import Flask, Response, request, stream_with_context
 from structlog.contextvars import bind_contextvars
 
 from structlog_activity import WSGIActivityMiddleware, carry
@@ -34,13 +34,12 @@ def late(number: str) -> str:
 
 @app.get("/stream/<number>")
 def stream(number: str) -> Response:
-    @stream_with_context
     def chunks() -> Iterator[str]:
         for part in range(3):
             note(number, f"chunk{part}")
             yield str(part)
 
-    return Response(chunks())
+    return Response(stream_with_context(chunks()))
 
 
 @app.get("/error/<number>")
@@ -69,17 +68,11 @@ def failed(problem: LookupError) -> tuple[str, int]:
     return "failed", 500
 
 
-@app.teardown_request
-def torn_down(_: Any) -> None:
-    if "noted" not in g:
-        g.noted = True
-
-
 def identify(environ: dict[str, Any]) -> dict[str, Any] | None:
     user = environ.get("HTTP_X_USER")
     return {"actor_id": user, "tenant_id": "t"} if user else {"tenant_id": "t"}
 
 
-app.wsgi_app = WSGIActivityMiddleware(  # type: ignore[method-assign,assignment]
+app.wsgi_app = WSGIActivityMiddleware(  # type: ignore[method-assign]
     app.wsgi_app, identify=identify, trusted_proxies=["127.0.0.1"]
 )

@@ -71,7 +71,7 @@ def serving(*command: str, **environment: str) -> Iterator[Server]:
     The socket listens already, so the first request waits for the server to be up.
     """
     # Not a pipe: a server that prints more than a pipe holds would wait for ever.
-    output = tempfile.TemporaryFile()
+    output = tempfile.TemporaryFile()  # noqa: SIM115  Closed below.
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
         fd = listener.fileno()
         process = subprocess.Popen(

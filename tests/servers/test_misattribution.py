@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from structlog_activity import NIL, ActivityLog, to_uuid
+from structlog_activity import ALL_TENANTS, NIL, ActivityLog, ActivityRecord, to_uuid
 from tests.servers.http import Request, Server, serving
 
 
@@ -74,7 +74,7 @@ def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'activity.db'}"
 
 
-@pytest.fixture(params=SETUPS.values(), ids=SETUPS.keys())
+@pytest.fixture(params=list(SETUPS.values()), ids=list(SETUPS))
 def setup(
     request: pytest.FixtureRequest, url: str
 ) -> Iterator[tuple[Server, dict[str, list[str]]]]:
@@ -139,10 +139,9 @@ def _stored(url: str) -> Counter[tuple[str, str, object]]:
     return found
 
 
-def _all(log: ActivityLog) -> Sequence[object]:
-    from structlog_activity import ALL_TENANTS
-
-    found, cursor = [], None
+def _all(log: ActivityLog) -> list[ActivityRecord]:
+    found: list[ActivityRecord] = []
+    cursor = None
     while True:
         page = log.feed(tenant_id=ALL_TENANTS, limit=200, after=cursor, total="none")
         found += page.records
