@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from inspect import iscoroutine
 from typing import Any, Final, TypeAlias
 
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
@@ -117,7 +118,10 @@ class RequestMiddleware:
     def _bind_who(self, request: Any) -> None:
         """Bind who is asking; the context of the request is entered."""
         try:
-            bind_contextvars(**bindable(self._identify(request)))  # type: ignore[arg-type]
+            found: Any = self._identify(request)
+            if iscoroutine(found):
+                found.close()  # Nobody awaits it here, and Python would warn of that.
+            bind_contextvars(**bindable(found))
         except Exception as error:  # noqa: BLE001  No actor rather than no answer.
             not_identified(error)
 
