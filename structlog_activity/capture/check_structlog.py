@@ -5,6 +5,7 @@ Look at structlog's live configuration for what keeps activities from being reco
 from __future__ import annotations
 
 import gc
+import logging
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -35,6 +36,7 @@ def check_structlog(*, has_handler: bool) -> Iterator[Finding]:
         yield from _missing(chain, has_handler=has_handler)
     else:
         yield from _order(chain, own)
+        yield from _filtered(chain[:own])
         yield from _cached()
     level = _least_level(config["wrapper_class"])
     if level not in ("debug", "info"):
@@ -78,6 +80,17 @@ def _order(chain: Sequence[Any], own: int) -> Iterator[Finding]:
             "is recorded",
             "structlog.configure(processors=[structlog.contextvars.merge_contextvars, ..., "
             f"activity.processor, {_end(chain)}])",
+        )
+
+
+def _filtered(before: Sequence[Any]) -> Iterator[Finding]:
+    level = logging.getLogger().getEffectiveLevel()
+    if structlog.stdlib.filter_by_level in before and level > logging.INFO:
+        yield Finding(
+            "level.filter_by_level",
+            "filter_by_level stands before activity.processor, and the root logger lets nothing "
+            f"below {logging.getLevelName(level)} through",
+            "logging.getLogger().setLevel(logging.INFO)  # or move filter_by_level behind it",
         )
 
 
@@ -142,6 +155,7 @@ class _Silent:
 
     name = "structlog_activity.doctor"
     level = 0
+    disabled = False
     handlers: Final = ()
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802  As the standard library has it.
