@@ -93,7 +93,7 @@ def test_cached_loggers_hear_of_it(activity: ActivityLog) -> None:
 
 
 def test_a_tuple_of_processors_is_replaced(activity: ActivityLog) -> None:
-    structlog.configure(processors=(merge_contextvars, structlog.testing.LogCapture()))  # type: ignore[arg-type]
+    structlog.configure(processors=(merge_contextvars, structlog.testing.LogCapture()))
 
     activity.configure()
 
