@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from .faults import count_fault
+from .handler import message_of
 from .keys import EVENT
 
 
@@ -33,9 +34,10 @@ class MappingRule:
     Say which log calls without a verb are an activity, and which one.
 
     A rule fits a call if all its patterns do. Patterns are those of file names:
-    ``*`` is any text, ``?`` any character; case counts. *object* and *fields*
-    may name keys of the call in braces, ``"task:{task_id}"``; the arguments of a
-    stdlib message count too, by name or by number.
+    ``*`` is any text, ``?`` any character, ``[...]`` one of those; case counts.
+    *object* and *fields* may name keys of the call in braces,
+    ``"task:{task_id}"``; the arguments of a stdlib message count too, by name or
+    by number.
 
     Attributes:
 
@@ -46,8 +48,8 @@ class MappingRule:
 
         logger: Pattern of the logger's name.
 
-        event: Pattern of the text of the call, for the standard library as it
-            stands in the code: before its arguments are put in.
+        event: Pattern of the text of the call, for the standard library with
+            its arguments put in.
 
         keys: Patterns of values by key; numbers are compared as text.
 
@@ -109,7 +111,9 @@ class ActivityMapper:
         try:
             if type(event_dict) is dict and _VERB not in event_dict:
                 name = getattr(logger, "name", None) or event_dict.get("logger")
-                event_dict.update(self._found(name, event_dict))
+                rules = self._rules_of(name)
+                if rules:
+                    event_dict.update(_found(rules, event_dict))
         except Exception as error:  # noqa: BLE001  A rule must not break a log call.
             _failed(error)
         return event_dict
@@ -117,22 +121,17 @@ class ActivityMapper:
     def filter(self, record: LogRecord) -> bool:
         """Give *record* a verb if a rule fits it; let everything pass."""
         try:
-            if _VERB not in record.__dict__:
+            rules = self._rules_of(record.name) if _VERB not in record.__dict__ else ()
+            if rules:
                 event = _event_of(record)
                 if _VERB not in event:
-                    record.__dict__.update(self._found(record.name, event))
+                    record.__dict__.update(_found(rules, event))
         except Exception as error:  # noqa: BLE001  As above.
             _failed(error)
         return True
 
-    def _found(self, name: Any, event: Mapping[Any, Any]) -> dict[str, str]:
-        for rule in self._rules_of(name if type(name) is str else ""):
-            found = rule.apply(event)
-            if found is not None:
-                return found
-        return {}
-
-    def _rules_of(self, name: str) -> tuple[_Compiled, ...]:
+    def _rules_of(self, name: Any) -> tuple[_Compiled, ...]:
+        name = name if type(name) is str else ""
         rules = self._by_logger.get(name)
         if rules is None:
             rules = tuple(rule for rule in self._rules if rule.fits_logger(name))
@@ -174,6 +173,15 @@ class _Compiled:
         return {**more, _VERB: self._verb, _OBJECT: object_}
 
 
+def _found(rules: Iterable[_Compiled], event: Mapping[Any, Any]) -> dict[str, str]:
+    """Return what the first rule that fits sets."""
+    for rule in rules:
+        found = rule.apply(event)
+        if found is not None:
+            return found
+    return {}
+
+
 def _pattern(text: str | None) -> Pattern | None:
     return None if text is None else re.compile(fnmatch.translate(text)).match
 
@@ -208,7 +216,7 @@ def _event_of(record: LogRecord) -> Mapping[Any, Any]:
         named = args
     elif isinstance(args, Sequence):
         named = {str(number): value for number, value in enumerate(args)}
-    return {**record.__dict__, **named, EVENT: message}
+    return {**record.__dict__, **named, EVENT: message_of(record)}
 
 
 def _failed(error: Exception) -> None:

@@ -110,7 +110,7 @@ def test_a_rule_whose_key_is_missing_does_not_fit(kit: Kit) -> None:
 
 
 def test_positional_arguments_have_numbers(kit: Kit) -> None:
-    rule = MappingRule(verb="file.sent", object="file:{1}", event="%s sent %s")
+    rule = MappingRule(verb="file.sent", object="file:{1}", event="ana sent *")
 
     stdlib(kit, rule).info("%s sent %s", "ana", "report.pdf")
 
@@ -174,6 +174,9 @@ def test_hostile_values_break_no_call(kit: Kit) -> None:
     rule = MappingRule(verb="a.b", object="a:{x}", keys={"x": "*"})
     mapped(kit, rule).info("x", x=Hostile())
     stdlib(kit, rule).info("x %s", Hostile(), extra={"x": Hostile()})
+    kit.handler.filters.clear()
+    wide = MappingRule(verb="a.b", object="a", event="y*")
+    stdlib(kit, wide).info("x %s", Hostile())
 
     assert [] == kit.records
 
