@@ -189,30 +189,17 @@ class ActivityLog:
         loggers: Iterable[str] = ("",),
     ) -> Self:
         """
-        Put the processor into structlog's configuration and the handler into logging's.
+        Put processor and handler into structlog's and logging's live configuration.
 
-        Set structlog and logging up first: what is live is changed in place, so
-        loggers that are cached hear of it. The log that was configured last
-        takes the place of another. Calling it twice is calling it once.
-
-        Args:
-
-            rules: Which calls without a verb are activities, too; see
-                `MappingRule`.
-
-            loggers: Loggers that get the handler; ``""`` is the root, others
-                are those that don't propagate.
+        See `structlog_activity.configure`, which has the same arguments.
 
         Returns:
 
             The log itself.
         """
         from .capture.install import install
-        from .capture.mapping import ActivityMapper
 
-        rules = list(rules)
-        mapper = ActivityMapper(rules) if rules else None
-        install(self.processor, self.handler, mapper=mapper, loggers=loggers)
+        install(self.processor, self.handler, rules=rules, loggers=loggers)
         return self
 
     def unconfigure(self) -> None:
@@ -222,12 +209,7 @@ class ActivityLog:
         uninstall(self.processor, self.handler)
 
     def doctor(self) -> list[Finding]:
-        """
-        Look for what keeps activities from being recorded in this process.
-
-        Checked are structlog's live configuration, logging's, and the database
-        with its schema and the role's privileges.
-        """
+        """Look for what keeps activities from being recorded: in this process and the database."""
         from .doctor import check_setup
 
         return check_setup([self])

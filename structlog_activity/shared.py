@@ -66,8 +66,10 @@ def configure(
     """
     Set everything up by one call: structlog's live configuration and logging's.
 
-    Call it after structlog and logging were set up. All that call it with one
-    URL share one log, so calling it twice is calling it once::
+    Call it after structlog and logging were set up: what is live is changed in
+    place, so loggers that are cached hear of it. The log that was configured
+    last takes the place of another. All that call it with one URL share one log,
+    so calling it twice is calling it once::
 
         activity = structlog_activity.configure("postgresql://app@db/app")
 
@@ -75,9 +77,11 @@ def configure(
 
         url: As for `ActivityLog`.
 
-        rules: As for `ActivityLog.configure`.
+        rules: Which calls without a verb are activities, too; see
+            `MappingRule`.
 
-        loggers: As for `ActivityLog.configure`.
+        loggers: Names of the loggers that get the handler: ``""`` is the root,
+            others are those that don't propagate.
 
         options: As for `ActivityLog`; text is taken for numbers and booleans.
             They count for the first use of a URL.

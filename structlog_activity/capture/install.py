@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import logging
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
 
 from .chain import right_index
 from .handler import RecordingHandler
-from .mapping import ActivityMapper
+from .mapping import ActivityMapper, MappingRule
 from .processor import ActivityProcessor
 
 
@@ -21,7 +21,7 @@ def install(
     processor: ActivityProcessor,
     handler: RecordingHandler,
     *,
-    mapper: ActivityMapper | None = None,
+    rules: Iterable[MappingRule | Mapping[str, Any]] = (),
     loggers: Iterable[str] = ("",),
 ) -> None:
     """
@@ -34,10 +34,12 @@ def install(
         handler: Goes to each of *loggers*, unless one with the same recorder is
             there.
 
-        mapper: Goes before both.
+        rules: What maps by them goes before both.
 
         loggers: Names of loggers; ``""`` is the root.
     """
+    rules = list(rules)
+    mapper = ActivityMapper(rules) if rules else None
     chain = _without(_processors(), (ActivityProcessor, ActivityMapper))
     index = right_index(chain)
     chain[index:index] = [processor] if mapper is None else [mapper, processor]
@@ -90,17 +92,21 @@ def _attach(
 ) -> None:
     recorder = handler.recorder()
     present = [other for other in logger.handlers if isinstance(other, RecordingHandler)]
-    own = [other for other in present if other.recorder() is recorder]
+    own = next((other for other in present if other.recorder() is recorder), None)
     for other in present:
-        if other not in own[:1]:
+        if other is not own:
             logger.removeHandler(other)
-    if not own:
-        if logger is logging.root and not logger.handlers and logging.lastResort:
-            # Without any handler, logging prints warnings by itself; with ours alone
-            # they would be gone.
-            logger.addHandler(logging.lastResort)
+    if own is None:
+        _keep_last_resort(logger)
         logger.addHandler(handler)
-    _set_mapper(own[0] if own else handler, mapper)
+    _set_mapper(own or handler, mapper)
+
+
+def _keep_last_resort(logger: logging.Logger) -> None:
+    # Without any handler, logging prints warnings by itself; with ours alone they
+    # would be gone.
+    if logger is logging.root and not logger.handlers and logging.lastResort:
+        logger.addHandler(logging.lastResort)
 
 
 def _set_mapper(handler: logging.Handler, mapper: ActivityMapper | None) -> None:

@@ -82,23 +82,21 @@ def _load(path: str) -> None:
 
 
 def _print(found: list[Finding], *, as_json: bool) -> None:
-    problems = [finding for finding in found if not finding.is_note]
     if as_json:
-        notes = [finding for finding in found if finding.is_note]
-        print_json(
-            {
-                "findings": [_plain(finding) for finding in problems],
-                "notes": [_plain(finding) for finding in notes],
-            }
-        )
+        print_json({"findings": _plain(found, is_note=False), "notes": _plain(found, is_note=True)})
         return
     for finding in found:
         mark = "note" if finding.is_note else "problem"
         print(printable(f"{mark}: {finding.problem} [{finding.check}]"))
         print(printable(f"    {finding.remedy}"))
-    if not problems:
+    if all(finding.is_note for finding in found):
         print("nothing is wrong")
 
 
-def _plain(finding: Finding) -> dict[str, str]:
-    return {name: getattr(finding, name) for name in ("check", "problem", "remedy")}
+def _plain(found: list[Finding], *, is_note: bool) -> list[dict[str, str]]:
+    names = ("check", "problem", "remedy")
+    return [
+        {name: getattr(finding, name) for name in names}
+        for finding in found
+        if finding.is_note is is_note
+    ]
