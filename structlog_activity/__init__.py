@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .capture.context import acting_as, carry, export_context, import_context
     from .capture.handler import ActivityAdapter
     from .capture.keys import ActivityKeys
+    from .capture.lazy import lazy
+    from .capture.mapping import ActivityMapper, MappingRule
     from .capture.middleware import ActivityMiddleware, WSGIActivityMiddleware
     from .capture.processor import ActivityProcessor
     from .errors import (
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
         RepositoryError,
         SchemaError,
     )
+    from .findings import Finding
     from .log import ActivityLog
     from .read.feed import feed
     from .read.filter import ALL_TENANTS, ActivityFilter
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
     from .record.ids import NIL, to_uuid
     from .record.objects import register_object
     from .record.record import ActivityRecord
-    from .shared import ActivityHandler
+    from .shared import ActivityHandler, configure
     from .write.buffer import BufferedRepository
 
 __version__ = "0.1.0.dev0"
@@ -50,6 +53,7 @@ __all__ = [
     "ActivityHandler",
     "ActivityKeys",
     "ActivityLog",
+    "ActivityMapper",
     "ActivityMiddleware",
     "ActivityPage",
     "ActivityProcessor",
@@ -58,9 +62,11 @@ __all__ = [
     "ActorContext",
     "BrokenChainError",
     "BufferedRepository",
+    "Finding",
     "InvalidCursorError",
     "InvalidFilterError",
     "InvalidRecordError",
+    "MappingRule",
     "RepositoryError",
     "SchemaError",
     "WSGIActivityMiddleware",
@@ -68,9 +74,11 @@ __all__ = [
     "build_record_from_actor",
     "build_record_from_uuid",
     "carry",
+    "configure",
     "export_context",
     "feed",
     "import_context",
+    "lazy",
     "register_object",
     "stats",
     "to_uuid",
@@ -80,6 +88,8 @@ _MODULES: Final = {
     "capture.context": ("acting_as", "carry", "export_context", "import_context"),
     "capture.handler": ("ActivityAdapter",),
     "capture.keys": ("ActivityKeys",),
+    "capture.lazy": ("lazy",),
+    "capture.mapping": ("ActivityMapper", "MappingRule"),
     "capture.middleware": ("ActivityMiddleware", "WSGIActivityMiddleware"),
     "capture.processor": ("ActivityProcessor",),
     "errors": (
@@ -91,6 +101,7 @@ _MODULES: Final = {
         "RepositoryError",
         "SchemaError",
     ),
+    "findings": ("Finding",),
     "log": ("ActivityLog",),
     "read.feed": ("feed",),
     "read.filter": ("ALL_TENANTS", "ActivityFilter"),
@@ -101,7 +112,7 @@ _MODULES: Final = {
     "record.ids": ("NIL", "to_uuid"),
     "record.objects": ("register_object",),
     "record.record": ("ActivityRecord",),
-    "shared": ("ActivityHandler",),
+    "shared": ("ActivityHandler", "configure"),
     "write.buffer": ("BufferedRepository",),
 }
 _HOME: Final = {name: module for module, names in _MODULES.items() for name in names}

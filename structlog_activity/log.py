@@ -10,11 +10,12 @@ import os
 import re
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar, Unpack
 
+from .capture.faults import fault_counts
 from .capture.handler import RecorderHandler, RecordingHandler
 from .capture.keys import ActivityKeys
 from .capture.processor import ActivityProcessor
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session, scoped_session
 
     from .capture.lines import LineReader
+    from .capture.mapping import MappingRule
+    from .findings import Finding
     from .read.filter import ActivityFilter, Where
     from .read.page import ActivityPage, ActivityStats
     from .store.repository import Repository
@@ -210,6 +213,40 @@ class ActivityLog:
 
         return make_engine(self._url)
 
+    # -- setting up ---------------------------------------------------------
+
+    def configure(
+        self,
+        *,
+        rules: Iterable[MappingRule | Mapping[str, Any]] = (),
+        loggers: Iterable[str] = ("",),
+    ) -> Self:
+        """
+        Put processor and handler into structlog's and logging's live configuration.
+
+        See `structlog_activity.configure`, which has the same arguments.
+
+        Returns:
+
+            The log itself.
+        """
+        from .capture.install import install
+
+        install(self.processor, self.handler, rules=rules, loggers=loggers)
+        return self
+
+    def unconfigure(self) -> None:
+        """Take processor and handler out of structlog's and logging's configuration again."""
+        from .capture.install import uninstall
+
+        uninstall(self.processor, self.handler)
+
+    def doctor(self) -> list[Finding]:
+        """Look for what keeps activities from being recorded: in this process and the database."""
+        from .doctor import check_setup
+
+        return check_setup([self])
+
     # -- writing ------------------------------------------------------------
 
     def record(
@@ -308,10 +345,12 @@ class ActivityLog:
 
         A record in a transaction of the host's is counted at its end: as
         submitted, accepted and written, or as ``rolled_back`` and nothing else.
+        ``faults.<kind>`` counts, for the whole process, how often ``identify``,
+        a lazy value (by its key) or a mapping rule failed.
         """
         counts = Counter(self._buffer.counters())
         counts.update(self._inside.counters())
-        return dict(counts)
+        return {**counts, **fault_counts()}
 
     def health(self) -> Health:
         """Return whether records reach the database, and if not, why."""
@@ -447,6 +486,11 @@ class ActivityLog:
     def recorder(self) -> Recorder:
         """What makes the records of this log."""
         return self._recorder
+
+    @property
+    def migrates(self) -> bool:
+        """Whether this log makes its tables by itself, at its first use."""
+        return self._migrates
 
     def _repository(self) -> Repository:
         from .store.engine import POSTGRESQL, require_psycopg

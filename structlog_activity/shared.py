@@ -7,11 +7,12 @@ from __future__ import annotations
 import os
 import threading
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from inspect import signature
 from typing import Any, Final
 
 from .capture.handler import RecordingHandler
+from .capture.mapping import MappingRule
 from .capture.recorder import Recorder
 from .log import DEFAULT_URL, URL_VARIABLE, ActivityLog
 
@@ -53,6 +54,51 @@ class ActivityHandler(RecordingHandler):
 
     def flush(self) -> None:
         """Do nothing; the log writes by itself, and at exit."""
+
+
+def configure(
+    url: str | None = None,
+    *,
+    rules: Iterable[MappingRule | Mapping[str, Any]] = (),
+    loggers: Iterable[str] = ("",),
+    **options: Any,
+) -> ActivityLog:
+    """
+    Set everything up by one call: structlog's live configuration and logging's.
+
+    Call it after structlog and logging were set up: what is live is changed in
+    place, so loggers that are cached hear of it. The log that was configured
+    last takes the place of another. All that call it with one URL share one log,
+    so calling it twice is calling it once::
+
+        activity = structlog_activity.configure("postgresql://app@db/app")
+
+    Args:
+
+        url: As for `ActivityLog`.
+
+        rules: Which calls without a verb are activities, too; see
+            `MappingRule`.
+
+        loggers: Names of the loggers that get the handler: ``""`` is the root,
+            others are those that don't propagate.
+
+        options: As for `ActivityLog`; text is taken for numbers and booleans.
+            They count for the first use of a URL.
+
+    Returns:
+
+        The log; its `ActivityLog.unconfigure` is the way back.
+
+    Raises:
+
+        RepositoryError: As for `ActivityLog`.
+
+        ValueError: An option is unknown, or out of its range.
+
+    .. versionadded:: 0.1.0
+    """
+    return shared_log(url, options).configure(rules=rules, loggers=loggers)
 
 
 _shared: Final[dict[str, ActivityLog]] = {}

@@ -14,6 +14,31 @@ import pytest
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+# Who did what, as the examples print it at their end.
+TOLD = {
+    "asyncio_workers.py": [
+        f"{user} export.{what} of {user}"
+        for user in ("ana", "bob", "eve", "max")
+        for what in ("rendered", "started")
+    ],
+    "celery_app.py": [
+        "ana export.announced orders",
+        "ana export.completed broken",
+        "ana export.completed orders",
+        "bob export.announced invoices",
+        "bob export.completed invoices",
+        "nobody export.announced last",
+        "nobody export.announced nightly",
+        "nobody export.completed nightly",
+    ],
+    "django_app.py": ["ana settings.updated theme", "nobody access.denied /settings/theme"],
+    "fastapi_app.py": [
+        "ana followers.notified 127.0.0.1",
+        "ana settings.updated 127.0.0.1",
+        "bob export.completed 127.0.0.1",
+    ],
+    "flask_app.py": ["ana order.paid 203.0.113.0", "bob export.completed 203.0.113.0"],
+}
 
 
 def run(arguments: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -48,6 +73,13 @@ def test_an_example_runs_and_prints_something(path: Path, tmp_path: Path) -> Non
     assert 0 == done.returncode, done.stderr
     assert done.stdout.strip()
     assert "lost" not in done.stderr
+    told = TOLD.get(path.name, [])
+    assert told == sorted(done.stdout.splitlines()[-len(told) :] if told else [])
+
+
+def test_every_example_says_first_what_it_shows() -> None:
+    for path in EXAMPLES:
+        assert path.read_text().splitlines()[1].startswith("Shows "), path.name
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

@@ -20,22 +20,37 @@ NAME = "structlog_activity"
 # the names of the package, the log and the command line.
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
+    "findings": set(),
     "record": {"errors"},
-    "capture": {"errors", "record"},
-    "store": {"errors", "record"},
+    "capture": {"errors", "findings", "record"},
+    "store": {"errors", "findings", "record"},
     "write": {"errors", "record", "store.batch", "store.faults", "store.repository"},
     "read": {"errors", "record", "store.table", "store.engine"},
-    "log": {"errors", "record", "capture", "store", "write", "read"},
+    "log": {"errors", "record", "capture", "store", "write", "read", "findings", "doctor"},
+    "doctor": {"capture", "findings", "store.check", "log"},
     "testing": {"errors", "record", "capture", "read", "store.batch", "store.faults"},
-    "cli": {"errors", "record", "capture", "store", "read", "log", NAME},
+    "cli": {"errors", "record", "capture", "store", "read", "log", "doctor", "findings", NAME},
     "shared": {"capture", "log"},
+    "django": {"capture"},
     "__main__": {"cli"},
-    "__init__": {"errors", "record", "capture", "store", "write", "read", "log", "shared"},
+    "__init__": {
+        "errors",
+        "record",
+        "capture",
+        "store",
+        "write",
+        "read",
+        "log",
+        "shared",
+        "findings",
+    },
 }
 FOREIGN: dict[str, set[str]] = {
     "structlog": {"capture", "testing", "cli.demo"},
     "sqlalchemy": {"store", "read", "write.transaction", "write.held", "write.phases", "log"},
     "psycopg": {"store.postgresql", "store.opening", "store.diagnosis", "store.engine"},
+    "django": {"django"},
+    "asgiref": {"django"},
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

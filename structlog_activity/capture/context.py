@@ -18,6 +18,8 @@ from structlog.contextvars import (
 )
 
 from ..errors import InvalidRecordError
+from ..record.actor import ActorContext
+from .lazy import made_lazy, resolved
 
 
 _P = ParamSpec("_P")
@@ -36,6 +38,8 @@ EXPORTED: Final = (
 )
 """What `export_context` hands on; anything else that is bound stays here."""
 
+_OF_ACTOR: Final = ("actor_id", "tenant_id", "org_id", "impersonator_id", "role")
+
 
 @contextmanager
 def acting_as(actor_id: Any, /, **context: Any) -> Iterator[None]:
@@ -47,10 +51,12 @@ def acting_as(actor_id: Any, /, **context: Any) -> Iterator[None]:
 
     Args:
 
-        actor_id: Anything that `to_uuid` reads.
+        actor_id: Anything that `to_uuid` reads, a function that returns it when
+            it is needed, or an `ActorContext`, whose tenant, organisation, role
+            and impersonator are bound as well.
 
         context: Anything else to bind: ``tenant_id``, ``user_id``, ``org_id``,
-            ``ip``, ``channel``, ``request_id``, ...
+            ``impersonator_id``, ``ip``, ``channel``, ``request_id``, ...
 
     Raises:
 
@@ -59,10 +65,24 @@ def acting_as(actor_id: Any, /, **context: Any) -> Iterator[None]:
 
     .. versionadded:: 0.1.0
     """
-    if actor_id is None or actor_id == "":
+    who = bindable(actor_id if isinstance(actor_id, ActorContext) else {"actor_id": actor_id})
+    if who.get("actor_id", "") == "":
         raise InvalidRecordError("actor_id", "acting_as needs one")
-    with bound_contextvars(actor_id=actor_id, **context):
+    with bound_contextvars(**{**who, **made_lazy(context)}):
         yield
+
+
+def bindable(who: Mapping[str, Any] | ActorContext | None) -> dict[str, Any]:
+    """Return what is to be bound of what somebody said about who acts."""
+    if isinstance(who, ActorContext):
+        values = {key: getattr(who, key) for key in _OF_ACTOR}
+        return {key: value for key, value in values.items() if value not in (None, "")}
+    return made_lazy({key: value for key, value in (who or {}).items() if value is not None})
+
+
+def resolve_bound() -> None:
+    """Work out every lazy value that is bound now, where that is allowed later no more."""
+    resolved(get_contextvars())
 
 
 def carry(function: Callable[_P, _R], /) -> Callable[_P, _R]:
@@ -74,7 +94,7 @@ def carry(function: Callable[_P, _R], /) -> Callable[_P, _R]:
 
     .. versionadded:: 0.1.0
     """
-    values = dict(get_contextvars())
+    values = resolved(get_contextvars())  # The request may be over when it runs.
 
     @wraps(function)
     def carried(*args: _P.args, **kwargs: _P.kwargs) -> _R:
@@ -94,7 +114,7 @@ def export_context() -> dict[str, Any]:
 
     .. versionadded:: 0.1.0
     """
-    bound = get_contextvars()
+    bound = resolved(get_contextvars())
     return {
         key: str(value) if isinstance(value, UUID) else value
         for key in EXPORTED

@@ -133,7 +133,7 @@ def _event(record: logging.LogRecord, verbs: tuple[str, ...]) -> dict[str, Any] 
     event = {key: value for key, value in attributes.items() if key not in _STANDARD}
     event.update((plain_key(key), value) for key, value in islice(found.items(), MAX_NODES))
     if type(record.msg) is not dict:
-        event["event"] = _message(record)
+        event["event"] = message_of(record)
     if record.exc_info is not None:
         event["exc_info"] = record.exc_info
     return event
@@ -147,7 +147,8 @@ def _mapping_of(record: logging.LogRecord) -> dict[Any, Any]:
     return {}
 
 
-def _message(record: logging.LogRecord) -> Any:
+def message_of(record: logging.LogRecord) -> Any:
+    """Return the text of *record*, with its arguments as far as they fit."""
     if not record.args:
         return record.msg
     try:

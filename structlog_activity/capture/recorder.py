@@ -25,6 +25,7 @@ from ..record.sink import Pending, SessionSink, Sink, finished
 from ..record.text import has_control, type_name
 from .exceptions import add_error
 from .keys import ActivityKeys, KeyMap
+from .lazy import has_lazy, resolved
 from .marks import ERROR, ID
 from .sessions import KEY as SESSION
 from .sessions import is_session, plain_session, take_session
@@ -269,6 +270,8 @@ class Recorder:
     def _made(
         self, layers: tuple[dict[str, Any], ...], ns: int, id_: int = 0, *, strict: bool
     ) -> Row:
+        if any(map(has_lazy, layers)):
+            layers = tuple(map(resolved, layers))
         fields, data = self._map.split(*layers)
         add_error(layers[-1], data)
         # An id is made from the time that is told, so that the record is found by it.

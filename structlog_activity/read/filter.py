@@ -219,7 +219,6 @@ class ActivityFilter:
         text = json.dumps(conditions, sort_keys=True, default=repr)
         return hashlib.sha256(text.encode()).digest()[:_DIGEST_SIZE]
 
-
     def of_object(self, object: Any) -> ActivityFilter:  # noqa: A002  The word of log calls.
         """
         Return this filter for one object only.

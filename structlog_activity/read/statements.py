@@ -132,7 +132,9 @@ def days_statement(shape: Shape, cut: Cut, days: int) -> Statement:
             column("verb", Text), column("morning", _MOMENT), column("night", _MOMENT),
             name="wanted",
         ).render_derived()  # fmt: skip
-        return _lateral(values, _on_day(others, values.c.verb, values.c.morning, values.c.night), cut)
+        return _lateral(
+            values, _on_day(others, values.c.verb, values.c.morning, values.c.night), cut
+        )
     return _merged(
         (
             _on_day(

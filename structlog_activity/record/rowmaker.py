@@ -19,7 +19,7 @@ from .plain import Plainer, encode_json
 from .record import FIELDS, ActivityRecord
 from .redact import Redactor
 from .row import Row
-from .text import has_control, shortened, storable, type_name
+from .text import has_control, is_hashed_ip, shortened, storable, type_name
 from .times import as_given, to_datetime, to_microseconds
 
 
@@ -294,4 +294,4 @@ def _address(text: str) -> str | None:
         # Without the zone: it may be any text, and means nothing on another machine.
         return str(ip_address(text)).partition("%")[0]
     except ValueError:
-        return None
+        return text if is_hashed_ip(text) else None

@@ -13,6 +13,10 @@ from typing import Final
 REPLACEMENT: Final = "\ufffd"
 """Stands for what can't be stored: NUL, and surrogates without their partner."""
 
+HASHED_IP: Final = "hmac:"
+"""Begins the keyed hash that stands for an address; 32 hex digits follow."""
+
+_HASHED_IP = re.compile(f"{HASHED_IP}[0-9a-f]{{32}}", re.ASCII)
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _DIGEST_LENGTH = 16
@@ -26,6 +30,11 @@ def storable(text: str) -> str:
     if text.isascii():
         return text.replace("\0", REPLACEMENT) if "\0" in text else text
     return _UNSTORABLE.sub(REPLACEMENT, text)
+
+
+def is_hashed_ip(text: str) -> bool:
+    """Tell whether *text* is the keyed hash of an address."""
+    return _HASHED_IP.fullmatch(text) is not None
 
 
 def shortened(text: str, limit: int) -> str:

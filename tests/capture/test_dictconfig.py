@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import logging.config
+import os
 import sys
 import threading
 
@@ -345,3 +346,80 @@ def test_logging_shutdown_closes_nothing_of_the_log(url: str) -> None:
     logging.getLogger("app").info("late", extra=EXTRA)
 
     assert ["late"] == [record.data["event"] for record in stored(url)]
+
+
+def test_options_that_the_environment_gives(
+    url: str, made: dict[str, ActivityLog], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As twelve-factor settings interpolate them."""
+    monkeypatch.setenv("AUDIT_BATCH", "25")
+    monkeypatch.setenv("AUDIT_STRICT", "false")
+
+    configure(
+        {
+            "class": CLASS,
+            "url": url,
+            "level": os.environ.get("AUDIT_LEVEL", "INFO"),
+            "batch_size": os.environ["AUDIT_BATCH"],
+            "strict": os.environ["AUDIT_STRICT"],
+        }
+    )
+
+    assert (25, False) == (made[url]._buffer._batch_size, made[url]._recorder._strict)
+
+
+def test_a_reference_to_an_object_outside(url: str, made: dict[str, ActivityLog]) -> None:
+    configure({"class": CLASS, "url": url, "level": "ext://logging.ERROR"})
+
+    assert logging.ERROR == logging.getLogger("app").handlers[0].level
+    assert [url] == list(made)
+
+
+def test_a_configuration_applied_twice_records_once(url: str) -> None:
+    for _ in range(2):
+        configure({"class": CLASS, "url": url})
+    logging.getLogger("app").info("paid", extra=EXTRA)
+
+    assert ["paid"] == [record.data["event"] for record in stored(url)]
+
+
+def test_a_file_applied_twice_records_once(tmp_path: Path, url: str) -> None:
+    file = tmp_path / "logging.ini"
+    file.write_text(FILE.format(arguments=f"args=('{url}',)"))
+    for _ in range(2):
+        logging.config.fileConfig(file, disable_existing_loggers=False)
+    logging.getLogger("app").info("paid", extra=EXTRA)
+
+    assert ["paid"] == [record.data["event"] for record in stored(url)]
+
+
+def test_an_incremental_configuration_changes_the_level_alone(url: str) -> None:
+    handler = configure({"class": CLASS, "url": url})
+    handler.set_name("activity")
+    logging.config.dictConfig(
+        {"version": 1, "incremental": True, "handlers": {"activity": {"level": "ERROR"}}}
+    )
+    logging.getLogger("app").info("paid", extra=EXTRA)
+
+    assert logging.ERROR == handler.level
+    assert 0 == shared._shared[url].counters()["submitted"]
+
+
+def test_loggers_that_a_configuration_disables_record_nothing(url: str) -> None:
+    """Python's default, and a trap that the doctor names."""
+    early = logging.getLogger("early")
+    configure({"class": CLASS, "url": url}, disable_existing_loggers=True)
+
+    assert early.disabled
+    assert any(f.check == "loggers.disabled" for f in shared._shared[url].doctor())
+
+
+def test_handlers_on_root_and_on_a_logger_of_one_configuration_record_once(url: str) -> None:
+    configure(
+        {"class": CLASS, "url": url},
+        root={"level": "INFO", "handlers": ["activity"]},
+        loggers={"app": {"level": "INFO", "handlers": ["activity"], "propagate": True}},
+    )
+    logging.getLogger("app").info("paid", extra=EXTRA)
+
+    assert ["paid"] == [record.data["event"] for record in stored(url)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import wsgiref.util
 
@@ -11,9 +12,24 @@ from typing import Any
 
 import pytest
 
-from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
+from structlog.contextvars import (
+    bind_contextvars,
+    clear_contextvars,
+    get_contextvars,
+    merge_contextvars,
+)
 
-from structlog_activity import ActivityMiddleware, WSGIActivityMiddleware
+from structlog_activity import (
+    NIL,
+    ActivityMiddleware,
+    ActorContext,
+    WSGIActivityMiddleware,
+    to_uuid,
+)
+from structlog_activity.capture.faults import fault_counts
+from structlog_activity.capture.ipmode import ip_hider
+
+from .conftest import Kit
 
 
 Scope = dict[str, Any]
@@ -238,3 +254,220 @@ def test_closing_a_body_twice_closes_once_and_keeps_what_was_bound_since() -> No
 
     assert {"later": 1} == get_contextvars()
     assert 1 == len(body)
+
+
+def test_between_the_chunks_the_thread_has_its_own_context() -> None:
+    """A server, or a test client, may ask for the next chunk late, or never."""
+
+    def app(request: dict[str, Any], start: Any) -> Iterable[bytes]:
+        start("200 OK", [])
+        bind_contextvars(deeper=request["user"])
+        return (str(sorted(get_contextvars().items())).encode() for _ in range(3))
+
+    ours = WSGIActivityMiddleware(app, identify=lambda request: {"actor_id": request["user"]})
+    bind_contextvars(outer=1)
+    ana, bob = (iter(ours(environ(user=user), lambda *_: None)) for user in ("ana", "bob"))
+    chunks = [next(ana), next(bob), next(ana)]
+    assert {"outer": 1} == get_contextvars()
+    del bob
+    chunks.append(next(ana))
+
+    assert [b"ana", b"bob", b"ana", b"ana"] == [
+        b"ana" if b"'deeper', 'ana'" in c and b"'actor_id', 'ana'" in c else b"bob" for c in chunks
+    ]
+    assert all(b"outer" not in chunk for chunk in chunks)
+    assert {"outer": 1} == get_contextvars()
+
+
+def test_a_body_that_fails_gives_the_context_back() -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"x"
+        raise LookupError
+
+    ours = WSGIActivityMiddleware(lambda *_: chunks(), identify=lambda _: {"actor_id": "ana"})
+
+    with pytest.raises(LookupError):
+        list(ours(environ(), lambda *_: None))
+
+    assert {} == get_contextvars()
+
+
+def test_a_body_is_closed_in_its_context() -> None:
+    seen: list[Any] = []
+
+    class Body(list[bytes]):
+        def close(self) -> None:
+            seen.append(get_contextvars()["actor_id"])
+
+    ours = WSGIActivityMiddleware(lambda *_: Body([b"x"]), identify=lambda _: {"actor_id": "ana"})
+    serve(ours, environ())
+
+    assert ["ana"] == seen
+
+
+def test_a_file_is_left_to_the_server() -> None:
+    wrapper = wsgiref.util.FileWrapper
+    body = wrapper(io.BytesIO(b"x"))
+    ours = WSGIActivityMiddleware(lambda *_: body, identify=lambda _: None)
+
+    assert body is ours(environ(**{"wsgi.file_wrapper": wrapper}), lambda *_: None)
+
+
+# -- who, as identify says it -----------------------------------------------------
+
+
+def asgi_context(identify: Any, request: Scope | None = None, **options: Any) -> dict[str, Any]:
+    seen: list[dict[str, Any]] = []
+    ask(ActivityMiddleware(seeing(seen), identify=identify, **options), request or scope())
+    return seen[0]
+
+
+def test_identify_may_be_async() -> None:
+    async def identify(request: Any) -> dict[str, Any]:
+        await asyncio.sleep(0)
+        return {"actor_id": request["user"]}
+
+    assert "ana" == asgi_context(identify, scope(user="ana"))["actor_id"]
+
+
+def test_identify_may_tell_an_actor_context() -> None:
+    claims = {"sub": "ana", "role": "admin", "tenant_id": "t", "impersonator_id": "root"}
+
+    context = asgi_context(lambda _: ActorContext.from_claims(claims))
+
+    del context["request_id"], context["ip"]
+    assert {
+        "actor_id": "ana",
+        "tenant_id": "t",
+        "impersonator_id": "root",
+        "role": "admin",
+    } == context
+
+
+def test_a_failing_async_identify_is_counted() -> None:
+    async def identify(request: Any) -> dict[str, Any]:
+        raise LookupError
+
+    assert "actor_id" not in asgi_context(identify)
+    assert {"faults.identify": 1} == fault_counts()
+
+
+@pytest.mark.parametrize("nonsense", [5, ["actor_id"], {5: "x"}])
+def test_what_identify_should_not_return_is_counted(nonsense: Any) -> None:
+    assert {"ip", "request_id"} == set(asgi_context(lambda _: nonsense))
+    assert {"faults.identify": 1} == fault_counts()
+
+
+def test_an_async_identify_is_a_fault_under_wsgi(recwarn: pytest.WarningsRecorder) -> None:
+    async def identify(request: Any) -> None: ...
+
+    serve(WSGIActivityMiddleware(lambda *_: [b""], identify=identify), environ())
+
+    assert {"faults.identify": 1} == fault_counts()
+    assert [] == recwarn.list
+
+
+def test_a_later_layer_may_say_who_asks(kit: Kit) -> None:
+    """Authentication within the application, as frameworks have it."""
+
+    async def app(request: Any, receive: Any, send: Any) -> None:
+        kit.logger(merge_contextvars).info("x", verb="a.b", object="a:1")
+        request["user"] = "ana"
+        kit.logger(merge_contextvars).info("x", verb="a.b", object="a:1")
+
+    ask(ActivityMiddleware(app, identify=lambda s: {"actor_id": lambda: s.get("user")}), scope())
+
+    assert [NIL, to_uuid("ana")] == [record.actor_id for record in kit.records]
+
+
+def test_actor_user_and_impersonator_are_kept_apart(kit: Kit) -> None:
+    async def app(request: Any, receive: Any, send: Any) -> None:
+        kit.logger(merge_contextvars).info("x", verb="a.b", object="a:1")
+
+    who = {"actor_id": "support", "user_id": "ana", "impersonator_id": "support-lead"}
+    ask(ActivityMiddleware(app, identify=lambda _: who), scope())
+
+    record = kit.only
+    assert (to_uuid("support"), to_uuid("ana"), "support-lead") == (
+        record.actor_id,
+        record.user_id,
+        record.data["impersonator_id"],
+    )
+
+
+# -- options ------------------------------------------------------------------------
+
+
+def test_an_address_may_be_hidden() -> None:
+    key = b"k" * 16
+    options: list[dict[str, Any]] = [
+        {"ip": "truncate"},
+        {"ip": "hash", "ip_key": key},
+        {"ip": "off"},
+    ]
+    found = [asgi_context(lambda _: None, **option).get("ip", "") for option in options]
+
+    assert ["192.0.2.0", ip_hider("hash", key)("192.0.2.1"), ""] == found
+
+
+def test_another_header_may_hold_the_id() -> None:
+    seen: list[dict[str, Any]] = []
+    app = ActivityMiddleware(
+        seeing(seen), identify=lambda _: None, request_id_header="X-Correlation-ID"
+    )
+    sent = ask(app, scope(headers=[(b"x-correlation-id", b"c-1"), (b"x-request-id", b"r-1")]))
+
+    assert "c-1" == seen[0]["request_id"]
+    assert (b"x-correlation-id", b"c-1") in sent[0]["headers"]
+
+
+def test_two_ids_are_none() -> None:
+    headers = [(b"x-request-id", b"r-1"), (b"x-request-id", b"r-2")]
+
+    assert 36 == len(asgi_context(lambda _: None, scope(headers=headers))["request_id"])
+
+
+@pytest.mark.parametrize("kind", [ActivityMiddleware, WSGIActivityMiddleware])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ip": "some"},
+        {"ip": "hash"},
+        {"trusted_proxies": ["nonsense"]},
+        {"request_id_header": "a\r\nb"},
+    ],
+)
+def test_options_that_make_no_sense_are_refused(kind: Any, options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"ip|trusted_proxies|request_id_header"):
+        kind(lambda *_: None, identify=lambda _: None, **options)
+
+
+@pytest.mark.parametrize("kind", ["asgi", "wsgi"])
+@pytest.mark.parametrize(
+    ("trusted", "forwarded", "ip"),
+    [
+        ((), "203.0.113.9", "192.0.2.1"),
+        (("192.0.2.1",), "203.0.113.9", "203.0.113.9"),
+        (("192.0.2.1",), "1.1.1.1, 203.0.113.9", "203.0.113.9"),
+        (("192.0.2.1", "10.0.0.0/8"), "1.1.1.1, 203.0.113.9, 10.0.0.7", "203.0.113.9"),
+        (("192.0.2.1",), "127.0.0.1, 203.0.113.9:5", "203.0.113.9"),
+        (("192.0.2.1",), "1.1.1.1, '; DROP TABLE", "192.0.2.1"),
+        (("192.0.2.1",), "1" * 20_000, "192.0.2.1"),
+        (("192.0.2.1",), "", "192.0.2.1"),
+    ],
+)
+def test_a_client_can_not_choose_its_address(
+    kind: str, trusted: tuple[str, ...], forwarded: str, ip: str
+) -> None:
+    if kind == "asgi":
+        headers = [(b"x-forwarded-for", forwarded.encode())]
+        context = asgi_context(lambda _: None, scope(headers=headers), trusted_proxies=trusted)
+        assert ip == context["ip"]
+        return
+
+    def app(request: dict[str, Any], start: Any) -> Iterable[bytes]:
+        start("200 OK", [])
+        return [get_contextvars()["ip"].encode()]
+
+    ours = WSGIActivityMiddleware(app, identify=lambda _: None, trusted_proxies=trusted)
+    assert [ip.encode()] == serve(ours, environ(HTTP_X_FORWARDED_FOR=forwarded))[0]

@@ -145,7 +145,7 @@ class Programs:
         """Do what the next start does, and return its counters."""
         done = self.run("activity.flush(60); activity.close(); print(activity.counters())")
         assert_quiet(done)
-        return Counter(eval(done.stdout))  # noqa: S307  What we printed ourselves.
+        return Counter(eval(done.stdout))
 
     @property
     def stored(self) -> list[int]:

@@ -13,13 +13,11 @@ import textwrap
 import time
 
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.write.doubles import eventually
 from tests.write.scripts import TELLING, Programs, assert_quiet
 
 
@@ -78,9 +76,7 @@ class Victims:
     def kill_round(self, first: int, count: int, longest: float) -> None:
         """Let *count* processes start together, and kill each at a moment of its own."""
         with ExitStack() as stack:
-            processes = [
-                stack.enter_context(self._programs.start(RECORDING)) for _ in range(count)
-            ]
+            processes = [stack.enter_context(self._programs.start(RECORDING)) for _ in range(count)]
             for process in processes:
                 assert process.stdout is not None
                 assert process.stdout.readline() == "ready\n", process.communicate()[1]

@@ -1,0 +1,115 @@
+"""
+Put processor and handler into the live configuration of structlog and logging.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from .chain import right_index
+from .handler import RecordingHandler
+from .mapping import ActivityMapper, MappingRule
+from .processor import ActivityProcessor
+
+
+def install(
+    processor: ActivityProcessor,
+    handler: RecordingHandler,
+    *,
+    rules: Iterable[MappingRule | Mapping[str, Any]] = (),
+    loggers: Iterable[str] = ("",),
+) -> None:
+    """
+    Put *processor* and *handler* in, once, in the place of any other log's.
+
+    Args:
+
+        processor: Goes before the renderer.
+
+        handler: Goes to each of *loggers*, unless one with the same recorder is
+            there.
+
+        rules: What maps by them goes before both.
+
+        loggers: Names of loggers; ``""`` is the root.
+    """
+    rules = list(rules)
+    mapper = ActivityMapper(rules) if rules else None
+    chain = _without(_processors(), (ActivityProcessor, ActivityMapper))
+    index = right_index(chain)
+    chain[index:index] = [processor] if mapper is None else [mapper, processor]
+    _set_processors(chain)
+    for name in loggers:
+        _attach(logging.getLogger(name), handler, mapper)
+
+
+def uninstall(processor: ActivityProcessor, handler: RecordingHandler) -> None:
+    """Take *processor*, *handler* and what maps for them out of where `install` put them."""
+    chain = _processors()
+    if processor in chain:
+        ours = (processor, *(other for other in chain if isinstance(other, ActivityMapper)))
+        _set_processors([other for other in chain if other not in ours])
+    for logger in all_loggers():
+        if handler in logger.handlers:
+            logger.removeHandler(handler)
+            if logger.handlers == [logging.lastResort]:
+                logger.handlers.clear()
+    _set_mapper(handler, None)
+
+
+def all_loggers() -> list[logging.Logger]:
+    """Return the root logger and all that are known by name."""
+    root = logging.getLogger()
+    known = list(root.manager.loggerDict.values())
+    return [root, *(logger for logger in known if isinstance(logger, logging.Logger))]
+
+
+def _processors() -> Any:
+    return structlog.get_config()["processors"]
+
+
+def _set_processors(chain: Sequence[Any]) -> None:
+    live = _processors()
+    if list(live) == chain:
+        return
+    if isinstance(live, list):  # In place: loggers that are cached hold on to this very list.
+        live[:] = chain
+    else:
+        structlog.configure(processors=chain)
+
+
+def _without(chain: Iterable[Any], kinds: tuple[type, ...]) -> list[Any]:
+    return [processor for processor in chain if not isinstance(processor, kinds)]
+
+
+def _attach(
+    logger: logging.Logger, handler: RecordingHandler, mapper: ActivityMapper | None
+) -> None:
+    recorder = handler.recorder()
+    present = [other for other in logger.handlers if isinstance(other, RecordingHandler)]
+    own = next((other for other in present if other.recorder() is recorder), None)
+    for other in present:
+        if other is not own:
+            logger.removeHandler(other)
+    if own is None:
+        _keep_last_resort(logger)
+        logger.addHandler(handler)
+    _set_mapper(own or handler, mapper)
+
+
+def _keep_last_resort(logger: logging.Logger) -> None:
+    # Without any handler, logging prints warnings by itself; with ours alone they
+    # would be gone.
+    if logger is logging.root and not logger.handlers and logging.lastResort:
+        logger.addHandler(logging.lastResort)
+
+
+def _set_mapper(handler: logging.Handler, mapper: ActivityMapper | None) -> None:
+    handler.filters[:] = _without(handler.filters, (ActivityMapper,))
+    if mapper is not None:
+        handler.addFilter(mapper)

@@ -1,0 +1,122 @@
+"""
+Look at a database for what keeps records from being written to it and read from it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, Engine, text
+
+from ..errors import RepositoryError, SchemaError
+from ..findings import Finding
+from .engine import SQLITE, reached, shown
+from .schema import Schema
+
+
+_NEEDED: Final = {
+    "user_activity": ("INSERT", "SELECT"),
+    "user_activity_batch": ("INSERT", "SELECT"),
+    "user_activity_daily": ("INSERT", "UPDATE", "SELECT"),
+    "user_activity_migration": ("SELECT",),
+}
+_PRIVILEGE: Final = text("SELECT has_table_privilege(CAST(:name AS text), :privilege)")
+
+
+def check_database(engine: Engine, *, migrates: bool) -> Iterator[Finding]:
+    """
+    Yield what is wrong with a database.
+
+    Args:
+
+        engine: Reaches it.
+
+        migrates: The log makes the tables by itself, at its first use.
+    """
+    where = shown(engine.url)
+    if engine.dialect.name == SQLITE and not _file_exists(engine):
+        yield from _unmade(engine, where, migrates=migrates)
+        return
+    try:
+        with reached(engine.url):
+            if not migrates:
+                Schema(engine).check()
+            with engine.connect() as connection:
+                yield from _privileges(connection, where)
+    except SchemaError as error:
+        yield Finding("database.schema", str(error), f"structlog-activity --url {where} migrate")
+    except RepositoryError as error:
+        yield Finding("database.unreachable", str(error), "STRUCTLOG_ACTIVITY_URL=..., or --url")
+
+
+def _file_of(engine: Engine) -> Path:
+    return Path(engine.url.database or "")
+
+
+def _file_exists(engine: Engine) -> bool:
+    return str(engine.url.database).startswith("file:") or _file_of(engine).exists()
+
+
+def _unmade(engine: Engine, where: str, *, migrates: bool) -> Iterator[Finding]:
+    folder = _file_of(engine).parent
+    if not os.access(folder, os.W_OK):
+        yield Finding(
+            "database.unreachable",
+            f"{where}: there is no such file, and none can be made in that folder",
+            f"mkdir -p {folder}  # and let the application's user write to it",
+        )
+    elif not migrates:
+        yield Finding(
+            "database.schema",
+            f"{where}: there is no such file",
+            f"structlog-activity --url {where} migrate",
+        )
+
+
+def _privileges(connection: Connection, where: str) -> Iterator[Finding]:
+    if connection.dialect.name == SQLITE:
+        yield from _writable(connection.engine, where)
+        return
+    if connection.scalar(text("SHOW transaction_read_only")) == "on":
+        yield Finding(
+            "database.read_only",
+            f"{where} takes no writes: it is a standby, or read-only for this role",
+            "ALTER ROLE ... SET default_transaction_read_only = off  # or another host in the URL",
+        )
+    existing = _existing(connection)
+    for name, needed in _NEEDED.items():
+        missing = [p for p in needed if name in existing and not _has(connection, name, p)]
+        if missing:
+            role = connection.scalar(text("SELECT current_user"))
+            yield Finding(
+                "database.privileges",
+                f"{where}: the role has no {', '.join(missing)} on {name}",
+                f"GRANT {', '.join(missing)} ON {name} TO {role};",
+            )
+
+
+def _existing(connection: Connection) -> set[str]:
+    query = text(
+        "SELECT name FROM unnest(CAST(:names AS text[])) name WHERE to_regclass(name) IS NOT NULL"
+    )
+    return set(connection.scalars(query, {"names": list(_NEEDED)}))
+
+
+def _has(connection: Connection, name: str, privilege: str) -> bool:
+    return bool(connection.scalar(_PRIVILEGE, {"name": name, "privilege": privilege}))
+
+
+def _writable(engine: Engine, where: str) -> Iterator[Finding]:
+    path = _file_of(engine)
+    if not str(path).startswith("file:") and not all(
+        os.access(place, os.W_OK) for place in (path, path.parent)
+    ):
+        yield Finding(
+            "database.read_only",
+            f"{where}: the file, or its folder, where SQLite keeps its journal, can't be written",
+            f"chown APPLICATION_USER {path.parent} {path}",
+        )
