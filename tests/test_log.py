@@ -251,7 +251,7 @@ def test_the_functions_read_what_the_log_wrote(activity: ActivityLog) -> None:
     with Session(activity.engine) as session:
         assert [record] == feed(session, where).records
     with pytest.raises(TypeError, match="Engine"):
-        feed("nonsense", where)  # type: ignore[arg-type]
+        feed("nonsense", where)  # type: ignore[call-overload]
 
 
 def test_coroutines_have_the_same_methods(activity: ActivityLog) -> None:

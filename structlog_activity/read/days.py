@@ -162,7 +162,7 @@ def whole_days(since: datetime | None, until: datetime | None) -> WholeDays:
     last = until.date() if until else None
     if first is not None and last is not None and first >= last:
         return WholeDays(first, first, [(since, until)])
-    rest = []
+    rest: list[tuple[datetime | None, datetime | None]] = []
     if since is not None and first is not None and since < midnight(first):
         rest.append((since, midnight(first)))
     if until is not None and last is not None and midnight(last) < until:

@@ -240,7 +240,7 @@ class ActivityFilter:
         except InvalidRecordError as error:
             raise InvalidFilterError("object", object, error.problem) from None
         found = replace(self, object_type=row.object_type)
-        found._set("object_id", row.object_id)  # Also "", which is no id, and not any.
+        found._set("object_id", row.object_id)  # noqa: SLF001  Also "", which is no id, and not any.
         return found
 
 

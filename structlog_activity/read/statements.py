@@ -202,15 +202,14 @@ def _merged(branches: Iterable[Select[Any]], cut: Cut) -> CompoundSelect[Any]:
         for one in branches
     )
     found = union_all(*(select(*first.c) for first in firsts))
-    merged: CompoundSelect[Any] = _cut(
-        found, found.selected_columns.occurred_at, found.selected_columns.id, cut
-    )
+    merged: Any = _cut(found, found.selected_columns.occurred_at, found.selected_columns.id, cut)
     return merged
 
 
-def _cut(found: Any, moment: Any, id_: Any, cut: Cut) -> Any:
+def _cut(found: Any, moment: Any, id_: Any, cut: Cut) -> Select[Any]:
     found = _ordered(found, moment, id_, cut).limit(literal("wanted", Integer))
-    return found.offset(bindparam("offset")) if cut.offset else found
+    page: Select[Any] = found.offset(bindparam("offset")) if cut.offset else found
+    return page
 
 
 def _ordered(found: Any, moment: Any, id_: Any, cut: Cut) -> Any:

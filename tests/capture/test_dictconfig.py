@@ -365,7 +365,8 @@ def test_options_that_the_environment_gives(
         }
     )
 
-    assert (25, False) == (made[url]._buffer._batch_size, made[url]._recorder._strict)
+    assert 25 == made[url]._buffer._options.batch_size
+    assert made[url]._recorder._strict is False
 
 
 def test_a_reference_to_an_object_outside(url: str, made: dict[str, ActivityLog]) -> None:

@@ -107,7 +107,7 @@ class Programs:
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     @contextmanager
-    def start(self, code: str, *, before: str = "") -> Iterator[subprocess.Popen[str]]:
+    def start(self, code: str, *, before: str = "") -> Iterator[Any]:
         """Run a program that goes on meanwhile; at the end it is killed, if need be."""
         program = "".join(textwrap.dedent(part) for part in (_PROLOGUE, before, _RECORD, code))
         self._written += 1

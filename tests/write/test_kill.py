@@ -8,13 +8,13 @@ import os
 import random
 import selectors
 import signal
-import subprocess
 import textwrap
 import time
 
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,11 +86,13 @@ class Victims:
                 process.stdin.flush()
             self._kill(processes, longest)
 
-    def _kill(self, processes: list[subprocess.Popen[str]], longest: float) -> None:
+    def _kill(self, processes: list[Any], longest: float) -> None:
         now = time.monotonic()
         # Half of them soon: while they still recover what others left.
         spans = [longest if self._dice.random() < 0.5 else 0.05 for _ in processes]
-        moments = {p: now + self._dice.uniform(0, span) for p, span in zip(processes, spans)}
+        moments = {
+            p: now + self._dice.uniform(0, span) for p, span in zip(processes, spans, strict=True)
+        }
         said = dict.fromkeys(processes, b"")
         with selectors.DefaultSelector() as selector:
             for process in processes:
@@ -108,7 +110,7 @@ class Victims:
             assert process.stderr.read() == ""
             self._tolls.hear(said[process].decode())
 
-    def _strike(self, moments: dict[subprocess.Popen[str], float]) -> None:
+    def _strike(self, moments: dict[Any, float]) -> None:
         for process, moment in list(moments.items()):
             if moment <= time.monotonic():
                 process.send_signal(signal.SIGKILL)
