@@ -14,6 +14,7 @@ from .cursor import Place, decode_cursor, encode_cursor
 from .filter import ActivityFilter
 from .page import ActivityPage
 from .rows import Rows, found_rows, search
+from .statements import to_record
 from .totals import total
 
 
@@ -75,7 +76,7 @@ def _page(
     key: bytes,
 ) -> ActivityPage:
     beyond = len(rows) > where.limit
-    records = [ActivityRecord(**row._mapping) for row in rows[: where.limit]]  # noqa: SLF001
+    records = [to_record(*row) for row in rows[: where.limit]]
     older, newer = beyond, bool(where.after or where.offset)
     if where.before:  # Read upwards: what lies beyond is newer, and the cursor's own record older.
         records.reverse()
