@@ -4,7 +4,6 @@ Look at logging's live configuration for what keeps activities from being record
 
 from __future__ import annotations
 
-import gc
 import logging
 import logging.handlers
 import sys
@@ -18,6 +17,7 @@ from ..findings import Finding
 from .chain import TO_LOGGING, own_index
 from .handler import ActivityAdapter, RecordingHandler
 from .install import all_loggers
+from .living import living
 
 
 _FRAMEWORKS: Final = frozenset(
@@ -34,7 +34,9 @@ _MOST_NAMES: Final = 5
 def has_handler() -> bool:
     """Tell whether a handler of ours listens to any logger, or behind a queue."""
     attached = any(map(_own_handlers, all_loggers()))
-    return attached or any(_own_in(listener.handlers) for listener in _listeners())
+    return attached or any(
+        _own_in(listener.handlers) for listener in living(logging.handlers.QueueListener)
+    )
 
 
 def check_logging() -> Iterator[Finding]:
@@ -167,9 +169,8 @@ def _disabled(loggers: Sequence[logging.Logger]) -> Iterator[Finding]:
         )
 
 
-def _listeners() -> list[Any]:
-    kind = logging.handlers.QueueListener
-    return [found for found in gc.get_objects() if isinstance(found, kind)]
+def _listeners() -> list[logging.handlers.QueueListener]:
+    return living(logging.handlers.QueueListener)
 
 
 def _queues() -> Iterator[Finding]:
@@ -189,11 +190,8 @@ def _queues() -> Iterator[Finding]:
 def _adapters() -> Iterator[Finding]:
     if sys.version_info >= (3, 13):
         return
-    found = [
-        adapter
-        for adapter in gc.get_objects()
-        if isinstance(adapter, logging.LoggerAdapter) and not isinstance(adapter, ActivityAdapter)
-    ]
+    adapters: list[Any] = living(logging.LoggerAdapter)
+    found = [adapter for adapter in adapters if not isinstance(adapter, ActivityAdapter)]
     if found:
         yield Finding(
             "loggers.adapted",

@@ -4,7 +4,6 @@ Look at structlog's live configuration for what keeps activities from being reco
 
 from __future__ import annotations
 
-import gc
 import logging
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ import structlog
 
 from ..findings import Finding
 from .chain import TO_LOGGING, end_index, is_renderer, merge_index, name_of, own_index
+from .living import living
 from .processor import ActivityProcessor
 
 
@@ -103,11 +103,7 @@ def _end(chain: Sequence[Any]) -> str:
 
 def _cached() -> Iterator[Finding]:
     live = structlog.get_config()["processors"]
-    deaf = [
-        logger
-        for logger in gc.get_objects()
-        if isinstance(logger, structlog.BoundLoggerBase) and _is_deaf(logger, live)
-    ]
+    deaf = [logger for logger in living(structlog.BoundLoggerBase) if _is_deaf(logger, live)]
     if deaf:
         yield Finding(
             "loggers.cached",

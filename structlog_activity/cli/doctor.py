@@ -5,13 +5,13 @@ The command ``doctor``.
 from __future__ import annotations
 
 import argparse
-import gc
 import sys
 
 from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
+from ..capture.living import living
 from ..doctor import check_log, check_setup
 from ..errors import ActivityError
 from ..findings import Finding
@@ -60,7 +60,7 @@ def doctor(options: argparse.Namespace) -> int:
 
 def _logs(url: str | None) -> Iterable[ActivityLog]:
     """Return the log of a URL, else those that the application made, else the default one."""
-    made = [found for found in gc.get_objects() if isinstance(found, ActivityLog)]
+    made = living(ActivityLog)
     return [ActivityLog(url)] if url or not made else made
 
 
