@@ -230,14 +230,13 @@ def _lateral(values: Any, one: Select[Any], cut: Cut) -> Select[Any]:
     return _cut(found, first.c.occurred_at, first.c.id, cut)
 
 
-def _merged(branches: Iterable[Select[Any]], cut: Cut) -> CompoundSelect[Any]:
+def _merged(branches: Iterable[Select[Any]], cut: Cut) -> Statement:
     firsts = (
         _ordered(one, _C.created_at, _C.id, cut).limit(literal("reach", Integer)).subquery()
         for one in branches
     )
     found = union_all(*(select(*first.c) for first in firsts))
-    merged: Any = _cut(found, found.selected_columns.occurred_at, found.selected_columns.id, cut)
-    return merged
+    return _cut(found, found.selected_columns.occurred_at, found.selected_columns.id, cut)
 
 
 def _cut(found: Any, moment: Any, id_: Any, cut: Cut) -> Select[Any]:
