@@ -67,6 +67,14 @@ def programs(tmp_path: Path) -> Programs:
     return Programs(tmp_path)
 
 
+@pytest.fixture(params=["memory", "wal", "fsync"])
+def leveled(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Programs]:
+    """The same in each durability; when they have ended, nothing is left on disk."""
+    programs = Programs(tmp_path, durability=request.param)
+    yield programs
+    assert programs.spooled == []
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Host]:
     """An application on each of the two databases."""

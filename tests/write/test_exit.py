@@ -14,16 +14,16 @@ import pytest
 from tests.write.scripts import Programs, assert_quiet
 
 
-def test_a_program_that_just_ends_has_stored_all(programs: Programs) -> None:
-    done = programs.run("for n in range(2000): record(n)")
+def test_a_program_that_just_ends_has_stored_all(leveled: Programs) -> None:
+    done = leveled.run("for n in range(2000): record(n)")
     assert_quiet(done)
-    assert programs.stored == [*range(2000)]
+    assert leveled.stored == [*range(2000)]
 
 
 def test_an_exception_that_nobody_catches_is_told_as_ever_and_all_is_stored(
-    programs: Programs,
+    leveled: Programs,
 ) -> None:
-    done = programs.run(
+    done = leveled.run(
         """
         for n in range(1000): record(n)
         raise LookupError("boom")
@@ -33,24 +33,24 @@ def test_an_exception_that_nobody_catches_is_told_as_ever_and_all_is_stored(
     assert done.stderr.splitlines()[-1] == "LookupError: boom"
     assert done.stderr.count("Traceback") == 1
     assert "structlog_activity" not in done.stderr
-    assert programs.stored == [*range(1000)]
+    assert leveled.stored == [*range(1000)]
 
 
-def test_an_exit_code_is_kept(programs: Programs) -> None:
-    done = programs.run(
+def test_an_exit_code_is_kept(leveled: Programs) -> None:
+    done = leveled.run(
         """
         for n in range(1000): record(n)
         sys.exit(3)
         """
     )
     assert_quiet(done, 3)
-    assert programs.stored == [*range(1000)]
+    assert leveled.stored == [*range(1000)]
 
 
 def test_an_exit_while_a_thread_goes_on_waits_for_the_thread_and_stores_all(
-    programs: Programs,
+    leveled: Programs,
 ) -> None:
-    done = programs.run(
+    done = leveled.run(
         """
         def work():
             main.join()
@@ -63,11 +63,11 @@ def test_an_exit_while_a_thread_goes_on_waits_for_the_thread_and_stores_all(
         """
     )
     assert_quiet(done, 3)
-    assert programs.stored == [*range(1000)]
+    assert leveled.stored == [*range(1000)]
 
 
-def test_ctrl_c_ends_a_program_as_ever_and_all_is_stored(programs: Programs) -> None:
-    done = programs.run(
+def test_ctrl_c_ends_a_program_as_ever_and_all_is_stored(leveled: Programs) -> None:
+    done = leveled.run(
         """
         for n in range(1000): record(n)
         os.kill(os.getpid(), signal.SIGINT)
@@ -77,11 +77,11 @@ def test_ctrl_c_ends_a_program_as_ever_and_all_is_stored(programs: Programs) -> 
     assert done.returncode == -2
     assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"
     assert done.stderr.count("Traceback") == 1
-    assert programs.stored == [*range(1000)]
+    assert leveled.stored == [*range(1000)]
 
 
-def test_a_daemon_thread_that_never_stops_is_no_trouble(programs: Programs) -> None:
-    done = programs.run(
+def test_a_daemon_thread_that_never_stops_is_no_trouble(leveled: Programs) -> None:
+    done = leveled.run(
         """
         def work():
             n = 1000
@@ -96,12 +96,12 @@ def test_a_daemon_thread_that_never_stops_is_no_trouble(programs: Programs) -> N
         """
     )
     assert_quiet(done)
-    assert programs.stored[:1000] == [*range(1000)]
-    assert len(set(programs.stored)) == len(programs.stored)
+    assert leveled.stored[:1000] == [*range(1000)]
+    assert len(set(leveled.stored)) == len(leveled.stored)
 
 
-def test_a_closed_log_leaves_nothing_to_do_at_exit(programs: Programs) -> None:
-    done = programs.run(
+def test_a_closed_log_leaves_nothing_to_do_at_exit(leveled: Programs) -> None:
+    done = leveled.run(
         """
         for n in range(100): record(n)
         print(activity.close(), activity.close())
@@ -110,7 +110,7 @@ def test_a_closed_log_leaves_nothing_to_do_at_exit(programs: Programs) -> None:
     )
     assert_quiet(done)
     assert done.stdout == "True True\n['MainThread']\n"
-    assert programs.stored == [*range(100)]
+    assert leveled.stored == [*range(100)]
 
 
 def test_a_log_that_nobody_used_leaves_no_trace(programs: Programs) -> None:
@@ -121,22 +121,22 @@ def test_a_log_that_nobody_used_leaves_no_trace(programs: Programs) -> None:
 # -- records at the very end --------------------------------------------------
 
 
-def test_a_record_of_an_exit_function_is_stored(programs: Programs) -> None:
-    done = programs.run(
+def test_a_record_of_an_exit_function_is_stored(leveled: Programs) -> None:
+    done = leveled.run(
         """
         atexit.register(record, 1)
         record(0)
         """
     )
     assert_quiet(done)
-    assert programs.stored == [0, 1]
+    assert leveled.stored == [0, 1]
 
 
-def test_a_first_record_of_an_exit_function_is_stored(programs: Programs) -> None:
+def test_a_first_record_of_an_exit_function_is_stored(leveled: Programs) -> None:
     """No thread can be started any more in some versions."""
-    done = programs.run("atexit.register(record, 0)")
+    done = leveled.run("atexit.register(record, 0)")
     assert_quiet(done)
-    assert programs.stored == [0]
+    assert leveled.stored == [0]
 
 
 @pytest.mark.parametrize("durability", ["memory", "wal"])
@@ -159,8 +159,8 @@ def test_what_was_recorded_where_no_thread_could_start_is_stored_at_the_end(
     assert programs.spooled == []
 
 
-def test_a_record_of_an_exit_function_that_runs_after_ours_is_counted(programs: Programs) -> None:
-    done = programs.run(
+def test_a_record_of_an_exit_function_that_runs_after_ours_is_counted(leveled: Programs) -> None:
+    done = leveled.run(
         "record(0)",
         before="""
         def late():
@@ -171,16 +171,16 @@ def test_a_record_of_an_exit_function_that_runs_after_ours_is_counted(programs: 
         """,
     )
     assert_quiet(done)
-    assert programs.stored == [0]
+    assert leveled.stored == [0]
     assert "'rejected.closed': 1" in done.stdout
     assert "'written': 1" in done.stdout
 
 
 @pytest.mark.parametrize("is_used", [False, True])
 def test_a_record_of_a_finalizer_at_the_end_of_the_interpreter_is_no_trouble(
-    programs: Programs, is_used: bool
+    leveled: Programs, is_used: bool
 ) -> None:
-    done = programs.run(
+    done = leveled.run(
         f"""
         class Late:
             def __init__(self):
@@ -197,11 +197,11 @@ def test_a_record_of_a_finalizer_at_the_end_of_the_interpreter_is_no_trouble(
     )
     assert_quiet(done)
     assert set(done.stdout.split()) <= {"1", "2"}
-    assert not is_used or programs.stored == [0]
+    assert not is_used or leveled.stored == [0]
 
 
-def test_records_after_logging_was_shut_down_are_stored(programs: Programs) -> None:
-    done = programs.run(
+def test_records_after_logging_was_shut_down_are_stored(leveled: Programs) -> None:
+    done = leveled.run(
         """
         import logging
         logging.getLogger().addHandler(activity.handler)
@@ -211,7 +211,7 @@ def test_records_after_logging_was_shut_down_are_stored(programs: Programs) -> N
         """
     )
     assert_quiet(done)
-    assert programs.stored == [0, 1]
+    assert leveled.stored == [0, 1]
 
 
 # -- a database that does not answer ------------------------------------------
@@ -259,8 +259,8 @@ def test_a_close_that_lost_records_is_told_once_and_not_waited_for_again(
 # -- re-entrancy, where a deadlock must not hang the tests ---------------------
 
 
-def test_a_signal_handler_may_record_the_first_record_and_close(programs: Programs) -> None:
-    done = programs.run(
+def test_a_signal_handler_may_record_the_first_record_and_close(leveled: Programs) -> None:
+    done = leveled.run(
         """
         def handle(*_):
             record(1)
@@ -274,13 +274,13 @@ def test_a_signal_handler_may_record_the_first_record_and_close(programs: Progra
     )
     assert_quiet(done)
     assert done.stdout == "2\n"
-    assert programs.stored == [0, 1]
+    assert leveled.stored == [0, 1]
 
 
 def test_an_alarm_2000_times_a_second_may_record_while_its_thread_does(
-    programs: Programs,
+    leveled: Programs,
 ) -> None:
-    done = programs.run(
+    done = leveled.run(
         """
         alarms = 0
 
@@ -309,12 +309,12 @@ def test_an_alarm_2000_times_a_second_may_record_while_its_thread_does(
     own, alarms, flushed, written = done.stdout.split()
     assert int(alarms) > 100
     assert flushed == "True"
-    assert int(written) == int(own) + int(alarms) == len(set(programs.stored))
+    assert int(written) == int(own) + int(alarms) == len(set(leveled.stored))
 
 
-def test_an_interrupt_at_any_moment_leaves_the_log_usable(programs: Programs) -> None:
+def test_an_interrupt_at_any_moment_leaves_the_log_usable(leveled: Programs) -> None:
     """KeyboardInterrupt strikes within our own code, too."""
-    done = programs.run(
+    done = leveled.run(
         """
         def interrupt(*_):
             raise KeyboardInterrupt
@@ -338,7 +338,7 @@ def test_an_interrupt_at_any_moment_leaves_the_log_usable(programs: Programs) ->
     assert_quiet(done)
     flushed, returned, counters = done.stdout.split(" ", 2)
     counts = eval(counters)
-    stored = programs.stored
+    stored = leveled.stored
     assert flushed == "True"
     assert counts["submitted"] == counts["written"] == len(stored) == len(set(stored))
     assert int(returned) + 1 <= len(stored) <= int(returned) + 301
@@ -347,8 +347,8 @@ def test_an_interrupt_at_any_moment_leaves_the_log_usable(programs: Programs) ->
 # -- signals ------------------------------------------------------------------
 
 
-def test_a_program_that_asks_for_it_stores_all_when_it_is_terminated(programs: Programs) -> None:
-    done = programs.run(
+def test_a_program_that_asks_for_it_stores_all_when_it_is_terminated(leveled: Programs) -> None:
+    done = leveled.run(
         """
         activity.install_signal_flush()
         for n in range(1000): record(n)
@@ -357,11 +357,11 @@ def test_a_program_that_asks_for_it_stores_all_when_it_is_terminated(programs: P
         """
     )
     assert_quiet(done, 128 + 15)
-    assert programs.stored == [*range(1000)]
+    assert leveled.stored == [*range(1000)]
 
 
-def test_the_handler_of_the_program_decides_what_a_signal_does(programs: Programs) -> None:
-    done = programs.run(
+def test_the_handler_of_the_program_decides_what_a_signal_does(leveled: Programs) -> None:
+    done = leveled.run(
         """
         caught = []
         signal.signal(signal.SIGTERM, lambda *_: caught.append(1))
@@ -373,11 +373,11 @@ def test_the_handler_of_the_program_decides_what_a_signal_does(programs: Program
         """
     )
     assert_quiet(done)
-    assert programs.stored == [*range(10)]
+    assert leveled.stored == [*range(10)]
 
 
-def test_a_signal_that_is_ignored_stays_ignored(programs: Programs) -> None:
-    done = programs.run(
+def test_a_signal_that_is_ignored_stays_ignored(leveled: Programs) -> None:
+    done = leveled.run(
         """
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         activity.install_signal_flush(signal.SIGHUP, signal.SIGTERM)
@@ -386,7 +386,7 @@ def test_a_signal_that_is_ignored_stays_ignored(programs: Programs) -> None:
         """
     )
     assert_quiet(done)
-    assert programs.stored == [1]
+    assert leveled.stored == [1]
 
 
 def test_a_signal_while_the_database_hangs_ends_the_program_in_its_time(
