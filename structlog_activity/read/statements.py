@@ -8,11 +8,9 @@ index range up to the page's length, and the short results are merged: an
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
-from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
@@ -45,23 +43,14 @@ COLUMNS: Final = [*(_C[name] for name in _FIELDS), _C.created_at.label("occurred
 _MOMENT: Final = _C.created_at.type
 
 
-def to_record(
-    id: UUID,  # noqa: A002  Named as the field is.
-    actor_id: UUID,
-    user_id: UUID,
-    tenant_id: UUID,
-    org_id: UUID,
-    verb: str,
-    object_type: str,
-    object_id: str,
-    channel: str,
-    ip: str,
-    data: dict[str, Any],
-    occurred_at: datetime,
-) -> ActivityRecord:
+def to_record(row: Sequence[Any]) -> ActivityRecord:
     """Return the record of a row of `COLUMNS`; by name and mapping would take twice as long."""
+    (
+        id_, actor_id, user_id, tenant_id, org_id, verb, object_type, object_id, channel, ip,
+        data, occurred_at,
+    ) = row  # fmt: skip
     return ActivityRecord(
-        id=id,
+        id=id_,
         actor_id=actor_id,
         user_id=user_id,
         tenant_id=tenant_id,

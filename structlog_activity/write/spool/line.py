@@ -23,6 +23,7 @@ from .segment import LONGEST, Segment
 
 
 _PAGE: Final = 4096
+_MAKERS: Final = 2  # At once, in one thread.
 _MAPPED: Final = 2  # So many sealed segments keep their memory, the next ones to be read.
 
 
@@ -77,7 +78,10 @@ class Line:
         self._barred = False
         # Keeps threads from making a segment each; a signal handler on top of
         # one that does may make another, for no step depends on the one before.
+        # One on top of that gets none: signals may come faster than segments are
+        # made, and such a pile would never come to an end.
         self.making = threading.RLock()
+        self._makers = 0
         self.segments: deque[Segment] = deque()
         self.held: set[Segment] = set()
         self.folder = Folder(disk, path, self.held, synced=synced)
@@ -163,6 +167,8 @@ class Line:
                 return False
             if self.segments and self.segments[-1] is not full:  # Somebody was faster.
                 return True
+            if self._makers >= _MAKERS:
+                return False
             try:
                 segment = self._spare() or self._make(self._segment_bytes)
             except OSError as error:
@@ -186,7 +192,12 @@ class Line:
             raise OSError(errno.ENOSPC, f"the bound of {self._max_bytes} bytes is reached")
         if self._writer_id is None:
             self._writer_id = self._new_writer_id()
-        return self.folder.make(self._writer_id, next(self._numbers), size)
+        makers = self._makers
+        try:
+            self._makers = makers + 1
+            return self.folder.make(self._writer_id, next(self._numbers), size)
+        finally:
+            self._makers = makers  # Right wherever an exception strikes.
 
     def _bar(self, error: OSError) -> None:
         # Else every record would try again, at the price of some system calls.

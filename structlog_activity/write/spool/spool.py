@@ -106,8 +106,9 @@ class Spool:
         """
         Put a row on disk; return whether it is there.
 
-        It isn't where the bound is reached, the disk refuses or the spool is
-        closed: then the caller keeps it elsewhere. With *synced* it may be
+        It isn't where the bound is reached, the disk refuses, the spool is
+        closed, or the caller is a signal handler on top of another that makes a
+        segment: then the caller keeps it elsewhere. With *synced* it may be
         there although the disk didn't confirm it: then it survives all but a
         power failure, and ``unsynced`` counts it.
         """
