@@ -76,7 +76,7 @@ def _page(
     key: bytes,
 ) -> ActivityPage:
     beyond = len(rows) > where.limit
-    records = [to_record(*row) for row in rows[: where.limit]]
+    records = [to_record(row) for row in rows[: where.limit]]
     older, newer = beyond, bool(where.after or where.offset)
     if where.before:  # Read upwards: what lies beyond is newer, and the cursor's own record older.
         records.reverse()

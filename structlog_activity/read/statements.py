@@ -8,11 +8,9 @@ index range up to the page's length, and the short results are merged: an
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeAlias
-from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
@@ -43,37 +41,23 @@ _FIELDS: Final = (
 )
 COLUMNS: Final = [*(_C[name] for name in _FIELDS), _C.created_at.label("occurred_at")]
 _MOMENT: Final = _C.created_at.type
+_SETTERS: Final = tuple(
+    ActivityRecord.__dict__[name].__set__ for name in (*_FIELDS, "occurred_at")
+)
+_new: Final = object.__new__
 
 
-def to_record(
-    id: UUID,  # noqa: A002  Named as the field is.
-    actor_id: UUID,
-    user_id: UUID,
-    tenant_id: UUID,
-    org_id: UUID,
-    verb: str,
-    object_type: str,
-    object_id: str,
-    channel: str,
-    ip: str,
-    data: dict[str, Any],
-    occurred_at: datetime,
-) -> ActivityRecord:
-    """Return the record of a row of `COLUMNS`; by name and mapping would take twice as long."""
-    return ActivityRecord(
-        id=id,
-        actor_id=actor_id,
-        user_id=user_id,
-        tenant_id=tenant_id,
-        org_id=org_id,
-        verb=verb,
-        object_type=object_type,
-        object_id=object_id,
-        channel=channel,
-        ip=ip,
-        data=data,
-        occurred_at=occurred_at,
-    )
+def to_record(values: Sequence[Any]) -> ActivityRecord:
+    """
+    Return the record of a row of `COLUMNS`.
+
+    Slot by slot, for that takes half the time of a frozen dataclass's own
+    ``__init__``, and a page's records otherwise cost a quarter of its query.
+    """
+    record = _new(ActivityRecord)
+    for set_, value in zip(_SETTERS, values, strict=True):
+        set_(record, value)
+    return record
 
 
 class Cut(NamedTuple):
