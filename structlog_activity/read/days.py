@@ -156,15 +156,17 @@ def next_midnight(day: date) -> datetime:
 
 def whole_days(since: datetime | None, until: datetime | None) -> WholeDays:
     """Take the span from *since* up to *until* apart into whole days and what is left."""
-    first = since.date() if since else None
-    if first is not None and since != midnight(first):
-        first = next_midnight(first).date()
-    last = until.date() if until else None
+    first = None if since is None else _day_from(since)
+    last = None if until is None else until.date()
     if first is not None and last is not None and first >= last:
         return WholeDays(first, first, [(since, until)])
-    rest: list[tuple[datetime | None, datetime | None]] = []
-    if since is not None and first is not None and since < midnight(first):
-        rest.append((since, midnight(first)))
-    if until is not None and last is not None and midnight(last) < until:
-        rest.append((midnight(last), until))
-    return WholeDays(first, last, rest)
+    morning = since if first is None else midnight(first)
+    evening = until if last is None else midnight(last)
+    edges = [(since, morning), (evening, until)]
+    return WholeDays(first, last, [(start, end) for start, end in edges if start != end])
+
+
+def _day_from(moment: datetime) -> date:
+    """Return the first day that lies wholly after *moment*, or begins with it."""
+    day = moment.date()
+    return day if moment == midnight(day) else next_midnight(day).date()

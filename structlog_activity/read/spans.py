@@ -74,16 +74,13 @@ def _downwards(where: ActivityFilter, at: datetime | None, extremes: Extremes) -
         yield Span(month_of(since) if since else None, high)
         return
     yield Span(low, high)
-    found = extremes()
-    if found is None or _midnight(found[0]) >= low:
-        return
-    if _midnight(found[1]) < low:
-        high, top = month_of(found[1], 1), _midnight(found[1])
-    bottom = month_of(max(_midnight(found[0]), since or _midnight(found[0])))
-    low = month_of(top, -_SECOND)
-    if low is not None and bottom is not None and low > bottom:
-        yield Span(low, high)
-    yield Span(bottom, high)
+    if (found := extremes()) is not None:
+        first, last = map(_midnight, found)
+        if last < low:
+            high, top = month_of(found[1], 1), last
+        if first < low:
+            bottom = month_of(max(first, since or first))
+            yield from _wider(Span(month_of(top, -_SECOND), high), Span(bottom, high))
 
 
 def _upwards(where: ActivityFilter, at: datetime | None, extremes: Extremes) -> Iterator[Span]:
@@ -94,14 +91,23 @@ def _upwards(where: ActivityFilter, at: datetime | None, extremes: Extremes) -> 
         yield Span(low, month_of(until, 1) if until else None)
         return
     yield Span(low, high)
-    found = extremes()
-    if found is None or _midnight(found[1]) < high:
-        return
-    top = month_of(min(_midnight(found[1]), until or _midnight(found[1])), 1)
-    high = month_of(max(bottom, _midnight(found[0])), _SECOND + 1)
-    if high is not None and top is not None and high < top:
-        yield Span(low, high)
-    yield Span(low, top)
+    if (found := extremes()) is not None:
+        first, last = map(_midnight, found)
+        if last >= high:
+            top = month_of(min(last, until or last), 1)
+            high = month_of(max(bottom, first), _SECOND + 1)
+            yield from _wider(Span(low, high), Span(low, top))
+
+
+def _wider(some: Span, all_: Span) -> Iterator[Span]:
+    """Yield both spans, or the second only where the first is no smaller."""
+    if _is_above(some.low, all_.low) or _is_above(all_.high, some.high):
+        yield some
+    yield all_
+
+
+def _is_above(one: datetime | None, other: datetime | None) -> bool:
+    return one is not None and other is not None and one > other
 
 
 def _since(where: ActivityFilter) -> datetime | None:

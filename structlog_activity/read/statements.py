@@ -41,28 +41,23 @@ _FIELDS: Final = (
 )
 COLUMNS: Final = [*(_C[name] for name in _FIELDS), _C.created_at.label("occurred_at")]
 _MOMENT: Final = _C.created_at.type
+_SETTERS: Final = tuple(
+    ActivityRecord.__dict__[name].__set__ for name in (*_FIELDS, "occurred_at")
+)
+_new: Final = object.__new__
 
 
-def to_record(row: Sequence[Any]) -> ActivityRecord:
-    """Return the record of a row of `COLUMNS`; by name and mapping would take twice as long."""
-    (
-        id_, actor_id, user_id, tenant_id, org_id, verb, object_type, object_id, channel, ip,
-        data, occurred_at,
-    ) = row  # fmt: skip
-    return ActivityRecord(
-        id=id_,
-        actor_id=actor_id,
-        user_id=user_id,
-        tenant_id=tenant_id,
-        org_id=org_id,
-        verb=verb,
-        object_type=object_type,
-        object_id=object_id,
-        channel=channel,
-        ip=ip,
-        data=data,
-        occurred_at=occurred_at,
-    )
+def to_record(values: Sequence[Any]) -> ActivityRecord:
+    """
+    Return the record of a row of `COLUMNS`.
+
+    Slot by slot, for that takes half the time of a frozen dataclass's own
+    ``__init__``, and a page's records otherwise cost a quarter of its query.
+    """
+    record = _new(ActivityRecord)
+    for set_, value in zip(_SETTERS, values, strict=True):
+        set_(record, value)
+    return record
 
 
 class Cut(NamedTuple):
@@ -155,9 +150,7 @@ def days_statement(shape: Shape, cut: Cut, days: int) -> Statement:
             column("verb", Text), column("morning", _MOMENT), column("night", _MOMENT),
             name="wanted",
         ).render_derived()  # fmt: skip
-        return _lateral(
-            values, _on_day(others, values.c.verb, values.c.morning, values.c.night), cut
-        )
+        return _lateral(values, _on_day(others, values.c.verb, values.c.morning, values.c.night), cut)
     return _merged(
         (
             _on_day(
@@ -225,7 +218,9 @@ def _merged(branches: Iterable[Select[Any]], cut: Cut) -> Statement:
         for one in branches
     )
     found = union_all(*(select(*first.c) for first in firsts))
-    return _cut(found, found.selected_columns.occurred_at, found.selected_columns.id, cut)
+    return _cut(
+        found, found.selected_columns.occurred_at, found.selected_columns.id, cut
+    )
 
 
 def _cut(found: Any, moment: Any, id_: Any, cut: Cut) -> Select[Any]:
