@@ -5,36 +5,32 @@ The activity log of an application: one object that joins all rooms.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
-import re
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from .capture.faults import fault_counts
 from .capture.handler import RecorderHandler, RecordingHandler
 from .capture.keys import ActivityKeys
 from .capture.processor import ActivityProcessor
 from .capture.recorder import Recorder
+from .read.reader import ActivityReader
 from .record.record import ActivityRecord
 from .record.redact import Redactor
 from .record.rowmaker import RowMaker
 
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL, Engine
+    from sqlalchemy import Engine
     from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
     from sqlalchemy.orm import Session, scoped_session
 
     from .capture.lines import LineReader
     from .capture.mapping import MappingRule
     from .findings import Finding
-    from .read.filter import ActivityFilter, Where
-    from .read.page import ActivityPage, ActivityStats
     from .store.repository import Repository
     from .store.schema import Migration
     from .write.accounts import Health
@@ -46,15 +42,13 @@ if TYPE_CHECKING:
         "Session | AsyncSession | scoped_session[Any] | async_scoped_session[Any]"
     )
 
-_T = TypeVar("_T")
 
 URL_VARIABLE: Final = "STRUCTLOG_ACTIVITY_URL"
 SPOOL_VARIABLE: Final = "STRUCTLOG_ACTIVITY_SPOOL_DIR"
 DEFAULT_URL: Final = "sqlite:///activity.db"
-_NAME_LENGTH: Final = 32
 
 
-class ActivityLog:
+class ActivityLog(ActivityReader):
     """
     Record what log calls tell, and read it back.
 
@@ -154,6 +148,7 @@ class ActivityLog:
         from .store.inside import write_inside
         from .store.table import user_activity
         from .write.buffer import BufferedRepository
+        from .write.options import spool_folder
         from .write.transaction import TransactionSink
 
         if not isinstance(key, bytes | None):
@@ -167,7 +162,7 @@ class ActivityLog:
         self._buffer: BufferedRepository = BufferedRepository(
             self._repository(),
             durability=durability,
-            spool_dir=_spool_folder(spool_dir or os.environ.get(SPOOL_VARIABLE), self._url),
+            spool_dir=spool_folder(spool_dir or os.environ.get(SPOOL_VARIABLE), self._url),
             batch_size=batch_size,
             linger=linger,
             max_records=max_records,
@@ -376,47 +371,7 @@ class ActivityLog:
 
         exit_on(*signals)
 
-    # -- reading ------------------------------------------------------------
-
-    def feed(self, **where: Unpack[Where]) -> ActivityPage:
-        """
-        Return a page of records, newest first; see `structlog_activity.feed`.
-
-        Args:
-
-            where: The attributes of an `ActivityFilter`; *tenant_id* is required.
-
-        Raises:
-
-            InvalidFilterError: A value is of a wrong type or makes no sense.
-
-            InvalidCursorError: A cursor is not one of this feed.
-
-            RepositoryError: The database can't be read.
-        """
-        from .read.feed import feed
-
-        where_ = _filter(where)
-        return self._read(lambda engine: feed(engine, where_, key=self._key))
-
-    def stats(self, **where: Unpack[Where]) -> ActivityStats:
-        """
-        Count records; see `structlog_activity.stats`.
-
-        Args:
-
-            where: The attributes of an `ActivityFilter`; *tenant_id* is required.
-
-        Raises:
-
-            InvalidFilterError: A value is of a wrong type or makes no sense.
-
-            RepositoryError: The database can't be read.
-        """
-        from .read.stats import stats
-
-        where_ = _filter(where)
-        return self._read(lambda engine: stats(engine, where_))
+    # -- the database -------------------------------------------------------
 
     def migrate(self) -> list[Migration]:
         """
@@ -472,14 +427,6 @@ class ActivityLog:
         """Do what `close` does, in a thread."""
         return await asyncio.to_thread(self.close, timeout)
 
-    async def afeed(self, **where: Unpack[Where]) -> ActivityPage:
-        """Do what `feed` does, in a thread."""
-        return await asyncio.to_thread(self.feed, **where)
-
-    async def astats(self, **where: Unpack[Where]) -> ActivityStats:
-        """Do what `stats` does, in a thread."""
-        return await asyncio.to_thread(self.stats, **where)
-
     # -----------------------------------------------------------------------
 
     @property
@@ -505,15 +452,6 @@ class ActivityLog:
 
         return SqliteRepository(self.engine, migrate=migrate)
 
-    def _read(self, read: Callable[[Engine], _T]) -> _T:
-        from .store.engine import ConnectionLostError
-
-        engine = self._ready()
-        try:
-            return read(engine)
-        except ConnectionLostError:  # All idle ones were, by a restart; now there are none.
-            return read(engine)
-
     def _ready(self) -> Engine:
         """Return the engine, after one look at the schema."""
         if not self._is_ready:
@@ -528,33 +466,7 @@ class ActivityLog:
         return self.engine
 
 
-def _spool_folder(spool_dir: str | os.PathLike[str] | None, url: URL) -> Path | None:
-    """
-    Return the folder within *spool_dir* that belongs to one database.
-
-    Logs of several databases may share *spool_dir*, as they do when it comes
-    from the environment, and none may write what waits for another one. Who
-    logs in, and how, makes no difference.
-    """
-    if not spool_dir:
-        return None
-    database = url.database or ""
-    if url.get_backend_name() == "sqlite":
-        database = os.path.realpath(database)
-    place = "|".join([url.get_backend_name(), url.host or "", str(url.port or ""), database])
-    name = re.sub(r"[^A-Za-z0-9]+", "-", Path(database).stem)[:_NAME_LENGTH].strip("-")
-    return Path(spool_dir, f"{name or 'db'}-{hashlib.sha256(place.encode()).hexdigest()[:12]}")
-
-
 def _redactor(redact: bool | Redactor) -> Redactor | None:  # noqa: FBT001  As the option.
     if isinstance(redact, Redactor):
         return redact
     return Redactor() if redact else None
-
-
-def _filter(where: Where) -> ActivityFilter:
-    from .read.filter import ActivityFilter
-
-    # A missing tenant is told as an empty one is.
-    values: dict[str, Any] = {"tenant_id": None, **where}
-    return ActivityFilter(**values)

@@ -405,3 +405,51 @@ def test_a_wrong_password_is_told_and_never_shown(
 
     assert "the password or the role is wrong" in reasons[0]
     assert "hunter2" not in f"{caught.value}{reasons}{caplog.text}"
+
+
+def test_the_history_of_an_object_is_its_feed(activity: ActivityLog) -> None:
+    for verb, object_ in (("a.made", "c:1"), ("a.made", "c:2"), ("a.changed", "c:1"), ("x.y", "c")):
+        activity.record(verb, object_, tenant_id="acme")
+    activity.record("a.made", "c:1", tenant_id="other")
+    assert activity.flush(timeout=20)
+
+    verbs = [found.verb for found in activity.history(("c", 1), tenant_id="acme").records]
+    assert ["a.changed", "a.made"] == verbs
+    first = activity.history("c:1", tenant_id="acme", limit=1)
+    assert first.next_cursor is not None
+    older = asyncio.run(activity.ahistory("c:1", tenant_id="acme", after=first.next_cursor))
+    assert ["a.made"] == [found.verb for found in older.records]
+    assert ["x.y"] == [found.verb for found in activity.history("c", tenant_id="acme").records]
+    with pytest.raises(InvalidFilterError, match="object_type"):
+        activity.history("c:1", tenant_id="acme", object_type="d")
+    with pytest.raises(InvalidFilterError, match="object"):
+        activity.history(object(), tenant_id="acme")
+
+
+def test_logs_of_several_databases_share_a_spool_folder_and_no_record(tmp_path: Path) -> None:
+    logs = [
+        ActivityLog(f"sqlite:///{tmp_path / name}", durability="wal", spool_dir=tmp_path / "spool")
+        for name in ("one.db", "two.db")
+    ]
+    for number, log in enumerate(logs):
+        log.record("a.b", ("c", number), tenant_id="t")
+    for number, log in enumerate(logs):
+        with log:
+            assert log.flush(20)
+            (found,) = log.feed(tenant_id="t").records
+            assert str(number) == found.object_id
+    assert 2 == len(list((tmp_path / "spool").iterdir()))
+
+
+def test_a_spool_that_can_not_be_used_is_told_and_refused_where_it_matters(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    with pytest.raises(RepositoryError, match="spool"):
+        ActivityLog(url, durability="wal", spool_dir=tmp_path / "file", strict=True)
+    with ActivityLog(url, durability="wal", spool_dir=tmp_path / "file") as activity:
+        activity.record("a.b", "c:1", tenant_id="t")
+        assert activity.flush(20)
+        health = activity.health()
+        assert not health.ok
+        assert "spool" in health.reasons[0]
+        assert 1 == activity.feed(tenant_id="t").total

@@ -41,9 +41,7 @@ _FIELDS: Final = (
 )
 COLUMNS: Final = [*(_C[name] for name in _FIELDS), _C.created_at.label("occurred_at")]
 _MOMENT: Final = _C.created_at.type
-_SETTERS: Final = tuple(
-    ActivityRecord.__dict__[name].__set__ for name in (*_FIELDS, "occurred_at")
-)
+_SETTERS: Final = tuple(ActivityRecord.__dict__[name].__set__ for name in (*_FIELDS, "occurred_at"))
 _new: Final = object.__new__
 
 
@@ -150,7 +148,9 @@ def days_statement(shape: Shape, cut: Cut, days: int) -> Statement:
             column("verb", Text), column("morning", _MOMENT), column("night", _MOMENT),
             name="wanted",
         ).render_derived()  # fmt: skip
-        return _lateral(values, _on_day(others, values.c.verb, values.c.morning, values.c.night), cut)
+        return _lateral(
+            values, _on_day(others, values.c.verb, values.c.morning, values.c.night), cut
+        )
     return _merged(
         (
             _on_day(
@@ -218,9 +218,7 @@ def _merged(branches: Iterable[Select[Any]], cut: Cut) -> Statement:
         for one in branches
     )
     found = union_all(*(select(*first.c) for first in firsts))
-    return _cut(
-        found, found.selected_columns.occurred_at, found.selected_columns.id, cut
-    )
+    return _cut(found, found.selected_columns.occurred_at, found.selected_columns.id, cut)
 
 
 def _cut(found: Any, moment: Any, id_: Any, cut: Cut) -> Select[Any]:
