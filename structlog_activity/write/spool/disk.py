@@ -47,12 +47,12 @@ class Disk:
     def listing(self, folder: Path) -> list[tuple[str, int]]:
         """Return names and sizes of the files in a folder."""
         out: list[tuple[str, int]] = []
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                try:
-                    out.append((entry.name, entry.stat(follow_symlinks=False).st_size))
-                except FileNotFoundError:  # Its owner is done with it.
-                    continue
+        # Not scandir, whose iterator stays open when a signal's exception strikes.
+        for name in os.listdir(folder):  # noqa: PTH208
+            try:
+                out.append((name, (folder / name).lstat().st_size))
+            except FileNotFoundError:  # Its owner is done with it.
+                continue
         return out
 
     def status(self, path: Path) -> os.stat_result:
