@@ -9,12 +9,13 @@ import os
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from .capture.handler import RecorderHandler, RecordingHandler
 from .capture.keys import ActivityKeys
 from .capture.processor import ActivityProcessor
 from .capture.recorder import Recorder
+from .read.methods import ReadMethods
 from .record.record import ActivityRecord
 from .record.redact import Redactor
 from .record.rowmaker import RowMaker
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from .capture.lines import LineReader
-    from .read.filter import ActivityFilter, Where
-    from .read.page import ActivityPage, ActivityStats
     from .store.repository import Repository
     from .store.schema import Migration
     from .write.accounts import Health
@@ -38,7 +37,7 @@ URL_VARIABLE: Final = "STRUCTLOG_ACTIVITY_URL"
 DEFAULT_URL: Final = "sqlite:///activity.db"
 
 
-class ActivityLog:
+class ActivityLog(ReadMethods):
     """
     Record what log calls tell, and read it back.
 
@@ -272,47 +271,7 @@ class ActivityLog:
         """Return whether records reach the database, and if not, why."""
         return self._buffer.health()
 
-    # -- reading ------------------------------------------------------------
-
-    def feed(self, **where: Unpack[Where]) -> ActivityPage:
-        """
-        Return a page of records, newest first; see `structlog_activity.feed`.
-
-        Args:
-
-            where: The attributes of an `ActivityFilter`; *tenant_id* is required.
-
-        Raises:
-
-            InvalidFilterError: A value is of a wrong type or makes no sense.
-
-            InvalidCursorError: A cursor is not one of this feed.
-
-            RepositoryError: The database can't be read.
-        """
-        from .read.feed import feed
-
-        where_ = _filter(where)
-        return self._read(lambda engine: feed(engine, where_, key=self._key))
-
-    def stats(self, **where: Unpack[Where]) -> ActivityStats:
-        """
-        Count records; see `structlog_activity.stats`.
-
-        Args:
-
-            where: The attributes of an `ActivityFilter`; *tenant_id* is required.
-
-        Raises:
-
-            InvalidFilterError: A value is of a wrong type or makes no sense.
-
-            RepositoryError: The database can't be read.
-        """
-        from .read.stats import stats
-
-        where_ = _filter(where)
-        return self._read(lambda engine: stats(engine, where_))
+    # -- the schema ---------------------------------------------------------
 
     def migrate(self) -> list[Migration]:
         """
@@ -363,14 +322,6 @@ class ActivityLog:
         """Do what `close` does, in a thread."""
         return await asyncio.to_thread(self.close, timeout)
 
-    async def afeed(self, **where: Unpack[Where]) -> ActivityPage:
-        """Do what `feed` does, in a thread."""
-        return await asyncio.to_thread(self.feed, **where)
-
-    async def astats(self, **where: Unpack[Where]) -> ActivityStats:
-        """Do what `stats` does, in a thread."""
-        return await asyncio.to_thread(self.stats, **where)
-
     # -----------------------------------------------------------------------
 
     @property
@@ -391,14 +342,14 @@ class ActivityLog:
 
         return SqliteRepository(self.engine, migrate=migrate)
 
-    def _read(self, read: Callable[[Engine], _T]) -> _T:
+    def _read(self, read: Callable[[Engine, bytes], _T]) -> _T:
         from .store.engine import ConnectionLostError
 
         engine = self._ready()
         try:
-            return read(engine)
+            return read(engine, self._key)
         except ConnectionLostError:  # All idle ones were, by a restart; now there are none.
-            return read(engine)
+            return read(engine, self._key)
 
     def _ready(self) -> Engine:
         """Return the engine, after one look at the schema."""
@@ -427,11 +378,3 @@ def _redactor(redact: bool | Redactor) -> Redactor | None:  # noqa: FBT001  As t
     if isinstance(redact, Redactor):
         return redact
     return Redactor() if redact else None
-
-
-def _filter(where: Where) -> ActivityFilter:
-    from .read.filter import ActivityFilter
-
-    # A missing tenant is told as an empty one is.
-    values: dict[str, Any] = {"tenant_id": None, **where}
-    return ActivityFilter(**values)

@@ -251,7 +251,7 @@ def test_the_functions_read_what_the_log_wrote(activity: ActivityLog) -> None:
     with Session(activity.engine) as session:
         assert [record] == feed(session, where).records
     with pytest.raises(TypeError, match="Engine"):
-        feed("nonsense", where)  # type: ignore[arg-type]
+        feed("nonsense", where)  # type: ignore[call-overload]
 
 
 def test_coroutines_have_the_same_methods(activity: ActivityLog) -> None:
@@ -281,7 +281,7 @@ def test_a_read_without_a_tenant_is_refused(activity: ActivityLog) -> None:
     for read in (activity.feed, activity.stats):
         with pytest.raises(InvalidFilterError, match="tenant_id"):
             read()  # type: ignore[call-arg]
-        with pytest.raises(TypeError, match="no_such_filter"):
+        with pytest.raises(InvalidFilterError, match="no_such_filter=2"):
             read(tenant_id=1, no_such_filter=2)  # type: ignore[call-arg]
     assert 0 == activity.stats(tenant_id=ALL_TENANTS).total
 

@@ -43,16 +43,16 @@ class WholeDays(NamedTuple):
 
     Attributes:
 
-        first: The first day; `None` is without bound.
+        first: The first day.
 
         last: The first day after them.
 
         rest: The spans at either end that are no whole days.
     """
 
-    first: date | None
-    last: date | None
-    rest: list[tuple[datetime | None, datetime | None]]
+    first: date
+    last: date
+    rest: list[tuple[datetime, datetime]]
 
 
 def is_scattered(shape: Shape) -> bool:
@@ -154,17 +154,11 @@ def next_midnight(day: date) -> datetime:
     return midnight(day + timedelta(days=1))
 
 
-def whole_days(since: datetime | None, until: datetime | None) -> WholeDays:
-    """Take the span from *since* up to *until* apart into whole days and what is left."""
-    first = since.date() if since else None
-    if first is not None and since != midnight(first):
-        first = next_midnight(first).date()
-    last = until.date() if until else None
-    if first is not None and last is not None and first >= last:
-        return WholeDays(first, first, [(since, until)])
-    rest = []
-    if since is not None and first is not None and since < midnight(first):
-        rest.append((since, midnight(first)))
-    if until is not None and last is not None and midnight(last) < until:
-        rest.append((midnight(last), until))
-    return WholeDays(first, last, rest)
+def whole_days(start: datetime, end: datetime) -> WholeDays:
+    """Take the span from *start* up to *end* apart into whole days and what is left."""
+    last = end.date()
+    first = start.date() if start == midnight(start.date()) else next_midnight(start.date()).date()
+    if first >= last:
+        return WholeDays(first, first, [(start, end)])
+    rest = [(start, midnight(first)), (midnight(last), end)]
+    return WholeDays(first, last, [(begin, stop) for begin, stop in rest if begin < stop])

@@ -90,9 +90,7 @@ class Search:
         }
 
 
-def search(
-    where: ActivityFilter, place: Place | None, *, wanted: int, postgresql: bool
-) -> Search:
+def search(where: ActivityFilter, place: Place | None, *, wanted: int, postgresql: bool) -> Search:
     """Return the search for a page of *where* that begins at *place*."""
     return Search(
         where=where,

@@ -65,9 +65,7 @@ def month_of(day: date, plus: int = 0) -> datetime | None:
     return datetime(years, rest + 1, 1, tzinfo=UTC)
 
 
-def _downwards(
-    where: ActivityFilter, at: datetime | None, extremes: Extremes
-) -> Iterator[Span]:
+def _downwards(where: ActivityFilter, at: datetime | None, extremes: Extremes) -> Iterator[Span]:
     since, ends = _since(where), [end for end in (at, _until(where)) if end is not None]
     top = min(ends) if ends else datetime.now(UTC)
     high = month_of(top, 1) if ends else None

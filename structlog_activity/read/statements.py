@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
     CompoundSelect,
+    GenerativeSelect,
     Integer,
     Select,
     Text,
@@ -34,6 +35,7 @@ from .conditions import Shape, conditions
 
 
 Statement: TypeAlias = "Select[Any] | CompoundSelect[Any]"
+_S = TypeVar("_S", bound=GenerativeSelect)
 
 _C: Final = user_activity.c
 _FIELDS: Final = (
@@ -41,9 +43,7 @@ _FIELDS: Final = (
 )
 COLUMNS: Final = [*(_C[name] for name in _FIELDS), _C.created_at.label("occurred_at")]
 _MOMENT: Final = _C.created_at.type
-_SETTERS: Final = tuple(
-    ActivityRecord.__dict__[name].__set__ for name in (*_FIELDS, "occurred_at")
-)
+_SETTERS: Final = tuple(ActivityRecord.__dict__[name].__set__ for name in (*_FIELDS, "occurred_at"))
 _new: Final = object.__new__
 
 
@@ -150,7 +150,9 @@ def days_statement(shape: Shape, cut: Cut, days: int) -> Statement:
             column("verb", Text), column("morning", _MOMENT), column("night", _MOMENT),
             name="wanted",
         ).render_derived()  # fmt: skip
-        return _lateral(values, _on_day(others, values.c.verb, values.c.morning, values.c.night), cut)
+        return _lateral(
+            values, _on_day(others, values.c.verb, values.c.morning, values.c.night), cut
+        )
     return _merged(
         (
             _on_day(
@@ -218,18 +220,15 @@ def _merged(branches: Iterable[Select[Any]], cut: Cut) -> CompoundSelect[Any]:
         for one in branches
     )
     found = union_all(*(select(*first.c) for first in firsts))
-    merged: CompoundSelect[Any] = _cut(
-        found, found.selected_columns.occurred_at, found.selected_columns.id, cut
-    )
-    return merged
+    return _cut(found, found.selected_columns.occurred_at, found.selected_columns.id, cut)
 
 
-def _cut(found: Any, moment: Any, id_: Any, cut: Cut) -> Any:
+def _cut(found: _S, moment: Any, id_: Any, cut: Cut) -> _S:
     found = _ordered(found, moment, id_, cut).limit(literal("wanted", Integer))
     return found.offset(bindparam("offset")) if cut.offset else found
 
 
-def _ordered(found: Any, moment: Any, id_: Any, cut: Cut) -> Any:
+def _ordered(found: _S, moment: Any, id_: Any, cut: Cut) -> _S:
     if cut.ascending:
         return found.order_by(moment, id_)
     return found.order_by(moment.desc(), id_.desc())

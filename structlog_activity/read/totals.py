@@ -14,8 +14,8 @@ from ..store.table import user_activity, user_activity_daily
 from .conditions import Shape, conditions, dimensions, has_only_dimensions
 from .days import is_scattered
 from .rows import Search, bounds, spans_of
-from .stats import stats
 from .statements import Cut, literal, within
+from .stats import stats
 
 
 CAP: Final = 10_000
