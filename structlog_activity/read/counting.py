@@ -19,7 +19,6 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     Integer,
-    Interval,
     Select,
     bindparam,
     cast,
@@ -98,7 +97,7 @@ def counts_of(connection: Connection, asked: Count, pieces: Sequence[Piece]) -> 
         total = sum((last - first).days for first, last, _ in days)
         if total >= len(parts) and (asked.shape.tenant or not parts):
             return _in_days(connection, asked, days) + _in_parts(connection, asked, parts)
-    return _in_slots(connection, asked, pieces)
+    return _in_one_go(connection, asked, pieces)
 
 
 def _extremes(connection: Connection, asked: Count) -> tuple[datetime, datetime] | None:
@@ -220,30 +219,44 @@ def _parts_statement(shape: Shape, cut: Cut) -> Select[Any]:
     return select(number, rows.correlate(parts).scalar_subquery())
 
 
-def _in_slots(connection: Connection, asked: Count, pieces: Sequence[Piece]) -> Counter[int]:
-    """Count all rows in one go, in slots of time that no piece cuts."""
+def _in_one_go(connection: Connection, asked: Count, pieces: Sequence[Piece]) -> Counter[int]:
+    """Count all rows in one go: PostgreSQL per piece, SQLite in slots that no piece cuts."""
     starts = [piece.start for piece in pieces]
-    ends = [to_microseconds(piece.end) for piece in pieces]
-    step = math.gcd(to_microseconds(starts[0]), *ends)
-    values = {"step": timedelta(microseconds=step) if asked.shape.postgresql else step}
+    first, last = starts[0], pieces[-1].end
+    values: dict[str, Any] = {"first": first, "last": last}
+    span = Span(None, None)
+    if asked.shape.postgresql:
+        span = Span(month_of(first), month_of(last, 1))
+        values |= {"starts": starts, "low": span.low, "high": span.high}
+    else:
+        ends = (to_microseconds(piece.end) - to_microseconds(first) for piece in pieces)
+        values |= {"origin": to_microseconds(first), "step": math.gcd(*ends)}
     counts: Counter[int] = Counter()
-    for slot, n in connection.execute(_slots_statement(asked.shape), asked.values | values):
-        at = slot if asked.shape.postgresql else from_microseconds(slot)
-        i = bisect_right(starts, at) - 1
-        if i >= 0 and at < pieces[i].end:  # Others came while this was read.
-            counts[pieces[i].bucket] += n
+    statement = _slots_statement(asked.shape, bounds(span))
+    for slot, n in connection.execute(statement, asked.values | values):
+        i = slot if asked.shape.postgresql else bisect_right(starts, from_microseconds(slot))
+        counts[pieces[i - 1].bucket] += n
     return counts
 
 
 @lru_cache(maxsize=512)
-def _slots_statement(shape: Shape) -> Select[Any]:
+def _slots_statement(shape: Shape, cut: Cut) -> Select[Any]:
     moment = _ROWS.created_at
     slot: Any
     if shape.postgresql:
-        slot = func.date_bin(bindparam("step", type_=Interval), moment, _PG_EPOCH, type_=_MOMENT)
+        slot = func.width_bucket(moment, bindparam("starts", type_=ARRAY(_MOMENT)), type_=Integer)
     else:
-        step: Any = bindparam("step", type_=BigInteger)
-        slot = literal_column("user_activity.created_at", BigInteger)
-        slot = slot - slot % step
-    slots = select(slot.label("slot")).where(*conditions(shape, _ROWS)).subquery()
+        origin, step = (bindparam(name, type_=BigInteger) for name in ("origin", "step"))
+        number = literal_column("user_activity.created_at", BigInteger)
+        slot = number - (number - origin) % step
+    slots = (
+        select(slot.label("slot"))
+        .where(
+            *conditions(shape, _ROWS),
+            *within(cut),
+            moment >= bindparam("first", type_=_MOMENT),
+            moment < bindparam("last", type_=_MOMENT),
+        )
+        .subquery()
+    )
     return select(slots.c.slot, func.count()).group_by(slots.c.slot)

@@ -4,6 +4,8 @@ One record by its id.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any, Final
@@ -52,26 +54,30 @@ def get(bind: Bind, tenant_id: Any, id: Any) -> ActivityRecord | None:  # noqa: 
 
     .. versionadded:: 0.1.0
     """
-    where = ActivityFilter(tenant_id=tenant_id)
-    id_ = record_id(id)
+    where, id_ = ActivityFilter(tenant_id=tenant_id), record_id(id)
     with reading(bind) as connection:
-        asked = search(where, None, wanted=1, postgresql=connection.dialect.name == "postgresql")
-        at = moment_of(id_)
-        if at is not None:
-            row = _found(connection, asked, id_, Span(at, at + _MILLISECOND))
+        for asked, span in _places(connection, where, id_):
+            row = connection.execute(
+                _statement(asked.shape, bounds(span)), asked.bound(span) | {"id": id_}
+            ).first()
             if row is not None:
-                return row
-        for span in spans_of(connection, asked):
-            row = _found(connection, asked, id_, span)
-            if row is not None:
-                return row
+                return to_record(row)
     return None
 
 
-def _found(connection: Connection, asked: Search, id_: UUID, span: Span) -> ActivityRecord | None:
-    statement = _statement(asked.shape, bounds(span))
-    row = connection.execute(statement, asked.bound(span) | {"id": id_}).first()
-    return None if row is None else to_record(row)
+def _places(
+    connection: Connection, where: ActivityFilter, id_: UUID
+) -> Iterator[tuple[Search, Span]]:
+    """Yield where to look: in the id's own millisecond, and then everywhere."""
+    postgresql = connection.dialect.name == "postgresql"
+    at = moment_of(id_)
+    if at is not None:
+        then = replace(where, since=at, until=at + _MILLISECOND)
+        asked = search(then, None, wanted=1, postgresql=postgresql)
+        yield asked, next(spans_of(connection, asked))
+    asked = search(where, None, wanted=1, postgresql=postgresql)
+    for span in spans_of(connection, asked):
+        yield asked, span
 
 
 @lru_cache(maxsize=8)
