@@ -10,14 +10,14 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
 
 from .capture.faults import fault_counts
 from .capture.handler import RecorderHandler, RecordingHandler
 from .capture.keys import ActivityKeys
 from .capture.processor import ActivityProcessor
 from .capture.recorder import Recorder
-from .read.reader import ActivityReader
+from .read.methods import ReadMethods
 from .record.record import ActivityRecord
 from .record.redact import Redactor
 from .record.rowmaker import RowMaker
@@ -43,12 +43,14 @@ if TYPE_CHECKING:
     )
 
 
+_T = TypeVar("_T")
+
 URL_VARIABLE: Final = "STRUCTLOG_ACTIVITY_URL"
 SPOOL_VARIABLE: Final = "STRUCTLOG_ACTIVITY_SPOOL_DIR"
 DEFAULT_URL: Final = "sqlite:///activity.db"
 
 
-class ActivityLog(ActivityReader):
+class ActivityLog(ReadMethods):
     """
     Record what log calls tell, and read it back.
 
@@ -451,6 +453,15 @@ class ActivityLog(ActivityReader):
         from .store.sqlite import SqliteRepository
 
         return SqliteRepository(self.engine, migrate=migrate)
+
+    def _read(self, read: Callable[[Engine, bytes], _T]) -> _T:
+        from .store.engine import ConnectionLostError
+
+        engine = self._ready()
+        try:
+            return read(engine, self._key)
+        except ConnectionLostError:  # All idle ones were, by a restart; now there are none.
+            return read(engine, self._key)
 
     def _ready(self) -> Engine:
         """Return the engine, after one look at the schema."""

@@ -43,16 +43,16 @@ class WholeDays(NamedTuple):
 
     Attributes:
 
-        first: The first day; `None` is without bound.
+        first: The first day.
 
         last: The first day after them.
 
         rest: The spans at either end that are no whole days.
     """
 
-    first: date | None
-    last: date | None
-    rest: list[tuple[datetime | None, datetime | None]]
+    first: date
+    last: date
+    rest: list[tuple[datetime, datetime]]
 
 
 def is_scattered(shape: Shape) -> bool:
@@ -154,19 +154,11 @@ def next_midnight(day: date) -> datetime:
     return midnight(day + timedelta(days=1))
 
 
-def whole_days(since: datetime | None, until: datetime | None) -> WholeDays:
-    """Take the span from *since* up to *until* apart into whole days and what is left."""
-    first = None if since is None else _day_from(since)
-    last = None if until is None else until.date()
-    if first is not None and last is not None and first >= last:
-        return WholeDays(first, first, [(since, until)])
-    morning = since if first is None else midnight(first)
-    evening = until if last is None else midnight(last)
-    edges = [(since, morning), (evening, until)]
-    return WholeDays(first, last, [(start, end) for start, end in edges if start != end])
-
-
-def _day_from(moment: datetime) -> date:
-    """Return the first day that lies wholly after *moment*, or begins with it."""
-    day = moment.date()
-    return day if moment == midnight(day) else next_midnight(day).date()
+def whole_days(start: datetime, end: datetime) -> WholeDays:
+    """Take the span from *start* up to *end* apart into whole days and what is left."""
+    last = end.date()
+    first = start.date() if start == midnight(start.date()) else next_midnight(start.date()).date()
+    if first >= last:
+        return WholeDays(first, first, [(start, end)])
+    rest = [(start, midnight(first)), (midnight(last), end)]
+    return WholeDays(first, last, [(begin, stop) for begin, stop in rest if begin < stop])

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
-from typing import Any, Final, Literal, Required, TypeAlias, TypedDict
+from typing import Any, Final, Literal, Required, Self, TypeAlias, TypedDict
 from uuid import UUID
 
 from ..errors import InvalidFilterError, InvalidRecordError
@@ -60,8 +60,8 @@ ALL_TENANTS: Final = AllTenants()
 Scalar: TypeAlias = "str | int | float | bool | None"
 
 
-class Where(TypedDict, total=False):
-    """The attributes of an `ActivityFilter`, as keywords that a type checker knows."""
+class Conditions(TypedDict, total=False):
+    """The conditions of an `ActivityFilter`, as keywords that a type checker knows."""
 
     tenant_id: Required[Any]
     org_id: Any
@@ -78,6 +78,11 @@ class Where(TypedDict, total=False):
     until: datetime | date | str | None
     keyword: str | None
     data: Mapping[str, Scalar] | None
+
+
+class Where(Conditions, total=False):
+    """All attributes of an `ActivityFilter`, likewise."""
+
     limit: int
     offset: int
     after: str | None
@@ -204,6 +209,21 @@ class ActivityFilter:
             if "*" in pattern[:-1]:
                 raise InvalidFilterError("verbs", pattern, "a * may only stand at the end")
 
+    @classmethod
+    def of(cls, where: Mapping[str, Any]) -> Self:
+        """
+        Return the filter of keywords.
+
+        Raises:
+
+            InvalidFilterError: One is unknown or missing, or a value of a wrong
+                type or without sense.
+        """
+        for name in sorted(where.keys() - cls.__slots__):
+            raise InvalidFilterError(name, where[name], "is no condition that a filter has")
+        # A missing tenant is told as an empty one is.
+        return cls(**{"tenant_id": None, **where})
+
     def digest(self) -> bytes:
         """
         Return 16 bytes that are the same for all pages of one feed.
@@ -240,7 +260,8 @@ class ActivityFilter:
         except InvalidRecordError as error:
             raise InvalidFilterError("object", object, error.problem) from None
         found = replace(self, object_type=row.object_type)
-        found._set("object_id", row.object_id)  # noqa: SLF001  Also "", which is no id, and not any.
+        set_ = found._set  # noqa: SLF001  It is of this class.
+        set_("object_id", row.object_id)  # Also "", which is no id, and not any.
         return found
 
 

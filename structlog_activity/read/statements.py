@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
     CompoundSelect,
+    GenerativeSelect,
     Integer,
     Select,
     Text,
@@ -34,6 +35,7 @@ from .conditions import Shape, conditions
 
 
 Statement: TypeAlias = "Select[Any] | CompoundSelect[Any]"
+_S = TypeVar("_S", bound=GenerativeSelect)
 
 _C: Final = user_activity.c
 _FIELDS: Final = (
@@ -212,7 +214,7 @@ def _lateral(values: Any, one: Select[Any], cut: Cut) -> Select[Any]:
     return _cut(found, first.c.occurred_at, first.c.id, cut)
 
 
-def _merged(branches: Iterable[Select[Any]], cut: Cut) -> Statement:
+def _merged(branches: Iterable[Select[Any]], cut: Cut) -> CompoundSelect[Any]:
     firsts = (
         _ordered(one, _C.created_at, _C.id, cut).limit(literal("reach", Integer)).subquery()
         for one in branches
@@ -221,13 +223,12 @@ def _merged(branches: Iterable[Select[Any]], cut: Cut) -> Statement:
     return _cut(found, found.selected_columns.occurred_at, found.selected_columns.id, cut)
 
 
-def _cut(found: Any, moment: Any, id_: Any, cut: Cut) -> Select[Any]:
+def _cut(found: _S, moment: Any, id_: Any, cut: Cut) -> _S:
     found = _ordered(found, moment, id_, cut).limit(literal("wanted", Integer))
-    page: Select[Any] = found.offset(bindparam("offset")) if cut.offset else found
-    return page
+    return found.offset(bindparam("offset")) if cut.offset else found
 
 
-def _ordered(found: Any, moment: Any, id_: Any, cut: Cut) -> Any:
+def _ordered(found: _S, moment: Any, id_: Any, cut: Cut) -> _S:
     if cut.ascending:
         return found.order_by(moment, id_)
     return found.order_by(moment.desc(), id_.desc())

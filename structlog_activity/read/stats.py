@@ -26,7 +26,7 @@ from sqlalchemy import (
 from ..record.times import EPOCH
 from ..store.table import EpochDay, user_activity, user_activity_daily
 from .conditions import Shape, conditions, dimensions, has_only_dimensions, shape_of, values_of
-from .connect import Bind, reading
+from .connect import Bind, on_any_bind, reading
 from .filter import ActivityFilter
 from .page import ActivityStats
 
@@ -38,6 +38,7 @@ _DIMENSIONS: Final = ("verb", "channel", "object_type", "day")
 _EPOCH: Final = date(1970, 1, 1)
 
 
+@on_any_bind
 def stats(bind: Bind, where: ActivityFilter) -> ActivityStats:
     """
     Count the records that a filter selects.

@@ -9,15 +9,15 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Engine, text
 
-from structlog_activity import ActivityFilter, ActivityPage, ActivityRecord, ActivityStats
-from structlog_activity import feed as read_feed
-from structlog_activity import stats as read_stats
+from structlog_activity import ActivityPage, ActivityRecord, ActivityStats
+from structlog_activity.read.methods import ReadMethods
 from structlog_activity.record.row import Row
 from structlog_activity.record.rowmaker import RowMaker
 from structlog_activity.store.batch import Batch
@@ -32,13 +32,17 @@ TABLES = ("user_activity", "user_activity_batch", "user_activity_daily")
 
 @dataclass
 class Store:
-    """One store: a repository to write, and the two reads."""
+    """One store: a repository to write, and the reads."""
 
     name: str
     repository: Repository
     new_repository: Callable[[], Repository]
     feed: Callable[..., ActivityPage]
     stats: Callable[..., ActivityStats]
+    history: Callable[..., ActivityPage]
+    timeline: Callable[..., list[tuple[datetime, int]]]
+    top: Callable[..., list[tuple[Any, int]]]
+    get: Callable[..., ActivityRecord | None]
     engine: Engine | None = None
 
     def __post_init__(self) -> None:
@@ -67,9 +71,29 @@ class Store:
                 return found
 
 
+class Reads(ReadMethods):
+    """The reads of an engine, which is there already."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def _read(self, read: Callable[[Engine, bytes], Any]) -> Any:
+        return read(self._engine, b"")
+
+
 def memory_store() -> Store:
     memory = MemoryRepository()
-    return Store("memory", memory, lambda: memory, memory.feed, memory.stats)
+    return Store(
+        "memory",
+        memory,
+        lambda: memory,
+        memory.feed,
+        memory.stats,
+        memory.history,
+        memory.timeline,
+        memory.top,
+        memory.get,
+    )
 
 
 @contextmanager
@@ -99,6 +123,7 @@ def _sql_store(
     name: str, engine: Engine, new_repository: Callable[[], Repository]
 ) -> Iterator[Store]:
     made: list[Repository] = []
+    reads = Reads(engine)
 
     def repository() -> Repository:
         made.append(new_repository())
@@ -109,8 +134,12 @@ def _sql_store(
             name,
             repository(),
             repository,
-            lambda **where: read_feed(engine, ActivityFilter(**where)),
-            lambda **where: read_stats(engine, ActivityFilter(**where)),
+            reads.feed,
+            reads.stats,
+            reads.history,
+            reads.timeline,
+            reads.top,
+            reads.get,
             engine,
         )
     finally:

@@ -1,0 +1,90 @@
+"""
+One record by its id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Connection, Integer, Select, bindparam, select
+
+from ..record.record import ActivityRecord
+from ..store.table import user_activity
+from .arguments import moment_of, record_id
+from .conditions import Shape, conditions
+from .connect import Bind, on_any_bind, reading
+from .filter import ActivityFilter
+from .rows import Search, bounds, search, spans_of
+from .spans import Span
+from .statements import COLUMNS, Cut, literal, to_record, within
+
+
+_C: Final = user_activity.c
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+@on_any_bind
+def get(bind: Bind, tenant_id: Any, id: Any) -> ActivityRecord | None:  # noqa: A002
+    """
+    Return the record of a tenant that has an id, `None` if there is none.
+
+    The time in an id of this package (a UUIDv7) leads to the record at once. For
+    another one all records of the tenant are looked through, newest first. Of
+    several records with the same id it is the newest, or that whose time the id
+    tells.
+
+    Args:
+
+        bind: Engine, connection or session of the database.
+
+        tenant_id: The tenant; `NIL` for records without one, `ALL_TENANTS` for any.
+
+        id: The record's, in any form that `to_uuid` reads.
+
+    Raises:
+
+        InvalidFilterError: The tenant is missing or an argument can't be read.
+
+        RepositoryError: The database can't be read.
+
+    .. versionadded:: 0.1.0
+    """
+    where, id_ = ActivityFilter(tenant_id=tenant_id), record_id(id)
+    with reading(bind) as connection:
+        for asked, span in _places(connection, where, id_):
+            row = connection.execute(
+                _statement(asked.shape, bounds(span)), asked.bound(span) | {"id": id_}
+            ).first()
+            if row is not None:
+                return to_record(row)
+    return None
+
+
+def _places(
+    connection: Connection, where: ActivityFilter, id_: UUID
+) -> Iterator[tuple[Search, Span]]:
+    """Yield where to look: in the id's own millisecond, and then everywhere."""
+    postgresql = connection.dialect.name == "postgresql"
+    at = moment_of(id_)
+    if at is not None:
+        then = replace(where, since=at, until=at + _MILLISECOND)
+        asked = search(then, None, wanted=1, postgresql=postgresql)
+        yield asked, next(spans_of(connection, asked))
+    asked = search(where, None, wanted=1, postgresql=postgresql)
+    for span in spans_of(connection, asked):
+        yield asked, span
+
+
+@lru_cache(maxsize=8)
+def _statement(shape: Shape, cut: Cut) -> Select[Any]:
+    return (
+        select(*COLUMNS)
+        .where(*conditions(shape, _C), *within(cut), _C.id == bindparam("id", type_=_C.id.type))
+        .order_by(_C.created_at.desc(), _C.id.desc())
+        .limit(literal("wanted", Integer))
+    )

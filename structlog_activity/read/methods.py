@@ -1,0 +1,237 @@
+"""
+The reads as methods of whatever has a database, and their twins for coroutines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+
+from ..record.record import ActivityRecord
+from .arguments import Key, record_id, top_columns, top_limit
+from .buckets import calendar
+from .filter import ActivityFilter, Conditions, Where
+from .page import ActivityPage, ActivityStats
+
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+_T = TypeVar("_T")
+
+
+class ReadMethods:
+    """
+    Feed, statistics and the like.
+
+    Arguments are looked at before a database is opened.
+    """
+
+    def _read(self, read: Callable[[Engine, bytes], _T]) -> _T:
+        """Call *read* with an engine and the secret that signs cursors."""
+        raise NotImplementedError
+
+    def feed(self, **where: Unpack[Where]) -> ActivityPage:
+        """
+        Return a page of records, newest first; see `structlog_activity.feed`.
+
+        Args:
+
+            where: The attributes of an `ActivityFilter`; *tenant_id* is required.
+
+        Raises:
+
+            InvalidFilterError: A name is unknown, or a value of a wrong type or
+                without sense.
+
+            InvalidCursorError: A cursor is not one of this feed.
+
+            RepositoryError: The database can't be read.
+        """
+        from .feed import feed
+
+        filter_ = ActivityFilter.of(where)
+        return self._read(lambda engine, key: feed(engine, filter_, key=key))
+
+    def history(
+        self,
+        object: Any,  # noqa: A002  The word of log calls.
+        **where: Unpack[Where],
+    ) -> ActivityPage:
+        """
+        Return a page of what was done to an object, newest first.
+
+        Args:
+
+            object: In any form that log calls take: ``"type:id"``,
+                ``("type", id)``, an instance of a registered class. Without an
+                id it is the object that has none, not all of its type.
+
+            where: As for `feed`, but for the object's type and id.
+
+        Raises:
+
+            InvalidFilterError: The object can't be read, or as for `feed`.
+
+            InvalidCursorError: A cursor is not one of this history.
+
+            RepositoryError: The database can't be read.
+        """
+        from .feed import feed
+
+        filter_ = ActivityFilter.of(where).of_object(object)
+        return self._read(lambda engine, key: feed(engine, filter_, key=key))
+
+    def get(self, tenant_id: Any, id: Any) -> ActivityRecord | None:  # noqa: A002
+        """
+        Return the record that has an id, `None` if there is none.
+
+        The time in an id of this package leads to the record at once; for
+        another one all records of the tenant are looked through.
+
+        Args:
+
+            tenant_id: The tenant; `NIL` for records without one, `ALL_TENANTS`
+                for any.
+
+            id: The record's, in any form that `to_uuid` reads.
+
+        Raises:
+
+            InvalidFilterError: The tenant is missing or an argument can't be read.
+
+            RepositoryError: The database can't be read.
+        """
+        from .get import get
+
+        tenant, id_ = ActivityFilter(tenant_id=tenant_id).tenant_id, record_id(id)
+        return self._read(lambda engine, _: get(engine, tenant, id_))
+
+    def stats(self, **where: Unpack[Where]) -> ActivityStats:
+        """
+        Count records; see `structlog_activity.stats`.
+
+        Args:
+
+            where: The attributes of an `ActivityFilter`; *tenant_id* is required.
+
+        Raises:
+
+            InvalidFilterError: As for `feed`.
+
+            RepositoryError: The database can't be read.
+        """
+        from .stats import stats
+
+        filter_ = ActivityFilter.of(where)
+        return self._read(lambda engine, _: stats(engine, filter_))
+
+    def timeline(
+        self, *, bucket: str = "day", tz: Any = "UTC", **where: Unpack[Conditions]
+    ) -> list[tuple[datetime, int]]:
+        """
+        Count records per hour, day, week or month.
+
+        Buckets without a record are there too, with 0. The first is that of
+        *since*, or of the first record; the last is that of the moment before
+        *until*, or of the last record. On the day on which clocks are set back
+        an hour comes twice.
+
+        Args:
+
+            bucket: ``"hour"``, ``"day"``, ``"week"`` (from Monday) or ``"month"``.
+
+            tz: Time zone whose clocks tell where a bucket begins, such as
+                ``"Europe/Berlin"``.
+
+            where: The conditions of an `ActivityFilter`; *tenant_id* is required.
+
+        Returns:
+
+            Pairs of the bucket's first moment, in that zone, and its count, in
+            order.
+
+        Raises:
+
+            InvalidFilterError: Bucket or zone is unknown, there would be more
+                than 100,000 buckets, or as for `feed`.
+
+            RepositoryError: The database can't be read.
+        """
+        from .timeline import timeline
+
+        filter_ = ActivityFilter.of(where)
+        calendar(bucket, tz)
+        return self._read(lambda engine, _: timeline(engine, filter_, bucket=bucket, tz=tz))
+
+    def top(
+        self, *, by: str, limit: int = 10, **where: Unpack[Conditions]
+    ) -> list[tuple[Key, int]]:
+        """
+        Return what most records have in one field.
+
+        Args:
+
+            by: ``"actor_id"``, ``"user_id"``, ``"org_id"``, ``"object"``,
+                ``"object_type"``, ``"verb"``, ``"channel"`` or ``"ip"``.
+
+            limit: Most keys, 1 to 200. 0 or less means 10, more means 200.
+
+            where: The conditions of an `ActivityFilter`; *tenant_id* is required.
+
+        Returns:
+
+            Pairs of key and count, the largest count first, then by key. A key
+            is a UUID, text, or for objects the pair of type and id. What is not
+            set is a key too (`NIL`, ``""``).
+
+        Raises:
+
+            InvalidFilterError: *by* names no such field, *limit* is no whole
+                number, or as for `feed`.
+
+            RepositoryError: The database can't be read.
+        """
+        from .top import top
+
+        filter_ = ActivityFilter.of(where)
+        top_columns(by)
+        most = top_limit(limit)
+        return self._read(lambda engine, _: top(engine, filter_, by=by, limit=most))
+
+    # -- the same, for coroutines -------------------------------------------
+
+    async def afeed(self, **where: Unpack[Where]) -> ActivityPage:
+        """Do what `feed` does, in a thread."""
+        return await asyncio.to_thread(self.feed, **where)
+
+    async def ahistory(
+        self,
+        object: Any,  # noqa: A002
+        **where: Unpack[Where],
+    ) -> ActivityPage:
+        """Do what `history` does, in a thread."""
+        return await asyncio.to_thread(self.history, object, **where)
+
+    async def aget(self, tenant_id: Any, id: Any) -> ActivityRecord | None:  # noqa: A002
+        """Do what `get` does, in a thread."""
+        return await asyncio.to_thread(self.get, tenant_id, id)
+
+    async def astats(self, **where: Unpack[Where]) -> ActivityStats:
+        """Do what `stats` does, in a thread."""
+        return await asyncio.to_thread(self.stats, **where)
+
+    async def atimeline(
+        self, *, bucket: str = "day", tz: Any = "UTC", **where: Unpack[Conditions]
+    ) -> list[tuple[datetime, int]]:
+        """Do what `timeline` does, in a thread."""
+        return await asyncio.to_thread(self.timeline, bucket=bucket, tz=tz, **where)
+
+    async def atop(
+        self, *, by: str, limit: int = 10, **where: Unpack[Conditions]
+    ) -> list[tuple[Key, int]]:
+        """Do what `top` does, in a thread."""
+        return await asyncio.to_thread(self.top, by=by, limit=limit, **where)

@@ -1,0 +1,64 @@
+"""
+How many records there are hour by hour, or by day, week or month.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from .buckets import calendar, filled
+from .conditions import shape_of, values_of
+from .connect import Bind, on_any_bind, reading
+from .counting import Count, counts_of, ends_of
+from .filter import ActivityFilter
+
+
+@on_any_bind
+def timeline(
+    bind: Bind, where: ActivityFilter, *, bucket: str = "day", tz: str = "UTC"
+) -> list[tuple[datetime, int]]:
+    """
+    Count the records that a filter selects per hour, day, week or month.
+
+    Buckets without a record are there too, with 0. The first is that of
+    *since*, or of the first record; the last is that of the moment before
+    *until*, or of the last record. On the day on which clocks are set back an
+    hour comes twice. Days, weeks and months that are whole days in UTC are read
+    from the daily counts, where the filter names nothing but tenant, verbs,
+    channels, object type and time.
+
+    Args:
+
+        bind: Engine, connection or session of the database.
+
+        where: What to count; its paging is not looked at.
+
+        bucket: ``"hour"``, ``"day"``, ``"week"`` (from Monday) or ``"month"``.
+
+        tz: Time zone whose clocks tell where a bucket begins, such as
+            ``"Europe/Berlin"``.
+
+    Returns:
+
+        Pairs of the bucket's first moment, in that zone, and its count, in order.
+
+    Raises:
+
+        InvalidFilterError: Bucket or zone is unknown, or there would be more
+            than 100,000 buckets.
+
+        RepositoryError: The database can't be read.
+
+    .. versionadded:: 0.1.0
+    """
+    wanted = calendar(bucket, tz)
+    with reading(bind) as connection:
+        postgresql = connection.dialect.name == "postgresql"
+        shape = shape_of(where, postgresql=postgresql)
+        asked = Count(where, shape, values_of(where, postgresql=postgresql))
+        ends = ends_of(connection, asked)
+        if ends is None:
+            return []
+        pieces = wanted.pieces(*ends)
+        counts = counts_of(connection, asked, pieces)
+    return filled(pieces, counts, where, wanted.zone)
