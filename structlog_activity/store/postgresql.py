@@ -232,8 +232,7 @@ class PostgresRepository:
     def _roll_back(self, *, is_elsewhere: bool) -> None:
         connection = self._connection
         try:
-            # In the middle of a COPY the server takes nothing but its end.
-            if connection is None or connection.broken or is_elsewhere or _is_busy(connection):
+            if connection is None or connection.broken or is_elsewhere:
                 raise psycopg.OperationalError
             connection.rollback()
         except psycopg.Error:
@@ -260,10 +259,6 @@ def _begin(connection: psycopg.Connection[Any]) -> str:
     # somebody else after COMMIT.
     limits = {name: min(there[name] or most, most) for name, most in _LIMITS.items()}
     return "BEGIN;" + "".join(f"SET LOCAL {name} = {ms};" for name, ms in limits.items())
-
-
-def _is_busy(connection: psycopg.Connection[Any]) -> bool:
-    return connection.info.transaction_status is psycopg.pq.TransactionStatus.ACTIVE
 
 
 def _ledger_row(batch: Batch) -> str:
