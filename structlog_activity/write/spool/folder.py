@@ -45,6 +45,7 @@ class Folder:
         self._candidates: deque[str] = deque()
         self._others: dict[str, int] = {}
         self._surveyed = False
+        self._begun: set[str] = set()
         self.corrupt = 0
         self.trouble: OSError | None = None
 
@@ -79,18 +80,29 @@ class Folder:
 
             OSError: It can't be made; nothing is left of it.
         """
-        segment = self._create(f"{writer_id.hex}-{number:08}")
+        name = f"{writer_id.hex}-{number:08}"
+        self._begun.add(name)
         try:
-            segment.lay_out(writer_id, number, size)
-            if self._synced:
-                segment.sync()
-            segment.publish()
-        except BaseException:
-            segment.discard()
+            segment = self._create(name)
+            self._finish(segment, writer_id, number, size)
+        except OSError:
+            self._begun.discard(name)
             raise
+        self._begun.discard(name)
         if self._synced:
             self._sync_names(segment)
         return segment
+
+    def sweep(self) -> None:
+        """
+        Remove what is left of segments that this process began and didn't finish.
+
+        A signal's exception may strike between any two steps of `make`, also of
+        its own cleaning up.
+        """
+        for name in tuple(self._begun):
+            self._sweep_unfinished(name)
+            self._begun.discard(name)
 
     def orphan(self) -> Segment | None:
         """
@@ -158,6 +170,16 @@ class Folder:
                 raise
             segment.discard()
         raise OSError(errno.EAGAIN, "somebody removes the files that are made")
+
+    def _finish(self, segment: Segment, writer_id: UUID, number: int, size: int) -> None:
+        try:
+            segment.lay_out(writer_id, number, size)
+            if self._synced:
+                segment.sync()
+            segment.publish()
+        except BaseException:
+            segment.discard()
+            raise
 
     def _sync_names(self, segment: Segment) -> None:
         try:

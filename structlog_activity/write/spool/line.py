@@ -236,6 +236,7 @@ class Line:
                 segment.close()
             self.segments.clear()
             self._spares.clear()
+            self.folder.sweep()
 
     def abandon(self) -> None:
         """Close what the parent process has open, too, in a forked child."""

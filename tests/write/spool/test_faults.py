@@ -11,9 +11,12 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -98,6 +101,46 @@ def test_from_any_call_on_a_dead_disk_is_survived(tmp_path: Path) -> None:
         found = drain(spools.make())
         assert ok <= settled | set(found)
         spools.close()
+
+
+def interrupted(number: int, call: Callable[[], object]) -> bool:
+    """Call something until the n-th line of the spool's code; return whether it came so far."""
+    lines = 0
+
+    def trace(frame: FrameType, event: str, arg: object) -> object:
+        nonlocal lines
+        if "/spool/" not in frame.f_code.co_filename:
+            return None
+        lines += event == "line"
+        if lines == number:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def test_an_interrupt_at_any_line_of_the_making_of_a_file_leaves_none(tmp_path: Path) -> None:
+    number = 1
+    spools = Spools(tmp_path / "0")
+    spool = spools.make(synced=True, disk=CountingDisk())
+    while interrupted(number, partial(spool.append, row(1))):
+        spool.append(row(2))
+        drain(spool)
+        spool.close()
+        assert spools.names() == [], number
+        spools = Spools(tmp_path / f"{number}")
+        spool = spools.make(synced=True, disk=CountingDisk())
+        number += 1
+    assert number > 100
 
 
 def test_a_disk_that_refuses_is_not_asked_for_every_row(make_spool: MakeSpool) -> None:
