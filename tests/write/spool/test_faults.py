@@ -17,6 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -33,6 +34,10 @@ from tests.write.spool.spools import (
     batch,
     drain,
 )
+
+
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
 
 
 def a_life(spool: Spool, ok: set[int], settled: set[int]) -> None:
@@ -107,7 +112,7 @@ def interrupted(number: int, call: Callable[[], object]) -> bool:
     """Call something until the n-th line of the spool's code; return whether it came so far."""
     lines = 0
 
-    def trace(frame: FrameType, event: str, arg: object) -> object:
+    def trace(frame: FrameType, event: str, arg: object) -> TraceFunction | None:
         nonlocal lines
         if "/spool/" not in frame.f_code.co_filename:
             return None
