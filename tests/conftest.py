@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from hypothesis import HealthCheck, settings
+
 from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.schema import Schema
 from tests.support.fixtures import postgres_server, postgres_url
@@ -21,6 +23,12 @@ __all__ = ["postgres_server", "postgres_url"]
 # A shell without job control has background jobs ignore it, and so would the
 # programs that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,9 @@ moments = st.builds(
     object_type=st.none() | st.sampled_from(TYPES),
 )
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_any_span_equals_counting_the_rows(
     filled: tuple[Store, list[ActivityRecord]],

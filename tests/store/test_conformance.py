@@ -90,7 +90,9 @@ def test_any_moment_from_1970_to_tomorrow_survives(store: Store, moment: datetim
     )
 )
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_any_json_like_data_survives(store: Store, data: dict[str, object]) -> None:
     tenant = str(id(data)) + repr(len(data)) + str(record().id)
