@@ -17,6 +17,7 @@ from .capture.handler import RecorderHandler, RecordingHandler
 from .capture.keys import ActivityKeys
 from .capture.processor import ActivityProcessor
 from .capture.recorder import Recorder
+from .read.following import TailMethods
 from .read.methods import ReadMethods
 from .record.record import ActivityRecord
 from .record.redact import Redactor
@@ -50,7 +51,7 @@ SPOOL_VARIABLE: Final = "STRUCTLOG_ACTIVITY_SPOOL_DIR"
 DEFAULT_URL: Final = "sqlite:///activity.db"
 
 
-class ActivityLog(ReadMethods):
+class ActivityLog(ReadMethods, TailMethods):
     """
     Record what log calls tell, and read it back.
 
@@ -325,12 +326,13 @@ class ActivityLog(ReadMethods):
 
     def close(self, timeout: float | None = None) -> bool:
         """
-        Write what waits and stop; see `BufferedRepository.close`.
+        Write what waits and stop; see `BufferedRepository.close`. Tails end, too.
 
         Args:
 
             timeout: Most seconds to wait; default is *close_timeout*.
         """
+        self._close_tails()
         done = self._buffer.close(timeout)
         if "engine" in self.__dict__:
             self.engine.dispose()

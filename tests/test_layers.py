@@ -25,7 +25,7 @@ ROOMS: dict[str, set[str]] = {
     "capture": {"errors", "findings", "record"},
     "store": {"errors", "findings", "record"},
     "write": {"errors", "record", "store.batch", "store.faults", "store.repository"},
-    "read": {"errors", "record", "store.table", "store.engine"},
+    "read": {"errors", "record", "store.table", "store.engine", "store.listening"},
     "log": {"errors", "record", "capture", "store", "write", "read", "findings", "doctor"},
     "doctor": {"capture", "findings", "store.check", "log"},
     "testing": {"errors", "record", "capture", "read", "store.batch", "store.faults"},

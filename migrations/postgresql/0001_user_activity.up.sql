@@ -30,6 +30,9 @@ CREATE INDEX user_activity_object_idx
     ON user_activity (tenant_id, object_type, object_id, created_at, id);
 CREATE INDEX user_activity_verb_idx
     ON user_activity (tenant_id, verb, created_at, id);
+-- Leads from the ledger to the rows. A batch's are equal, and lie at the end of it
+-- when they are written, so it is the cheapest of all to keep.
+CREATE INDEX user_activity_batch_id_idx ON user_activity (batch_id);
 
 -- One partition a month (UTC) from this one to three ahead, and an edge on
 -- either side that takes whatever lies beyond. There is no DEFAULT partition:
@@ -66,8 +69,13 @@ CREATE TABLE user_activity_batch (
     batch_id   bigint      NOT NULL,
     n          integer     NOT NULL,    -- how many rows
     written_at timestamptz NOT NULL,
+    -- Its transaction: what was committed before another began has the lower one.
+    ordinal    bigint      NOT NULL DEFAULT (pg_current_xact_id()::text::bigint),
     PRIMARY KEY (writer_id, seq)
 );
+-- The ledger in the order of its transactions is the feed of changes. On Citus each
+-- node numbers its own: there the ledger must not be distributed for that.
+CREATE INDEX user_activity_batch_ordinal_idx ON user_activity_batch (ordinal, batch_id);
 
 -- How many records of each kind a tenant has on each day (UTC), kept up to
 -- date by the batch's own transaction.

@@ -28,6 +28,8 @@ CREATE INDEX user_activity_object_idx
     ON user_activity (tenant_id, object_type, object_id, created_at, id);
 CREATE INDEX user_activity_verb_idx
     ON user_activity (tenant_id, verb, created_at, id);
+-- Leads from the ledger to the rows.
+CREATE INDEX user_activity_batch_id_idx ON user_activity (batch_id);
 
 -- The ledger: one row a batch, written in the batch's own transaction. A batch
 -- that is sent again after a failure in doubt fails on this key.
@@ -37,8 +39,11 @@ CREATE TABLE user_activity_batch (
     batch_id   INTEGER NOT NULL,
     n          INTEGER NOT NULL,        -- how many rows
     written_at INTEGER NOT NULL,        -- in microseconds since 1970
+    ordinal    INTEGER NOT NULL,        -- grows with every batch
     PRIMARY KEY (writer_id, seq)
 ) STRICT, WITHOUT ROWID;
+-- The ledger in the order of its transactions is the feed of changes.
+CREATE UNIQUE INDEX user_activity_batch_ordinal_idx ON user_activity_batch (ordinal);
 
 -- How many records of each kind a tenant has on each day (UTC), kept up to
 -- date by the batch's own transaction.
@@ -60,5 +65,6 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('user_activity', 'user_activity_actor_idx', '1000000 10000 50 2 1'),
     ('user_activity', 'user_activity_user_idx', '1000000 10000 100 2 1'),
     ('user_activity', 'user_activity_object_idx', '1000000 10000 1000 10 2 1'),
-    ('user_activity', 'user_activity_verb_idx', '1000000 10000 500 2 1');
+    ('user_activity', 'user_activity_verb_idx', '1000000 10000 500 2 1'),
+    ('user_activity', 'user_activity_batch_id_idx', '1000000 100');
 ANALYZE sqlite_schema;

@@ -24,6 +24,7 @@ _BIDI = {
 # What JSON itself leaves as it is, and a terminal would obey.
 _JSON_ESCAPES = {code: f"\\u{code:04x}" for code in range(127, 160)} | _BIDI
 _LEAST_CELL = 19  # as wide as a time
+_WIDTHS = (19, 20, 24, 24, 10, 0)  # of the cells of a record that is printed alone
 _HEADINGS = ("when (UTC)", "who", "verb", "object", "channel", "details")
 
 
@@ -46,6 +47,12 @@ def json_line(value: Any, output: TextIO) -> str:
 def print_records(records: Iterable[ActivityRecord]) -> None:
     """Print records as a table, cut to the terminal's width."""
     print_table(_HEADINGS, [_cells(record) for record in records])
+
+
+def print_record(record: ActivityRecord) -> None:
+    """Print a record on a line of its own, in cells as wide as most need."""
+    cells = zip(_cells(record), _WIDTHS, strict=False)
+    print(_encodable("  ".join(cell.ljust(width) for cell, width in cells).rstrip()))
 
 
 def print_counts(title: str, counts: Mapping[Any, int]) -> None:

@@ -1,17 +1,20 @@
 """
-The commands that read: ``feed``, ``stats`` and ``export``.
+The commands that read: ``feed``, ``stats``, ``tail`` and ``export``.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
+import io
+import os
 import sys
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, cast
 
 from ..errors import InvalidFilterError
 from ..log import ActivityLog
@@ -21,13 +24,20 @@ from ..record.record import ActivityRecord
 from .database import require_file
 from .output import json_line, print_counts, print_json, print_records
 from .progress import Progress, say
+from .tail import add_command as add_tail
+from .tail import records_since, show_tail
 
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
+# A pipe or a terminal can't be synced.
+_NO_DISK: Final = {errno.EINVAL, errno.ENOTSUP, errno.EROFS}
+_INTERRUPTED: Final = 130
+
+
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Add ``feed``, ``stats`` and ``export``."""
+    """Add ``feed``, ``stats``, ``tail`` and ``export``."""
     where = _filter_parser()
     feed_ = commands.add_parser("feed", parents=[common, where], help="show records, newest first")
     feed_.add_argument("--limit", type=positive, default=50, help="most records (default 50)")
@@ -42,7 +52,15 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
         "export", parents=[common, where], help="write all records as JSON lines, newest first"
     )
     export_.add_argument("-o", "--output", metavar="FILE", help="default is standard output")
+    export_.add_argument(
+        "--since-last",
+        metavar="FILE",
+        type=Path,
+        help="only what was committed since the last time, in that order; FILE remembers how far "
+        "it came, after the output was written; -o is appended to",
+    )
     export_.set_defaults(run=export)
+    add_tail(commands, [common, where]).set_defaults(run=tail)
 
 
 def feed(options: argparse.Namespace) -> int:
@@ -82,14 +100,24 @@ def export(options: argparse.Namespace) -> int:
     """Run ``export``."""
     progress = Progress("records")
     count = 0
-    with _opened(options) as activity, _output(options.output) as output:
-        for record in walk(activity, _where(options)):
+    mode = "a" if options.since_last else "w"
+    with _opened(options) as activity, _output(options.output, mode) as output:
+        for record in _exported(activity, options, output):
             output.write(json_line(record.to_dict(), output) + "\n")
             count += 1
             progress.update(count)
     progress.finish()
     say(f"{count:,} records exported")
     return 0
+
+
+def tail(options: argparse.Namespace) -> int:
+    """Run ``tail``."""
+    try:
+        with _opened(options) as activity:
+            return show_tail(activity, _where(options), options)
+    except KeyboardInterrupt:  # The usual way to end it, so nothing is said.
+        return _INTERRUPTED
 
 
 def walk(activity: ActivityLog, where: dict[str, Any]) -> Iterator[ActivityRecord]:
@@ -101,6 +129,31 @@ def walk(activity: ActivityLog, where: dict[str, Any]) -> Iterator[ActivityRecor
         cursor = page.next_cursor
         if cursor is None:
             return
+
+
+def _exported(
+    activity: ActivityLog, options: argparse.Namespace, output: TextIO
+) -> Iterator[ActivityRecord]:
+    where = _where(options)
+    if options.since_last is None:
+        return walk(activity, where)
+    for name in ("since", "until"):
+        if isinstance(where[name], datetime):
+            problem = "is another moment each time: with --since-last give a date"
+            raise InvalidFilterError(name, getattr(options, name), problem)
+    return records_since(activity, where, options.since_last, lambda: _keep(output))
+
+
+def _keep(output: TextIO) -> None:
+    """Write what was printed out to its file, down to the disk if that is one."""
+    output.flush()
+    try:
+        os.fsync(output.fileno())
+    except io.UnsupportedOperation:  # It has no file.
+        return
+    except OSError as error:
+        if error.errno not in _NO_DISK:
+            raise
 
 
 def _first(
@@ -204,9 +257,9 @@ def _opened(options: argparse.Namespace) -> Iterator[ActivityLog]:
 
 
 @contextlib.contextmanager
-def _output(path: str | None) -> Iterator[TextIO]:
+def _output(path: str | None, mode: str = "w") -> Iterator[TextIO]:
     if path is None or path == "-":
         yield sys.stdout
         return
-    with Path(path).open("w", encoding="utf-8") as file:
-        yield file
+    with Path(path).open(mode, encoding="utf-8") as file:
+        yield cast("TextIO", file)

@@ -17,7 +17,8 @@ from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from ..errors import RepositoryError, SchemaError
-from .sqlstate import connect_problem
+from .faults import Fault
+from .sqlstate import connect_problem, fault_of_sqlite, fault_of_sqlstate
 
 
 POSTGRESQL: Final = "postgresql"
@@ -215,6 +216,14 @@ def reached(url: URL) -> Iterator[None]:
         raise plain from None
 
 
+def is_passing(error: RepositoryError) -> bool:
+    """Tell whether a read that failed so may succeed later, with nobody doing anything."""
+    if isinstance(error, SchemaError):
+        return False
+    tell = fault_of_sqlite if error.sqlstate.startswith("SQLITE") else fault_of_sqlstate
+    return tell(error.sqlstate) in {Fault.TRANSIENT, Fault.SLOW}
+
+
 def _plain_error(error: SQLAlchemyError, where: str) -> RepositoryError:
     """Return the error of ours for one of SQLAlchemy's, without values and passwords."""
     original = (error.orig if isinstance(error, DBAPIError) else None) or error
@@ -234,4 +243,7 @@ def _plain_error(error: SQLAlchemyError, where: str) -> RepositoryError:
         return RepositoryError(
             f"{where} refused: {type(original).__name__} ({sqlstate})", sqlstate=sqlstate
         )
-    return RepositoryError(f"can't reach {where}: {connect_problem(original)[1]}")
+    return RepositoryError(
+        f"can't reach {where}: {connect_problem(original)[1]}",
+        sqlstate=getattr(original, "sqlite_errorname", None) or "",
+    )

@@ -18,6 +18,7 @@ from sqlalchemy import (
     cast,
     func,
     insert,
+    select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
@@ -96,11 +97,23 @@ def _statements(dialect: str) -> _Statements:
     text = bindparam("json", type_=Text())
     data = text if is_sqlite else cast(text, JSONB)
     ledger = insert(user_activity_batch)
+    ledger = (
+        ledger.values(ordinal=_ordinal())
+        if is_sqlite
+        else ledger.values(written_at=func.clock_timestamp())
+    )
     return _Statements(
         insert(user_activity).values(data=data),
         _upsert(sqlite.insert if is_sqlite else postgresql.insert),
-        ledger if is_sqlite else ledger.values(written_at=func.clock_timestamp()),
+        ledger,
     )
+
+
+def _ordinal() -> Any:
+    # As the writer does; PostgreSQL tells the number of the transaction itself.
+    ledger = user_activity_batch
+    last = select(func.coalesce(func.max(ledger.c.ordinal), 0) + 1).scalar_subquery()
+    return func.max(bindparam("least", type_=ledger.c.batch_id.type), last)
 
 
 def _upsert(make: Any) -> Any:
@@ -153,7 +166,7 @@ def _ledger_values(batch: Batch, dialect: str) -> dict[str, Any]:
         "n": len(batch.rows),
     }
     if dialect == SQLITE:  # PostgreSQL tells the time itself.
-        values["written_at"] = datetime.now(UTC)
+        values |= {"written_at": datetime.now(UTC), "least": batch.batch_id}
     return values
 
 

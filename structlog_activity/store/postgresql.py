@@ -54,7 +54,8 @@ _LIMITS: Final = {
 _LIMITS_THERE = "SELECT name, setting::bigint FROM pg_settings WHERE name = ANY(%s)"
 _LEDGER = """
     INSERT INTO user_activity_batch (writer_id, seq, batch_id, n, written_at)
-    VALUES ('{writer_id}', {seq}, {batch_id}, {n}, clock_timestamp())
+    VALUES ('{writer_id}', {seq}, {batch_id}, {n}, clock_timestamp());
+    NOTIFY structlog_activity
 """
 _COPY = f"COPY user_activity ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
 _DAILY = """

@@ -23,9 +23,12 @@ from .schema import check_version
 from .sqlstate import fault_of_sqlite
 
 
+# A batch's number begins with the time, so that no number is used a second time where
+# the end of the ledger was removed.
 _LEDGER = """
-    INSERT INTO user_activity_batch (writer_id, seq, batch_id, n, written_at)
-    VALUES (?, ?, ?, ?, ?)
+    INSERT INTO user_activity_batch (writer_id, seq, batch_id, n, written_at, ordinal)
+    VALUES (?1, ?2, ?3, ?4, ?5,
+        max(?3, (SELECT coalesce(max(ordinal), 0) + 1 FROM user_activity_batch)))
 """
 _ROW = "INSERT INTO user_activity VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _DAILY = """

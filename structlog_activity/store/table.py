@@ -132,8 +132,13 @@ user_activity_batch = Table(
     Column("batch_id", BigInteger, nullable=False),
     Column("n", Integer, nullable=False),
     Column("written_at", _moment(), nullable=False),
+    Column("ordinal", BigInteger, nullable=False),
 )
-"""The ledger, one row a committed batch."""
+"""
+The ledger, one row a committed batch.
+
+*ordinal* is the number of its transaction on PostgreSQL, and of the batch on SQLite.
+"""
 
 user_activity_daily = Table(
     "user_activity_daily",

@@ -1,0 +1,611 @@
+"""The tail: what is committed comes, until it is closed, whatever the database does."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import threading
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from structlog_activity import ALL_TENANTS, NIL, ActivityFilter, ActivityLog
+from structlog_activity.errors import (
+    InvalidCursorError,
+    InvalidFilterError,
+    RepositoryError,
+    SchemaError,
+)
+from structlog_activity.read.changes import Change, Changes, Look
+from structlog_activity.read.position import START, Position, Spot
+from structlog_activity.read.tail import Tail
+from structlog_activity.read.waiting import Pause
+from structlog_activity.store.listening import Listener
+from tests.support.postgres import PostgresServer
+from tests.support.records import record as make_record
+from tests.write.databases import Database
+from tests.write.doubles import DEADLINE, eventually
+
+
+NEVER = 3600.0
+"""Seconds between two looks where a test wants none but those that something brings about."""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def activity(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ActivityLog]:
+    """A log on each database; afterwards no thread of a tail is left."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'activity.db'}"
+    else:
+        request.getfixturevalue("postgres_server").ensure_running()
+        url = request.getfixturevalue("migrated_url")
+    with ActivityLog(url, linger=0.0) as log:
+        log.migrate()
+        with log.engine.begin() as connection:
+            for table in ("user_activity", "user_activity_batch", "user_activity_daily"):
+                connection.execute(text(f"DELETE FROM {table}"))
+        yield log
+    eventually(lambda: not threads(), "the end of the threads")
+
+
+@pytest.fixture
+def server_log(database: Database) -> Iterator[ActivityLog]:
+    """A log on a PostgreSQL database of its own."""
+    with ActivityLog(database.url, linger=0.0) as log:
+        yield log
+
+
+def threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if "structlog-activity-tail" in t.name]
+
+
+def record(activity: ActivityLog, *names: object, tenant: str = "acme", **fields: Any) -> None:
+    for name in names:
+        activity.record("file.saved", ("file", name), tenant_id=tenant, **fields)
+    assert activity.flush(DEADLINE)
+
+
+def names(records: Any) -> list[str]:
+    return [one.object_id for one in records]
+
+
+def listeners(database: Database) -> list[int]:
+    """The connections that wait to be told."""
+    return database.do(
+        "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' "
+        "AND datname = current_database()"
+    )
+
+
+class Follower:
+    """A thread that follows, and what came."""
+
+    def __init__(self, tail: Tail) -> None:
+        self.tail = tail
+        self.names: list[str] = []
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="structlog-activity-tail-test")
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            for one in self.tail:
+                self.names.append(one.object_id)
+        except BaseException as error:
+            self.error = error
+
+    def close(self) -> None:
+        self.tail.close()
+        self._thread.join(DEADLINE)
+        assert not self._thread.is_alive()
+        assert self.error is None
+
+
+@pytest.fixture
+def follow() -> Iterator[Callable[[Tail], Follower]]:
+    """What lets a thread follow a tail; ended afterwards."""
+    made: list[Follower] = []
+
+    def begin(tail: Tail) -> Follower:
+        made.append(Follower(tail))
+        return made[-1]
+
+    yield begin
+    for one in made:
+        one.close()
+
+
+# -- what comes -------------------------------------------------------------------
+
+
+def test_it_begins_with_the_call(activity: ActivityLog) -> None:
+    record(activity, "before")
+    with activity.tail(tenant_id="acme", timeout=0) as records:
+        record(activity, "a", "b")
+        record(activity, "hers", tenant="other")
+        assert ["a", "b"] == names(records)
+        record(activity, "c")
+        assert [] == names(records)  # It has ended.
+
+
+def test_an_empty_log_can_be_followed(activity: ActivityLog) -> None:
+    tail = activity.tail(tenant_id="acme", timeout=0)
+    record(activity, "a")
+    assert ["a"] == names(tail)
+
+
+def test_records_are_those_that_a_feed_returns(activity: ActivityLog) -> None:
+    tail = activity.tail(tenant_id="acme", timeout=0)
+    record(activity, "a", actor_id="user-7", channel="files", ip="10.0.0.1", nested={"x": [1]})
+    assert activity.feed(tenant_id="acme").records == list(tail)
+
+
+def test_each_condition_of_a_feed_selects(activity: ActivityLog) -> None:
+    record(activity, "a", actor_id="ana", channel="files", size=1)
+    record(activity, "b", actor_id="bob", channel="other", size=2)
+    record(activity, "nobody's", tenant="")
+    conditions: list[tuple[dict[str, Any], list[str]]] = [
+        ({"actor_id": "ana"}, ["a"]),
+        ({"involving": "bob"}, ["b"]),
+        ({"channel_denylist": "files"}, ["b"]),
+        ({"verbs": "file.*", "data": {"size": 2}}, ["b"]),
+        ({"keyword": "FILE", "object_type": "file", "object_id": "a"}, ["a"]),
+        ({"until": "2020-01-01"}, []),
+        ({"tenant_id": NIL}, ["nobody's"]),
+        ({"tenant_id": ALL_TENANTS}, ["a", "b", "nobody's"]),
+    ]
+    for where, expected in conditions:
+        all_of_it: dict[str, Any] = {"tenant_id": "acme", "position": "0", "timeout": 0, **where}
+        assert expected == names(activity.tail(**all_of_it)), where
+
+
+def test_since_brings_what_is_there_already(activity: ActivityLog) -> None:
+    record(activity, "old", occurred_at="2020-01-01T00:00:00Z")
+    record(activity, "new", occurred_at="2024-01-01T00:00:00Z")
+    assert ["new"] == names(activity.tail(tenant_id="acme", since="2023-01-01", timeout=0))
+
+
+def test_another_tail_goes_on_from_any_position(activity: ActivityLog) -> None:
+    with activity.tail(tenant_id="acme", timeout=0) as records:
+        positions = [records.position]
+        record(activity, *range(4))
+        record(activity, *range(4, 6))
+        positions += [records.position for _ in records]
+        assert 7 == len(positions)
+    for done, position in enumerate(positions):
+        rest = activity.tail(tenant_id="acme", position=position, timeout=0)
+        assert [str(number) for number in range(done, 6)] == names(rest)
+
+
+def test_a_record_in_the_applications_transaction_comes_when_that_commits(
+    activity: ActivityLog,
+) -> None:
+    with activity.tail(tenant_id="acme", timeout=0) as records, Session(activity.engine) as session:
+        activity.record("file.saved", "file:both", tenant_id="acme", session=session)
+        activity.record("file.saved", "file:neither", tenant_id="acme", session=session)
+        session.commit()
+        activity.record("file.saved", "file:undone", tenant_id="acme", session=session)
+        session.rollback()
+        assert ["both", "neither"] == names(records)
+
+
+def test_two_tails_each_have_everything(
+    activity: ActivityLog, follow: Callable[[Tail], Follower]
+) -> None:
+    both = [follow(activity.tail(tenant_id="acme", poll=0.01)) for _ in range(2)]
+    record(activity, *range(20))
+    expected = [str(number) for number in range(20)]
+    for one in both:
+        eventually(lambda one=one: one.names == expected, "the records")  # type: ignore[misc]
+
+
+# -- arguments --------------------------------------------------------------------
+
+BAD: list[tuple[str, Any]] = [
+    *((name, 1) for name in ("limit", "offset", "after", "before", "total")),
+    ("position", 7),
+    ("timeout", -1),
+    ("timeout", "1"),
+    ("poll", 0),
+    ("poll", float("inf")),
+    ("poll", None),
+    ("nonsense", 1),
+    ("verbs", 7),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_an_argument_without_sense_is_refused_before_a_database_is_opened(
+    name: str, value: Any
+) -> None:
+    with ActivityLog("postgresql://app@127.0.0.1:1/nowhere") as activity:
+        for tail in (activity.tail, activity.atail):
+            with pytest.raises(InvalidFilterError) as refusal:
+                tail(tenant_id="acme", **{name: value})  # type: ignore[operator]
+            assert name == refusal.value.field
+
+
+def test_the_tenant_is_needed(activity: ActivityLog) -> None:
+    with pytest.raises(InvalidFilterError, match="tenant_id"):
+        activity.tail()  # type: ignore[call-arg]
+
+
+def test_a_position_fits_its_tenant_and_conditions_only(activity: ActivityLog) -> None:
+    record(activity, "a")
+    position = activity.tail(tenant_id="acme", timeout=0).position
+    others: list[dict[str, Any]] = [{"tenant_id": "other"}, {"tenant_id": "acme", "channel": "x"}]
+    for where in others:
+        with pytest.raises(InvalidCursorError, match="is no position of a tail"):
+            activity.tail(**where, position=position)
+    with pytest.raises(InvalidCursorError):
+        activity.tail(tenant_id="acme", position="nonsense")
+
+
+def test_a_position_of_another_server_is_refused(
+    server_log: ActivityLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(server_log, "a")
+    position = server_log.tail(tenant_id="acme", timeout=0).position
+    server = Changes(server_log.engine, ActivityFilter(tenant_id="acme")).server()
+    monkeypatch.setattr(Changes, "server", lambda _: server + 1)
+    with pytest.raises(InvalidCursorError, match="is of another server"):
+        server_log.tail(tenant_id="acme", position=position)
+    # A role that may not ask gets on without.
+    monkeypatch.setattr(Changes, "server", lambda _: 0)
+    assert [] == names(server_log.tail(tenant_id="acme", position=position, timeout=0))
+
+
+def test_a_database_that_can_not_be_reached_is_told_at_once() -> None:
+    with (
+        ActivityLog("postgresql://app@127.0.0.1:1/nowhere") as activity,
+        pytest.raises(RepositoryError, match="refused"),
+    ):
+        activity.tail(tenant_id="acme")
+
+
+def test_a_log_without_tables_is_told_at_once(postgres_url: str) -> None:
+    with ActivityLog(postgres_url) as activity, pytest.raises(SchemaError, match="migrate"):
+        activity.tail(tenant_id="acme")
+
+
+# -- waiting ----------------------------------------------------------------------
+
+
+class Ledger:
+    """Answers looks one after another as told: with names, an error, or nothing."""
+
+    def __init__(self, *answers: list[str] | Exception) -> None:
+        self.where = ActivityFilter(tenant_id="acme")
+        self.answers = list(answers)
+
+    def server(self) -> int:
+        return 0
+
+    def now(self) -> Position:
+        return START
+
+    def after(self, position: Position) -> Look:
+        answer = self.answers.pop(0) if self.answers else []
+        if isinstance(answer, Exception):
+            raise answer
+        changes = []
+        for name in answer:
+            position = Position(Spot(position.spot.ordinal + 1, 1, 0))
+            changes.append(Change(make_record(object_id=name), position))
+        return Look(changes, position, is_last=True)
+
+
+class Watch:
+    """A clock that moves by what is waited."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.waits: list[float] = []
+        self.closed = 0
+
+    def clock(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> None:
+        self.waits.append(round(seconds, 6))
+        self.now += seconds
+
+    def wake(self) -> None:
+        """Nobody waits."""
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def tail_of(ledger: Ledger, watch: Watch, **options: Any) -> Tail:
+    changes: Any = ledger
+    return Tail(changes, watch, clock=watch.clock, **{"poll": 1.0, **options})
+
+
+def down() -> RepositoryError:
+    return RepositoryError("can't reach it: the connection is refused")
+
+
+def test_it_looks_again_when_poll_has_passed_and_ends_at_its_timeout() -> None:
+    watch = Watch()
+    tail = tail_of(Ledger([], ["a", "b"], [], ["c"]), watch, timeout=2.5)
+    assert ["a", "b", "c"] == names(tail)
+    # No wait between records of one look; the time is counted from the last record.
+    assert [1.0, 1.0, 1.0, 1.0, 0.5] == watch.waits
+    assert watch.closed
+
+
+def test_a_timeout_of_zero_never_waits() -> None:
+    watch = Watch()
+    assert ["a"] == names(tail_of(Ledger(["a"]), watch, timeout=0))
+    assert [] == watch.waits
+
+
+def test_a_database_that_goes_away_is_waited_for_longer_and_longer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    watch = Watch()
+    ledger = Ledger(["a"], *[down() for _ in range(9)], ["b"], down(), ["c"])
+    with caplog.at_level(logging.WARNING, "structlog_activity"):
+        assert ["a", "b", "c"] == names(tail_of(ledger, watch, timeout=100))
+    assert [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0, 0.1] == watch.waits[:10]
+    told = "a tail waits for the database: can't reach it: the connection is refused"
+    assert [told, told] == [entry.getMessage() for entry in caplog.records]
+
+
+def test_one_that_is_away_at_the_timeout_is_told() -> None:
+    watch = Watch()
+    with pytest.raises(RepositoryError, match="refused"):
+        names(tail_of(Ledger([], *[down() for _ in range(99)]), watch, timeout=3))
+    assert watch.closed
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SchemaError("the tables are missing"),
+        RepositoryError("no privilege", sqlstate="42501"),
+        RepositoryError("damaged", sqlstate="SQLITE_CORRUPT"),
+        RuntimeError("a bug"),
+    ],
+)
+def test_what_does_not_pass_by_itself_ends_it(error: Exception) -> None:
+    watch = Watch()
+    tail = tail_of(Ledger(error, ["a"]), watch)
+    with pytest.raises(type(error), match=str(error)):
+        next(tail)
+    assert watch.closed
+    assert [] == names(tail)
+
+
+def test_an_interrupt_while_it_waits_ends_it() -> None:
+    watch = Watch()
+    tail = tail_of(Ledger(["a"]), watch)
+    assert "a" == next(tail).object_id
+
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    watch.wait = interrupt  # type: ignore[assignment,method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        next(tail)
+    assert watch.closed
+
+
+def test_a_signal_handler_may_close_it_while_it_waits() -> None:
+    watch = Watch()
+    tail = tail_of(Ledger(["a"]), watch)
+
+    def handler(_: float) -> None:
+        tail.close()
+        assert not watch.closed  # Not beneath the one that waits.
+
+    watch.wait = handler  # type: ignore[assignment,method-assign]
+    assert ["a"] == names(tail)
+    assert watch.closed
+
+
+# -- being told -------------------------------------------------------------------
+
+
+def test_the_writer_tells_of_a_batch_and_nobody_asks(
+    server_log: ActivityLog, database: Database, follow: Callable[[Tail], Follower]
+) -> None:
+    one = follow(server_log.tail(tenant_id="acme", poll=NEVER))
+    eventually(lambda: len(listeners(database)) == 1, "listening")
+    for number in range(3):
+        record(server_log, number)
+        eventually(lambda: len(one.names) == number + 1, "the record")  # noqa: B023
+
+
+def test_a_record_in_the_applications_transaction_is_found_by_looking(
+    server_log: ActivityLog, follow: Callable[[Tail], Follower]
+) -> None:
+    one = follow(server_log.tail(tenant_id="acme", poll=0.01))
+    with Session(server_log.engine) as session:
+        server_log.record("file.saved", "file:a", tenant_id="acme", session=session)
+        session.commit()
+    eventually(lambda: one.names == ["a"], "the record")
+
+
+def test_where_nobody_may_listen_looking_is_enough(
+    server_log: ActivityLog,
+    follow: Callable[[Tail], Follower],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_: Listener) -> bool:
+        return False
+
+    monkeypatch.setattr(Listener, "_connect", refuse)
+    one = follow(server_log.tail(tenant_id="acme", poll=0.01))
+    record(server_log, "a")
+    eventually(lambda: one.names == ["a"], "the record")
+
+
+def test_a_listener_that_can_not_connect_tries_again_but_not_at_every_wait(
+    server_log: ActivityLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server_log.tail(tenant_id="acme").close()
+    connect, tries = server_log.engine.raw_connection, []
+
+    def raw_connection() -> Any:
+        tries.append(1)
+        if len(tries) < 3:
+            raise RuntimeError("no connection")
+        return connect()
+
+    monkeypatch.setattr(server_log.engine, "raw_connection", raw_connection)
+    listener = Listener(server_log.engine)
+    waits = 0
+    while len(tries) < 3:
+        listener.wait(0)
+        waits += 1
+    listener.close()
+    assert waits > 20
+
+
+def test_connections_that_are_ended_cost_no_record(
+    server_log: ActivityLog, database: Database, follow: Callable[[Tail], Follower]
+) -> None:
+    one = follow(server_log.tail(tenant_id="acme", poll=0.05))
+    for number in range(5):
+        record(server_log, number)
+        database.end_connections()
+    record(server_log, 5)
+    eventually(lambda: len(one.names) >= 6, "the records")
+    assert [str(number) for number in range(6)] == one.names
+    eventually(lambda: len(listeners(database)) == 1, "listening again")
+
+
+def test_a_server_that_crashes_and_comes_back_costs_no_record_and_doubles_none(
+    own_server: PostgresServer,
+    server_log: ActivityLog,
+    database: Database,
+    follow: Callable[[Tail], Follower],
+) -> None:
+    one = follow(server_log.tail(tenant_id="acme", poll=0.05))
+    record(server_log, 0, 1)
+    eventually(lambda: len(one.names) == 2, "the first records")
+    own_server.stop("immediate")
+    server_log.record("file.saved", "file:2", tenant_id="acme")
+    own_server.start_again()
+    record(server_log, 3)
+    eventually(lambda: len(one.names) >= 4, "the other records")
+    assert ["0", "1", "2", "3"] == one.names
+    eventually(lambda: len(listeners(database)) == 1, "listening again")
+
+
+# -- closing ----------------------------------------------------------------------
+
+
+def test_closing_from_another_thread_ends_the_wait_and_leaves_no_connection(
+    server_log: ActivityLog, database: Database, follow: Callable[[Tail], Follower]
+) -> None:
+    one = follow(server_log.tail(tenant_id="acme", poll=NEVER))
+    eventually(lambda: len(listeners(database)) == 1, "listening")
+    one.close()
+    eventually(lambda: not listeners(database), "the end of the connection")
+    one.tail.close()
+
+
+def test_a_wait_without_a_listener_ends_too(
+    activity: ActivityLog, follow: Callable[[Tail], Follower]
+) -> None:
+    changes = Changes(activity.engine, ActivityFilter(tenant_id="acme"))
+    activity.feed(tenant_id="acme")
+    one = follow(Tail(changes, Pause(), poll=NEVER))
+    one.close()
+
+
+def test_closing_the_log_ends_its_tails(
+    server_log: ActivityLog, database: Database, follow: Callable[[Tail], Follower]
+) -> None:
+    one = follow(server_log.tail(tenant_id="acme", poll=NEVER))
+    eventually(lambda: len(listeners(database)) == 1, "listening")
+    server_log.close()
+    one.close()
+    eventually(lambda: not database.backends(), "the end of all connections")
+
+
+def test_one_that_is_dropped_leaves_no_connection(
+    server_log: ActivityLog, database: Database
+) -> None:
+    tail = server_log.tail(tenant_id="acme", timeout=0.05, poll=0.01)
+    record(server_log, "a")
+    assert "a" == next(tail).object_id
+    del tail
+    gc.collect()
+    eventually(lambda: not listeners(database), "the end of the connection")
+
+
+# -- for coroutines ---------------------------------------------------------------
+
+
+async def first(records: AsyncIterator[Any]) -> str:
+    return str((await anext(records)).object_id)
+
+
+def test_a_coroutine_follows(activity: ActivityLog) -> None:
+    async def main() -> list[str]:
+        async with activity.atail(tenant_id="acme", position="0", timeout=5) as records:
+            record(activity, "a")
+            found = [await first(records)]
+            record(activity, "b")
+            found.append(await first(records))
+            position = records.position
+            assert position is not None
+        record(activity, "c")
+        rest = activity.atail(tenant_id="acme", position=position, timeout=0)
+        return found + [one.object_id async for one in rest]
+
+    assert ["a", "b", "c"] == asyncio.run(main())
+    eventually(lambda: not threads(), "the end of the thread")
+
+
+def test_a_coroutine_that_is_cancelled_leaves_neither_thread_nor_connection(
+    server_log: ActivityLog, database: Database
+) -> None:
+    async def main() -> str | None:
+        records = server_log.atail(tenant_id="acme", poll=NEVER)
+        waiting = asyncio.ensure_future(first(records))
+        await asyncio.to_thread(eventually, lambda: len(listeners(database)) == 1, "listening")
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert [] == [one async for one in records]  # It has ended.
+        return records.position
+
+    assert asyncio.run(main()) is not None
+    eventually(lambda: not threads(), "the end of the thread")
+    eventually(lambda: not listeners(database), "the end of the connection")
+
+
+def test_more_may_follow_than_asyncio_has_threads(activity: ActivityLog) -> None:
+    async def main() -> list[str]:
+        tails = [activity.atail(tenant_id="acme", position="0", poll=0.01) for _ in range(40)]
+        waiting = [asyncio.ensure_future(first(tail)) for tail in tails]
+        page = await activity.afeed(tenant_id="acme")
+        assert [] == page.records
+        record(activity, "a")
+        found = await asyncio.gather(*waiting)
+        await asyncio.gather(*(tail.aclose() for tail in tails))
+        return found
+
+    if activity.engine.dialect.name == "postgresql":
+        pytest.skip("would want a connection each")
+    assert ["a"] * 40 == asyncio.run(main())
+
+
+def test_an_error_reaches_the_coroutine(activity: ActivityLog) -> None:
+    async def main() -> None:
+        await first(activity.atail(tenant_id="acme", position="nonsense"))
+
+    with pytest.raises(InvalidCursorError):
+        asyncio.run(main())
