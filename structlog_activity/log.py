@@ -21,6 +21,7 @@ from .read.methods import ReadMethods
 from .record.record import ActivityRecord
 from .record.redact import Redactor
 from .record.rowmaker import RowMaker
+from .store.methods import UpkeepMethods
 
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ SPOOL_VARIABLE: Final = "STRUCTLOG_ACTIVITY_SPOOL_DIR"
 DEFAULT_URL: Final = "sqlite:///activity.db"
 
 
-class ActivityLog(ReadMethods):
+class ActivityLog(ReadMethods, UpkeepMethods):
     """
     Record what log calls tell, and read it back.
 

@@ -12,11 +12,12 @@ reading days.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, CursorResult, bindparam, select, text
+from sqlalchemy import Connection, CursorResult, Engine, bindparam, select, text
 
 from .engine import SQLITE
 from .partitions import months_on
@@ -78,6 +79,34 @@ def fold(connection: Connection, month: date) -> int:
         SELECT count(*) FROM taken
     """  # noqa: S608
     return int(_run(connection, moved, values).scalar_one())
+
+
+def fold_months(engine: Engine, today: date, say: Callable[[str], object]) -> dict[date, int]:
+    """
+    Fold what is open of all closed months, each in a transaction of its own.
+
+    Args:
+
+        engine: Of the database.
+
+        today: The current date in UTC.
+
+        say: Called with a few words before each month.
+
+    Returns:
+
+        The months, and how many daily counts of each were folded.
+    """
+    with engine.connect() as connection:
+        months = open_months(connection, today)
+    found = {}
+    for month in months:
+        say(f"folding the counts of {month:%Y-%m}")
+        with engine.begin() as connection:
+            if connection.dialect.name == SQLITE:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            found[month] = fold(connection, month)
+    return found
 
 
 def unfold(connection: Connection, first: date, last: date) -> None:

@@ -76,8 +76,13 @@ def make_months(connection: Any, first: date, last: date) -> int:
 def months_there(connection: Any) -> list[date]:
     """Return the months that have a partition, in order."""
     names = (row[0] for row in connection.execute(_PARTITIONS).fetchall())
-    found = (match for name in names if (match := _NAME.fullmatch(name)))
-    return sorted(date(int(match[1]), int(match[2]), 1) for match in found)
+    return sorted(month for name in names if (month := month_of_partition(name)))
+
+
+def month_of_partition(name: str) -> date | None:
+    """Return the month of the partition of that name; `None` for the edges."""
+    match = _NAME.fullmatch(name)
+    return date(int(match[1]), int(match[2]), 1) if match else None
 
 
 def _split_edge(connection: Any, edge: str, months: list[date], bounds: str) -> None:
