@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .record.objects import register_object
     from .record.record import ActivityRecord
     from .shared import ActivityHandler, configure
+    from .store.maintenance import MaintenanceReport
     from .write.buffer import BufferedRepository
 
 __version__ = "0.1.0.dev0"
@@ -66,6 +67,7 @@ __all__ = [
     "InvalidCursorError",
     "InvalidFilterError",
     "InvalidRecordError",
+    "MaintenanceReport",
     "MappingRule",
     "RepositoryError",
     "SchemaError",
@@ -113,6 +115,7 @@ _MODULES: Final = {
     "record.objects": ("register_object",),
     "record.record": ("ActivityRecord",),
     "shared": ("ActivityHandler", "configure"),
+    "store.maintenance": ("MaintenanceReport",),
     "write.buffer": ("BufferedRepository",),
 }
 _HOME: Final = {name: module for module, names in _MODULES.items() for name in names}

@@ -22,6 +22,7 @@ from .read.methods import ReadMethods
 from .record.record import ActivityRecord
 from .record.redact import Redactor
 from .record.rowmaker import RowMaker
+from .store.methods import UpkeepMethods
 
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ SPOOL_VARIABLE: Final = "STRUCTLOG_ACTIVITY_SPOOL_DIR"
 DEFAULT_URL: Final = "sqlite:///activity.db"
 
 
-class ActivityLog(ReadMethods, TailMethods):
+class ActivityLog(ReadMethods, TailMethods, UpkeepMethods):
     """
     Record what log calls tell, and read it back.
 

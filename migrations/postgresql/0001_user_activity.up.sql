@@ -78,13 +78,38 @@ CREATE TABLE user_activity_batch (
 CREATE INDEX user_activity_batch_ordinal_idx ON user_activity_batch (ordinal, batch_id);
 
 -- How many records of each kind a tenant has on each day (UTC), kept up to
--- date by the batch's own transaction.
+-- date by the batch's own transaction. A day's count is the sum of two rows: of
+-- what the month's count holds already, and of what came since. Writers only
+-- ever add to the second; `maintain` moves it to the first.
 CREATE TABLE user_activity_daily (
+    tenant_id   uuid    NOT NULL,
+    day         date    NOT NULL,
+    channel     text COLLATE "C" NOT NULL,
+    verb        text COLLATE "C" NOT NULL,
+    object_type text COLLATE "C" NOT NULL,
+    folded      boolean NOT NULL DEFAULT false, -- counted in user_activity_monthly, too
+    n           bigint  NOT NULL,
+    PRIMARY KEY (tenant_id, day, channel, verb, object_type, folded)
+) WITH (fillfactor = 70);               -- room for updates within the page
+
+-- What statistics have to add to the months.
+CREATE INDEX user_activity_daily_open_idx
+    ON user_activity_daily (tenant_id, day) WHERE NOT folded;
+
+-- The folded days once more, a month in a row, so that statistics of years
+-- read few rows: all of the month, and each of its days (NULL: none).
+CREATE TABLE user_activity_monthly (
     tenant_id   uuid   NOT NULL,
-    day         date   NOT NULL,
+    month       date   NOT NULL,        -- its first day
     channel     text COLLATE "C" NOT NULL,
     verb        text COLLATE "C" NOT NULL,
     object_type text COLLATE "C" NOT NULL,
     n           bigint NOT NULL,
-    PRIMARY KEY (tenant_id, day, channel, verb, object_type)
-) WITH (fillfactor = 70);               -- room for updates within the page
+    d01 bigint, d02 bigint, d03 bigint, d04 bigint, d05 bigint, d06 bigint,
+    d07 bigint, d08 bigint, d09 bigint, d10 bigint, d11 bigint, d12 bigint,
+    d13 bigint, d14 bigint, d15 bigint, d16 bigint, d17 bigint, d18 bigint,
+    d19 bigint, d20 bigint, d21 bigint, d22 bigint, d23 bigint, d24 bigint,
+    d25 bigint, d26 bigint, d27 bigint, d28 bigint, d29 bigint, d30 bigint,
+    d31 bigint,
+    PRIMARY KEY (tenant_id, month, channel, verb, object_type)
+);

@@ -46,15 +46,40 @@ CREATE TABLE user_activity_batch (
 CREATE UNIQUE INDEX user_activity_batch_ordinal_idx ON user_activity_batch (ordinal);
 
 -- How many records of each kind a tenant has on each day (UTC), kept up to
--- date by the batch's own transaction.
+-- date by the batch's own transaction. A day's count is the sum of two rows: of
+-- what the month's count holds already, and of what came since. Writers only
+-- ever add to the second; `maintain` moves it to the first.
 CREATE TABLE user_activity_daily (
     tenant_id   BLOB    NOT NULL,
     day         INTEGER NOT NULL,       -- days since 1970-01-01
     channel     TEXT    NOT NULL,
     verb        TEXT    NOT NULL,
     object_type TEXT    NOT NULL,
+    folded      INTEGER NOT NULL DEFAULT 0, -- 1: counted in user_activity_monthly, too
     n           INTEGER NOT NULL,
-    PRIMARY KEY (tenant_id, day, channel, verb, object_type)
+    PRIMARY KEY (tenant_id, day, channel, verb, object_type, folded)
+) STRICT, WITHOUT ROWID;
+
+-- What statistics have to add to the months.
+CREATE INDEX user_activity_daily_open_idx
+    ON user_activity_daily (tenant_id, day) WHERE folded = 0;
+
+-- The folded days once more, a month in a row, so that statistics of years
+-- read few rows: all of the month, and each of its days (NULL: none).
+CREATE TABLE user_activity_monthly (
+    tenant_id   BLOB    NOT NULL,
+    month       INTEGER NOT NULL,       -- its first day, in days since 1970-01-01
+    channel     TEXT    NOT NULL,
+    verb        TEXT    NOT NULL,
+    object_type TEXT    NOT NULL,
+    n           INTEGER NOT NULL,
+    d01 INTEGER, d02 INTEGER, d03 INTEGER, d04 INTEGER, d05 INTEGER, d06 INTEGER,
+    d07 INTEGER, d08 INTEGER, d09 INTEGER, d10 INTEGER, d11 INTEGER, d12 INTEGER,
+    d13 INTEGER, d14 INTEGER, d15 INTEGER, d16 INTEGER, d17 INTEGER, d18 INTEGER,
+    d19 INTEGER, d20 INTEGER, d21 INTEGER, d22 INTEGER, d23 INTEGER, d24 INTEGER,
+    d25 INTEGER, d26 INTEGER, d27 INTEGER, d28 INTEGER, d29 INTEGER, d30 INTEGER,
+    d31 INTEGER,
+    PRIMARY KEY (tenant_id, month, channel, verb, object_type)
 ) STRICT, WITHOUT ROWID;
 
 -- What ANALYZE would find in a large log. Without it SQLite takes every index for

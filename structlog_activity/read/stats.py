@@ -1,5 +1,5 @@
 """
-Statistics: whole days from the daily counts, the rest from the rows.
+Statistics: whole days and months from the counts, the rest from the rows.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     CompoundSelect,
+    Connection,
     Date,
     Select,
     Text,
@@ -24,18 +25,18 @@ from sqlalchemy import (
 )
 
 from ..record.times import EPOCH
-from ..store.table import EpochDay, user_activity, user_activity_daily
-from .conditions import Shape, conditions, dimensions, has_only_dimensions, shape_of, values_of
+from ..store.table import EpochDay, user_activity
+from .conditions import Shape, conditions, has_only_dimensions, shape_of, values_of
 from .connect import Bind, on_any_bind, reading
 from .filter import ActivityFilter
+from .months import counts, days_in, days_of_months, month_bounds, read_day
 from .page import ActivityStats
 
 
 _ROWS: Final = user_activity.c
-_DAYS: Final = user_activity_daily.c
 _SQLITE_DAY: Final = literal_column("user_activity.created_at / 86400000000", EpochDay)
-_DIMENSIONS: Final = ("verb", "channel", "object_type", "day")
-_EPOCH: Final = date(1970, 1, 1)
+DIMENSIONS: Final = ("verb", "channel", "object_type", "day")
+"""What statistics tell apart."""
 
 
 @on_any_bind
@@ -43,9 +44,10 @@ def stats(bind: Bind, where: ActivityFilter) -> ActivityStats:
     """
     Count the records that a filter selects.
 
-    The result always equals counting the rows. It is read from the daily counts
-    where the filter names nothing but tenant, verbs, channels, object type and
-    time; only the beginnings and ends of days are then counted from the rows.
+    The result always equals counting the rows. It is read from the monthly and
+    daily counts where the filter names nothing but tenant, verbs, channels,
+    object type and time; only the beginnings and ends of days are then counted
+    from the rows.
     Paging has no meaning here: limit, offset, cursors and total are not looked at.
 
     Args:
@@ -61,20 +63,40 @@ def stats(bind: Bind, where: ActivityFilter) -> ActivityStats:
     .. versionadded:: 0.1.0
     """
     with reading(bind) as connection:
-        postgresql = connection.dialect.name == "postgresql"
-        shape = shape_of(where, postgresql=postgresql)
-        values = values_of(where, postgresql=postgresql) | _whole_days(where)
-        counted = connection.execute(_statement(shape), values)
-        counts: dict[str, Counter[Any]] = {name: Counter() for name in _DIMENSIONS}
-        for dimension, key, n in counted:
-            counts[dimension][key] += int(n)
+        found = count_by(connection, where, DIMENSIONS)
     return ActivityStats(
-        total=counts["verb"].total(),
-        by_verb=_sorted(counts["verb"]),
-        by_channel=_sorted(counts["channel"]),
-        by_object_type=_sorted(counts["object_type"]),
-        by_day=_by_day(counts["day"]),
+        total=found["verb"].total(),
+        by_verb=_sorted(found["verb"]),
+        by_channel=_sorted(found["channel"]),
+        by_object_type=_sorted(found["object_type"]),
+        by_day=dict(sorted(found["day"].items())),
     )
+
+
+def count_by(
+    connection: Connection, where: ActivityFilter, names: tuple[str, ...]
+) -> dict[str, Counter[Any]]:
+    """
+    Count the records that a filter selects, in each of some dimensions.
+
+    Args:
+
+        connection: To the database.
+
+        where: What to count.
+
+        names: Some of `DIMENSIONS`.
+    """
+    postgresql = connection.dialect.name == "postgresql"
+    shape = shape_of(where, postgresql=postgresql)
+    values = values_of(where, postgresql=postgresql) | _whole_days(where)
+    found: dict[str, Counter[Any]] = {name: Counter() for name in names}
+    for dimension, key, n in connection.execute(_statement(shape, names), values):
+        if dimension == "month":
+            found["day"].update(dict(days_in(key)))
+        else:
+            found[dimension][read_day(key) if dimension == "day" else key] += int(n)
+    return found
 
 
 def _whole_days(where: ActivityFilter) -> dict[str, Any]:
@@ -90,6 +112,7 @@ def _whole_days(where: ActivityFilter) -> dict[str, Any]:
         "last_day": last,
         "first_moment": _midnight(first) if first else None,
         "last_moment": max(_midnight(last), since or EPOCH) if last else None,
+        **month_bounds(first, last),
     }
 
 
@@ -105,28 +128,20 @@ def _midnight(day: date) -> datetime:
 
 
 @lru_cache(maxsize=512)
-def _statement(shape: Shape) -> CompoundSelect[Any]:
-    """One statement, so that counts and edges are of the same moment."""
-    parts = [*_edges(shape), _days(shape)] if has_only_dimensions(shape) else [_rows(shape)]
+def _statement(shape: Shape, names: tuple[str, ...]) -> CompoundSelect[Any]:
+    """One statement, so that months, days and edges are of the same moment."""
+    from_counts = has_only_dimensions(shape)
+    parts = [*_edges(shape), *counts(shape)] if from_counts else [_rows(shape)]
     counted = union_all(*parts).cte("counted")
-    return union_all(
-        *(
-            select(literal(name), cast(counted.c[name], Text), func.sum(counted.c.n)).group_by(
-                counted.c[name]
-            )
-            for name in _DIMENSIONS
-        )
-    )
-
-
-def _days(shape: Shape) -> Select[Any]:
-    found = select(*(_DAYS[name].label(name) for name in _DIMENSIONS), _DAYS.n.label("n"))
-    found = found.where(*dimensions(shape, _DAYS))
-    if shape.since:
-        found = found.where(_DAYS.day >= bindparam("first_day", type_=_DAYS.day.type))
-    if shape.until:
-        found = found.where(_DAYS.day < bindparam("last_day", type_=_DAYS.day.type))
-    return found
+    selected = [
+        select(literal(name), cast(counted.c[name], Text), func.sum(counted.c.n))
+        .where(counted.c[name].is_not(None))
+        .group_by(counted.c[name])
+        for name in names
+    ]
+    if from_counts and "day" in names:
+        selected.append(days_of_months(shape))
+    return union_all(*selected)
 
 
 def _edges(shape: Shape) -> list[Select[Any]]:
@@ -152,17 +167,6 @@ def _rows(shape: Shape) -> Select[Any]:
         .where(*conditions(shape, _ROWS))
         .group_by(*columns[:3], day)
     )
-
-
-def _by_day(counts: Counter[Any]) -> dict[date, int]:
-    return {_day(text): counts[text] for text in sorted(counts, key=_day)}
-
-
-def _day(text: str) -> date:
-    """Read a day as PostgreSQL (ISO) or SQLite (number since 1970) writes it."""
-    if "-" in text:
-        return date.fromisoformat(text)
-    return _EPOCH + timedelta(days=int(text))
 
 
 def _sorted(counts: Counter[str]) -> dict[str, int]:

@@ -15,7 +15,7 @@ from .conditions import Shape, conditions, has_only_dimensions, shape_of, values
 from .connect import Bind, on_any_bind, reading
 from .filter import ActivityFilter
 from .statements import literal
-from .stats import stats
+from .stats import count_by
 
 
 _C: Final = user_activity.c
@@ -27,7 +27,7 @@ def top(bind: Bind, where: ActivityFilter, *, by: str, limit: int = 10) -> list[
     """
     Return what most of the records that a filter selects have in one field.
 
-    By verb, channel or object type it is read from the daily counts, where the
+    By verb, channel or object type it is read from the counts, where the
     filter names nothing else but tenant and time; otherwise the rows are counted.
 
     Args:
@@ -60,8 +60,8 @@ def top(bind: Bind, where: ActivityFilter, *, by: str, limit: int = 10) -> list[
         postgresql = connection.dialect.name == "postgresql"
         shape = shape_of(where, postgresql=postgresql)
         if by in _COUNTED and has_only_dimensions(shape):
-            counts: dict[Key, int] = getattr(stats(connection, where), f"by_{by}")
-            return list(counts.items())[:most]
+            counts = count_by(connection, where, (by,))[by].items()
+            return sorted(counts, key=lambda item: (-item[1], item[0]))[:most]
         values = values_of(where, postgresql=postgresql) | {"most": most}
         rows = connection.execute(_statement(shape, columns), values).all()
     return [(tuple(key) if len(key) > 1 else key[0], n) for *key, n in rows]

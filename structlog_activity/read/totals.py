@@ -15,7 +15,7 @@ from .conditions import Shape, conditions, dimensions, has_only_dimensions
 from .days import is_scattered
 from .rows import Search, bounds, spans_of
 from .statements import Cut, literal, within
-from .stats import stats
+from .stats import count_by
 
 
 CAP: Final = 10_000
@@ -50,7 +50,7 @@ def total(connection: Connection, asked: Search, found: int) -> tuple[int | None
 
 def _exact(connection: Connection, asked: Search) -> int:
     if has_only_dimensions(asked.shape):
-        return stats(connection, asked.where).total
+        return _counted(connection, asked)
     statement = _rows_statement(asked.shape, Cut(), capped=False)
     count: int = connection.execute(statement, asked.values).scalar_one()
     return count
@@ -64,7 +64,7 @@ def _capped(connection: Connection, asked: Search) -> int:
         values = asked.values | {"cap": CAP + 1}
         return int(connection.execute(_days_statement(shape), values).scalar_one())
     if is_scattered(shape):
-        return stats(connection, asked.where).total
+        return _counted(connection, asked)
     count = 0
     for span in spans_of(connection, replace(asked, place=None, ascending=False, offset=0)):
         statement = _rows_statement(shape, bounds(span), capped=True)
@@ -73,6 +73,10 @@ def _capped(connection: Connection, asked: Search) -> int:
         if count > CAP:
             break
     return count
+
+
+def _counted(connection: Connection, asked: Search) -> int:
+    return count_by(connection, asked.where, ("verb",))["verb"].total()
 
 
 @lru_cache(maxsize=512)

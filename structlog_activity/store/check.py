@@ -22,6 +22,7 @@ _NEEDED: Final = {
     "user_activity": ("INSERT", "SELECT"),
     "user_activity_batch": ("INSERT", "SELECT"),
     "user_activity_daily": ("INSERT", "UPDATE", "SELECT"),
+    "user_activity_monthly": ("SELECT",),
     "user_activity_migration": ("SELECT",),
 }
 _PRIVILEGE: Final = text("SELECT has_table_privilege(CAST(:name AS text), :privilege)")

@@ -152,6 +152,7 @@ def _daily_values(batch: Batch) -> list[dict[str, Any]]:
             "channel": channel,
             "verb": verb,
             "object_type": object_type,
+            "folded": False,
             "n": n,
         }
         for tenant_id, day, channel, verb, object_type, n in batch.daily_counts()

@@ -30,7 +30,7 @@ _PARTITIONS = """
 def months_ahead(today: date) -> tuple[date, date]:
     """Return the first and the last month that should exist on *today*."""
     first = today.replace(day=1)
-    return first, _plus(first, MONTHS_AHEAD)
+    return first, months_on(first, MONTHS_AHEAD)
 
 
 def month_of(us: int) -> date:
@@ -62,13 +62,13 @@ def make_months(connection: Any, first: date, last: date) -> int:
     there = months_there(connection)
     if not there:
         return 0
-    first = max(first.replace(day=1), _plus(there[-1], -OLDEST_MONTHS))
-    before = list(_months(first, _plus(there[0], -1)))
-    after = list(_months(_plus(there[-1], 1), last.replace(day=1)))
+    first = max(first.replace(day=1), months_on(there[-1], -OLDEST_MONTHS))
+    before = list(_months(first, months_on(there[0], -1)))
+    after = list(_months(months_on(there[-1], 1), last.replace(day=1)))
     if before:
         _split_edge(connection, "past", before, f"FROM (MINVALUE) TO ('{_at(before[0])}')")
     if after:
-        end = _plus(after[-1], 1)
+        end = months_on(after[-1], 1)
         _split_edge(connection, "future", after, f"FROM ('{_at(end)}') TO (MAXVALUE)")
     return len(before) + len(after)
 
@@ -76,18 +76,23 @@ def make_months(connection: Any, first: date, last: date) -> int:
 def months_there(connection: Any) -> list[date]:
     """Return the months that have a partition, in order."""
     names = (row[0] for row in connection.execute(_PARTITIONS).fetchall())
-    found = (match for name in names if (match := _NAME.fullmatch(name)))
-    return sorted(date(int(match[1]), int(match[2]), 1) for match in found)
+    return sorted(month for name in names if (month := month_of_partition(name)))
+
+
+def month_of_partition(name: str) -> date | None:
+    """Return the month of the partition of that name; `None` for the edges."""
+    match = _NAME.fullmatch(name)
+    return date(int(match[1]), int(match[2]), 1) if match else None
 
 
 def _split_edge(connection: Any, edge: str, months: list[date], bounds: str) -> None:
-    start, end = _at(months[0]), _at(_plus(months[-1], 1))
+    start, end = _at(months[0]), _at(months_on(months[-1], 1))
     span = f"created_at >= '{start}' AND created_at < '{end}'"
     connection.execute(f"ALTER TABLE user_activity DETACH PARTITION user_activity_{edge}")
     for month in months:
         connection.execute(
             f"CREATE TABLE user_activity_y{month:%Y}m{month:%m} PARTITION OF user_activity "
-            f"FOR VALUES FROM ('{_at(month)}') TO ('{_at(_plus(month, 1))}')"
+            f"FOR VALUES FROM ('{_at(month)}') TO ('{_at(months_on(month, 1))}')"
         )
     connection.execute(
         f"WITH moved AS (DELETE FROM user_activity_{edge} WHERE {span} RETURNING *) "  # noqa: S608
@@ -101,10 +106,11 @@ def _split_edge(connection: Any, edge: str, months: list[date], bounds: str) -> 
 def _months(first: date, last: date) -> Iterator[date]:
     while first <= last:
         yield first
-        first = _plus(first, 1)
+        first = months_on(first, 1)
 
 
-def _plus(month: date, months: int) -> date:
+def months_on(month: date, months: int) -> date:
+    """Return the first day of the month that is some months after that of *month*."""
     years, rest = divmod(month.year * 12 + month.month - 1 + months, 12)
     return date(years, rest + 1, 1)
 

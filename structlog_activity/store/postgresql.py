@@ -61,7 +61,8 @@ _COPY = f"COPY user_activity ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
 _DAILY = """
     INSERT INTO user_activity_daily AS d (tenant_id, day, channel, verb, object_type, n)
     SELECT * FROM unnest(%s::uuid[], %s::date[], %s::text[], %s::text[], %s::text[], %s::bigint[])
-    ON CONFLICT (tenant_id, day, channel, verb, object_type) DO UPDATE SET n = d.n + excluded.n
+    ON CONFLICT (tenant_id, day, channel, verb, object_type, folded)
+        DO UPDATE SET n = d.n + excluded.n
 """
 _STORED = """
     SELECT u.ix - 1

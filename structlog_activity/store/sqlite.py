@@ -34,7 +34,8 @@ _ROW = "INSERT INTO user_activity VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
 _DAILY = """
     INSERT INTO user_activity_daily (tenant_id, day, channel, verb, object_type, n)
     VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT (tenant_id, day, channel, verb, object_type) DO UPDATE SET n = n + excluded.n
+    ON CONFLICT (tenant_id, day, channel, verb, object_type, folded)
+        DO UPDATE SET n = n + excluded.n
 """
 # A forked child's copies of its parent's connections, kept so that nothing
 # closes them.

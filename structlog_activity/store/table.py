@@ -8,11 +8,12 @@ the same and a test holds them to it.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Date,
     DateTime,
@@ -148,9 +149,31 @@ user_activity_daily = Table(
     Column("channel", _text(), primary_key=True),
     Column("verb", _text(), primary_key=True),
     Column("object_type", _text(), primary_key=True),
+    Column("folded", Boolean().with_variant(Integer(), "sqlite"), primary_key=True),
     Column("n", BigInteger, nullable=False),
 )
-"""How many records a tenant has of each kind on each day in UTC."""
+"""
+How many records a tenant has of each kind on each day in UTC.
+
+A day's count may be in two rows: what its month's count holds already is folded,
+what came since is not.
+"""
+
+DAYS_OF_MONTH: Final = tuple(f"d{day:02}" for day in range(1, 32))
+"""Names of the columns of `user_activity_monthly` that count a day each."""
+
+user_activity_monthly = Table(
+    "user_activity_monthly",
+    metadata,
+    Column("tenant_id", _id(), primary_key=True),
+    Column("month", Date().with_variant(EpochDay(), "sqlite"), primary_key=True),
+    Column("channel", _text(), primary_key=True),
+    Column("verb", _text(), primary_key=True),
+    Column("object_type", _text(), primary_key=True),
+    Column("n", BigInteger, nullable=False),
+    *(Column(name, BigInteger) for name in DAYS_OF_MONTH),
+)
+"""The folded rows of `user_activity_daily` once more, a month in a row."""
 
 user_activity_migration = Table(
     "user_activity_migration",

@@ -90,7 +90,12 @@ def test_a_reader_of_log_and_counts_alone_can_read(postgres_url: str, engine: En
     with engine.begin() as owner:
         owner.execute(text("DROP ROLE IF EXISTS activity_reader"))
         owner.execute(text("CREATE ROLE activity_reader LOGIN"))
-        owner.execute(text("GRANT SELECT ON user_activity, user_activity_daily TO activity_reader"))
+        owner.execute(
+            text(
+                "GRANT SELECT ON user_activity, user_activity_daily, user_activity_monthly "
+                "TO activity_reader"
+            )
+        )
 
     with ActivityLog(postgres_url.replace("postgres@", "activity_reader@")) as activity:
         assert 1 == activity.feed(tenant_id="acme").total == activity.stats(tenant_id="acme").total

@@ -27,7 +27,12 @@ from structlog_activity.store.schema import Schema
 from structlog_activity.testing import MemoryRepository
 
 
-TABLES = ("user_activity", "user_activity_batch", "user_activity_daily")
+TABLES = (
+    "user_activity",
+    "user_activity_batch",
+    "user_activity_daily",
+    "user_activity_monthly",
+)
 
 
 @dataclass

@@ -1,0 +1,105 @@
+"""
+Statistics from the counts: whole months from the monthly ones, the rest from days.
+
+Every record is in an open row of the daily counts, or in a folded one and then
+in its month's row as well. So a span of days is its open days, its whole months,
+and the folded days of those months that it holds only a part of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Select, Text, bindparam, cast, func, literal, null, select
+
+from ..store.table import DAYS_OF_MONTH, user_activity_daily, user_activity_monthly
+from .conditions import Shape, dimensions
+
+
+_DAYS: Final = user_activity_daily.c
+_MONTHS: Final = user_activity_monthly.c
+_DAY: Final = _DAYS.day.type
+_KINDS: Final = ("verb", "channel", "object_type")
+
+
+def month_bounds(first: date | None, last: date | None) -> dict[str, date | None]:
+    """
+    Return the bounds of the whole months from *first* up to *last*, to be bound.
+
+    Where there is no whole month both are *last*, so that all of the span lies
+    before them.
+    """
+    first_month = None if first is None else _month_from(first)
+    last_month = None if last is None else last.replace(day=1)
+    if first_month is not None and last_month is not None and first_month > last_month:
+        first_month = last_month = last
+    return {"first_month": first_month, "last_month": last_month}
+
+
+def counts(shape: Shape) -> list[Select[Any]]:
+    """Return what selects kinds, day and number of whole days; whole months have no day."""
+    parts = [_days(shape, ~_DAYS.folded, "first_day", "last_day"), _whole_months(shape)]
+    if shape.since:
+        parts.append(_days(shape, _DAYS.folded, "first_day", "first_month"))
+    if shape.until:
+        parts.append(_days(shape, _DAYS.folded, "last_month", "last_day"))
+    return parts
+
+
+def days_of_months(shape: Shape) -> Select[Any]:
+    """Return what selects whole months, with the numbers of their days as text."""
+    days: Any = cast(_MONTHS.month, Text)
+    for name in DAYS_OF_MONTH:
+        days = days + " " + cast(func.coalesce(func.sum(_MONTHS[name]), 0), Text)
+    found = select(literal("month"), days, func.sum(_MONTHS.n))
+    return found.where(*_within_months(shape)).group_by(_MONTHS.month)
+
+
+def days_in(text: str) -> Iterator[tuple[date, int]]:
+    """Yield the days of a month of `days_of_months`, and their numbers."""
+    first, *counted = text.split()
+    month = read_day(first)
+    for i, n in enumerate(counted):
+        if n != "0":
+            yield month + timedelta(days=i), int(n)
+
+
+def read_day(text: str) -> date:
+    """Read a day as PostgreSQL (ISO) or SQLite (number since 1970) writes it."""
+    if "-" in text:
+        return date.fromisoformat(text)
+    return date(1970, 1, 1) + timedelta(days=int(text))
+
+
+def _days(shape: Shape, state: ColumnElement[bool], first: str, beyond: str) -> Select[Any]:
+    found = select(*(_DAYS[name].label(name) for name in (*_KINDS, "day")), _DAYS.n.label("n"))
+    found = found.where(*dimensions(shape, _DAYS), state)
+    if shape.since or first == "last_month":
+        found = found.where(_DAYS.day >= bindparam(first, type_=_DAY))
+    if shape.until or beyond == "first_month":
+        found = found.where(_DAYS.day < bindparam(beyond, type_=_DAY))
+    return found
+
+
+def _whole_months(shape: Shape) -> Select[Any]:
+    kinds = (_MONTHS[name].label(name) for name in _KINDS)
+    day: Any = cast(null(), _DAY)
+    return select(*kinds, day.label("day"), _MONTHS.n.label("n")).where(*_within_months(shape))
+
+
+def _within_months(shape: Shape) -> list[ColumnElement[bool]]:
+    found = dimensions(shape, _MONTHS)
+    if shape.since:
+        found.append(_MONTHS.month >= bindparam("first_month", type_=_DAY))
+    if shape.until:
+        found.append(_MONTHS.month < bindparam("last_month", type_=_DAY))
+    return found
+
+
+def _month_from(day: date) -> date:
+    """Return the first day of a month that is not before *day*, or the calendar's last one."""
+    if day.day == 1 or day > date(9999, 12, 1):
+        return day
+    return (day.replace(day=1) + timedelta(days=31)).replace(day=1)

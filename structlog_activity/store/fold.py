@@ -1,0 +1,201 @@
+"""
+Folding: the daily counts of closed months, counted once more by month.
+
+A row of the daily counts is either folded, and then its count is in its month's
+row too, or open. Writers add to open rows only. So the months and the open rows
+together hold every record once, at any instant, however late it came.
+
+Days stay where they are: timelines and feeds of rare kinds of records read them
+as before. The months take room of their own, and save statistics of years from
+reading days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from functools import lru_cache
+from typing import Any, Final
+
+from sqlalchemy import Connection, CursorResult, Engine, bindparam, select, text
+
+from .engine import SQLITE
+from .partitions import months_on
+from .table import DAYS_OF_MONTH, user_activity_daily
+
+
+FOLD_KEY: Final = 0x75736572_666F6C64  # "userfold"
+"""Advisory lock of whoever moves counts between open and folded, in that transaction."""
+
+_DAILY: Final = user_activity_daily.c
+_KEY: Final = "tenant_id, day, channel, verb, object_type, folded"
+_SAME: Final = " AND ".join(f"d.{name} = c.{name}" for name in _KEY.split(", "))
+_LOCK: Final = f"SELECT pg_advisory_xact_lock({FOLD_KEY})"
+_SPAN: Final = "day >= :first AND day < :beyond"
+# As the index of open rows has it, which is chosen by its words.
+_OPEN: Final = {"postgresql": "NOT folded", "sqlite": "folded = 0"}
+_FOLDED: Final = {"postgresql": "folded", "sqlite": "folded = 1"}
+
+
+def open_months(connection: Connection, today: date) -> list[date]:
+    """
+    Return the closed months that have counts to fold, in order.
+
+    Args:
+
+        connection: To the database.
+
+        today: The current date in UTC; its month is not closed.
+    """
+    days = select(_DAILY.day).where(~_DAILY.folded, _DAILY.day < today.replace(day=1)).distinct()
+    return sorted({day.replace(day=1) for day in connection.scalars(days)})
+
+
+def fold(connection: Connection, month: date) -> int:
+    """
+    Fold the open counts of one month, in the transaction that is open.
+
+    Args:
+
+        connection: To the database; on SQLite it holds the lock for writing.
+
+        month: The month's first day.
+
+    Returns:
+
+        How many rows of the daily counts were folded.
+    """
+    values = {"first": month, "beyond": months_on(month, 1)}
+    open_ = f"{_OPEN[connection.dialect.name]} AND {_SPAN}"
+    if connection.dialect.name == SQLITE:
+        _run(connection, _months_from("user_activity_daily", open_), values)
+        return _move(connection, open_, "1", values)
+    _run(connection, _LOCK)
+    # One statement, so that months, folded days and open days are of one moment.
+    moved = f"""
+        WITH {_taken(open_)},
+        days AS ({_days_from("taken", "true", folded="true")}),
+        months AS ({_months_from("taken", "true")})
+        SELECT count(*) FROM taken
+    """  # noqa: S608
+    return int(_run(connection, moved, values).scalar_one())
+
+
+def fold_months(engine: Engine, today: date, say: Callable[[str], object]) -> dict[date, int]:
+    """
+    Fold what is open of all closed months, each in a transaction of its own.
+
+    Args:
+
+        engine: Of the database.
+
+        today: The current date in UTC.
+
+        say: Called with a few words before each month.
+
+    Returns:
+
+        The months, and how many daily counts of each were folded.
+    """
+    with engine.connect() as connection:
+        months = open_months(connection, today)
+    found = {}
+    for month in months:
+        say(f"folding the counts of {month:%Y-%m}")
+        with engine.begin() as connection:
+            if connection.dialect.name == SQLITE:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            found[month] = fold(connection, month)
+    return found
+
+
+def unfold(connection: Connection, first: date, last: date) -> None:
+    """
+    Take months out of the monthly counts, in the transaction that is open.
+
+    Whoever takes records away unfolds their months first, then takes their
+    numbers from the open rows of the daily counts in the order of the key, and
+    drops rows that come to nothing: no count may be less than 1. The next
+    `fold` brings back the rest.
+
+    Args:
+
+        connection: To the database; on SQLite it holds the lock for writing.
+
+        first: Any day of the first month.
+
+        last: Any day of the last month.
+    """
+    values = {"first": first.replace(day=1), "beyond": months_on(last.replace(day=1), 1)}
+    folded = f"{_FOLDED[connection.dialect.name]} AND {_SPAN}"
+    months = "DELETE FROM user_activity_monthly WHERE month >= :first AND month < :beyond"
+    if connection.dialect.name == SQLITE:
+        _run(connection, months, values)
+        _move(connection, folded, "0", values)
+        return
+    _run(connection, _LOCK)
+    _run(connection, months, values)
+    days = _days_from("taken", "true", folded="false")
+    _run(connection, f"WITH {_taken(folded)} {days}", values)
+
+
+def _move(connection: Connection, chosen: str, folded: str, values: dict[str, Any]) -> int:
+    """Move days of SQLite, where nobody else writes meanwhile."""
+    _run(connection, _days_from("user_activity_daily", chosen, folded=folded), values)
+    gone = f"DELETE FROM user_activity_daily WHERE {chosen}"  # noqa: S608
+    return _run(connection, gone, values).rowcount
+
+
+@lru_cache
+def _taken(chosen: str) -> str:
+    """Return SQL that deletes days and has them as *taken*."""
+    # Locked first, in the order in which writers lock them, and only what was locked
+    # is deleted: that way nobody deadlocks. The days are those after the last change.
+    return f"""
+        chosen AS MATERIALIZED (
+            SELECT {_KEY} FROM user_activity_daily WHERE {chosen} ORDER BY {_KEY} FOR UPDATE
+        ),
+        taken AS (
+            DELETE FROM user_activity_daily d USING chosen c WHERE {_SAME} RETURNING d.*
+        )
+    """  # noqa: S608
+
+
+def _run(
+    connection: Connection, statement: str, values: dict[str, Any] | None = None
+) -> CursorResult[Any]:
+    day = _DAILY.day.type
+    typed = (bindparam(name, type_=day) for name in ("first", "beyond") if f":{name}" in statement)
+    return connection.execute(text(statement).bindparams(*typed), values or {})
+
+
+@lru_cache
+def _days_from(source: str, chosen: str, *, folded: str) -> str:
+    """Return SQL that adds rows of *source* to the days, folded or open."""
+    return f"""
+        INSERT INTO user_activity_daily AS d ({_KEY}, n)
+        SELECT tenant_id, day, channel, verb, object_type, {folded}, n
+        FROM {source} WHERE {chosen} ORDER BY {_KEY}
+        ON CONFLICT ({_KEY}) DO UPDATE SET n = d.n + excluded.n
+    """  # noqa: S608
+
+
+@lru_cache
+def _months_from(source: str, chosen: str) -> str:
+    """Return SQL that adds days of *source*, which are of one month, to the month."""
+    days = enumerate(DAYS_OF_MONTH)
+    sums = ", ".join(f"sum(n) FILTER (WHERE day - :first = {i})" for i, _ in days)
+    merged = ", ".join(
+        f"{day} = coalesce(m.{day} + excluded.{day}, excluded.{day}, m.{day})"
+        for day in DAYS_OF_MONTH
+    )
+    return f"""
+        INSERT INTO user_activity_monthly AS m
+            (tenant_id, month, channel, verb, object_type, n, {", ".join(DAYS_OF_MONTH)})
+        SELECT tenant_id, :first, channel, verb, object_type, sum(n), {sums}
+        FROM {source} WHERE {chosen}
+        GROUP BY tenant_id, channel, verb, object_type
+        ORDER BY tenant_id, channel, verb, object_type
+        ON CONFLICT (tenant_id, month, channel, verb, object_type)
+            DO UPDATE SET n = m.n + excluded.n, {merged}
+    """  # noqa: S608

@@ -1,0 +1,246 @@
+"""
+Maintenance of PostgreSQL: partitions, indexes and figures for the planner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import date, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from ..errors import RepositoryError
+from ..findings import Finding
+from .engine import shown
+from .fold import fold_months
+from .maintenance import MaintenanceReport
+from .partitions import (
+    OLDEST_MONTHS,
+    make_months,
+    month_of_partition,
+    months_ahead,
+    months_on,
+    months_there,
+)
+
+
+Say = Callable[[str], object]
+
+MAINTENANCE_KEY: Final = 0x75736572_6D61696E  # "usermain"
+"""Advisory lock of the one process that does maintenance."""
+
+_SETTLED: Final = timedelta(days=2)  # By then hardly a record of a closed month comes.
+# How long others' locks are waited for: writers wait for partitions meanwhile, and
+# nobody waits for a rebuild.
+_PATIENCE = "5s"
+_LONG_PATIENCE = "60s"
+_REBUILT: Final = "structlog_activity: indexes rebuilt"
+_MANY: Final = 10_000
+_OWNER: Final = text(
+    "SELECT pg_get_userbyid(relowner), pg_has_role(relowner, 'USAGE'), current_user "
+    "FROM pg_class WHERE oid = to_regclass('user_activity')"
+)
+_PARTITIONS: Final = text(
+    "SELECT c.oid::regclass::text, c.relname, obj_description(c.oid, 'pg_class') "
+    "FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+    "WHERE i.inhparent = to_regclass('user_activity') ORDER BY c.relname"
+)
+# What is left of a rebuild that was broken off.
+_LEFTOVERS: Final = text(
+    "SELECT x.indexrelid::regclass::text FROM pg_inherits i "
+    "JOIN pg_index x ON x.indrelid = i.inhrelid JOIN pg_class c ON c.oid = x.indexrelid "
+    "WHERE i.inhparent = to_regclass('user_activity') AND NOT x.indisvalid "
+    "AND c.relname ~ '_cc(new|old)[0-9]*$'"
+)
+_ANALYZED: Final = text(
+    "SELECT coalesce(last_analyze > now() - interval '1 day', false) FROM pg_stat_user_tables "
+    "WHERE relid = to_regclass('user_activity')"
+)
+_LOCKED_OUT: Final = "55P03"
+
+
+def maintain_postgresql(
+    engine: Engine, today: date, say: Say, *, history: bool
+) -> MaintenanceReport:
+    """Do what is due; see `maintain`."""
+    with _own_session(engine) as session:
+        _require_owner(session, shown(engine.url))
+        with _alone(session) as is_alone:
+            if not is_alone:
+                return MaintenanceReport(is_busy=True)
+            return _work(engine, session, today, say, history=history)
+
+
+def _work(
+    engine: Engine, session: Connection, today: date, say: Say, *, history: bool
+) -> MaintenanceReport:
+    findings: list[Finding] = []
+    made = _make_months(engine, today, findings, say, history=history)
+    folded = fold_months(engine, today, say)
+    rebuilt = _rebuild_indexes(session, today, findings, say)
+    findings += _look_at_edges(session)
+    _analyze(session, say, always=bool(made or folded or rebuilt))
+    return MaintenanceReport(
+        months_made=made,
+        months_folded=tuple(folded),
+        counts_folded=sum(folded.values()),
+        months_rebuilt=rebuilt,
+        findings=tuple(findings),
+    )
+
+
+@contextmanager
+def _own_session(engine: Engine) -> Iterator[Connection]:
+    """Give a connection outside of the pool, whose end is the end of its settings."""
+    with engine.connect() as connection:
+        session = connection.execution_options(isolation_level="AUTOCOMMIT")
+        session.detach()
+        session.execute(text("SET statement_timeout = 0"))
+        yield session
+
+
+@contextmanager
+def _alone(session: Connection) -> Iterator[bool]:
+    """Keep others away; gives whether none is there already."""
+    key = {"key": MAINTENANCE_KEY}
+    is_alone = bool(session.scalar(text("SELECT pg_try_advisory_lock(:key)"), key))
+    try:
+        yield is_alone
+    finally:
+        # The server notices a closed connection a little later than its client.
+        if is_alone:
+            with suppress(DBAPIError):
+                session.execute(text("SELECT pg_advisory_unlock(:key)"), key)
+
+
+def _require_owner(session: Connection, where: str) -> None:
+    owner, is_owner, role = session.execute(_OWNER).one()
+    if not is_owner:
+        raise RepositoryError(
+            f"{where}: maintenance needs the owner of the tables, {owner}, and {role} is not: "
+            "give --url, or the log, that role"
+        )
+
+
+def _make_months(
+    engine: Engine, today: date, findings: list[Finding], say: Say, *, history: bool
+) -> tuple[date, ...]:
+    """Make the months ahead and, where asked for, those of old records."""
+    first, last = months_ahead(today)
+    with _unless_locked_out("partitions", findings), engine.begin() as connection:
+        driver = _Driver(connection)
+        there = set(months_there(driver))
+        if history:
+            first = _oldest(connection) or first
+        if last not in there or first < min(there):
+            say("making partitions")
+            connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE}'"))
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            make_months(driver, first, last)
+        return tuple(month for month in months_there(driver) if month not in there)
+    return ()
+
+
+class _Driver:
+    """A connection of SQLAlchemy's, as partitions want one."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.execute: Any = connection.exec_driver_sql
+
+
+@contextmanager
+def _unless_locked_out(what: str, findings: list[Finding]) -> Iterator[None]:
+    """Note it where others hold locks for too long."""
+    try:
+        yield
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _LOCKED_OUT:
+            raise
+        findings.append(
+            Finding(
+                f"{what}.locked",
+                f"the work on {what} was given up: somebody's transaction holds user_activity",
+                "SELECT pid, xact_start, query FROM pg_stat_activity ORDER BY xact_start  "
+                "-- end that one, then run maintenance again",
+            )
+        )
+
+
+def _oldest(connection: Connection) -> date | None:
+    """Return the month of the oldest record that has no month of its own."""
+    if connection.scalar(text("SELECT to_regclass('user_activity_past')")) is None:
+        return None
+    query = text("SELECT (min(created_at) AT TIME ZONE 'UTC')::date FROM user_activity_past")
+    oldest: date | None = connection.scalar(query)
+    return oldest and oldest.replace(day=1)
+
+
+def _rebuild_indexes(
+    session: Connection, today: date, findings: list[Finding], say: Say
+) -> tuple[date, ...]:
+    """Rebuild, once, the indexes of months that are closed: in order of arrival they grow wide."""
+    rebuilt: list[date] = []
+    with _unless_locked_out("indexes", findings):
+        session.execute(text(f"SET lock_timeout = '{_LONG_PATIENCE}'"))
+        for name in session.scalars(_LEFTOVERS).all():
+            session.exec_driver_sql(f"DROP INDEX CONCURRENTLY {name}")
+        for name, month, comment in _closed_months(session, today):
+            say(f"rebuilding the indexes of {month:%Y-%m}")
+            session.exec_driver_sql(f"REINDEX TABLE CONCURRENTLY {name}")
+            told = f"{comment}\n{_REBUILT}" if comment else _REBUILT
+            quoted = session.scalar(text("SELECT quote_literal(:told)"), {"told": told})
+            session.exec_driver_sql(f"COMMENT ON TABLE {name} IS {quoted}".replace("%", "%%"))
+            rebuilt.append(month)
+    return tuple(rebuilt)
+
+
+def _closed_months(session: Connection, today: date) -> Iterator[tuple[str, date, str | None]]:
+    """Yield name, month and comment of partitions that wait to be rebuilt."""
+    for name, relname, comment in session.execute(_PARTITIONS).all():
+        month = month_of_partition(relname)
+        if month and months_on(month, 1) + _SETTLED <= today and _REBUILT not in (comment or ""):
+            yield name, month, comment
+
+
+def _look_at_edges(session: Connection) -> Iterator[Finding]:
+    """Yield what lies in the partitions that should be empty."""
+    months = months_there(_Driver(session))
+    if not months:
+        return
+    oldest = months_on(months[-1], -OLDEST_MONTHS)
+    past = _count(session, "user_activity_past", f"created_at >= '{oldest} 00:00+00'")
+    if past:
+        yield Finding(
+            "partitions.past",
+            f"{past} records are older than the first month, {months[0]:%Y-%m}, and share one "
+            "partition: reading them is slow, and they can't be dropped by the month",
+            "structlog-activity maintain --history  # makes their months; writers wait meanwhile",
+        )
+    future = _count(session, "user_activity_future", "true")
+    if future:
+        yield Finding(
+            "partitions.future",
+            f"{future} records are dated after the last month, {months[-1]:%Y-%m}",
+            "SELECT * FROM user_activity_future  -- whose clock is wrong? They move to their "
+            "month when it is made",
+        )
+
+
+def _count(session: Connection, name: str, where: str) -> str:
+    """Return how many rows there are, as text; ``""`` is none."""
+    if session.scalar(text("SELECT to_regclass(:name)"), {"name": name}) is None:
+        return ""
+    rows = f"SELECT FROM {name} WHERE {where} LIMIT {_MANY}"
+    n = session.exec_driver_sql(f"SELECT count(*) FROM ({rows}) found").scalar_one()  # noqa: S608
+    return "" if n == 0 else f"{n:,}{'+' if n == _MANY else ''}"
+
+
+def _analyze(session: Connection, say: Say, *, always: bool) -> None:
+    """Renew the planner's figures, at least once a day: autovacuum passes over parents."""
+    if always or not session.scalar(_ANALYZED):
+        say("analyzing")
+        tables = "user_activity, user_activity_daily, user_activity_monthly"
+        session.exec_driver_sql(f"ANALYZE {tables}")
