@@ -9,7 +9,7 @@ import os
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
 
 from .capture.faults import fault_counts
@@ -101,7 +101,9 @@ class ActivityLog(ReadMethods):
         redact: Replace the values of keys that look like secrets; a `Redactor`
             says which keys those are.
 
-        key: Secret that signs cursors, so that nobody can make one.
+        key: Secret that signs cursors and the seals of stored batches, so that
+            nobody can make one. Keep it where the database's keepers can't
+            read it.
 
         strict: Raise `InvalidRecordError` from log calls that make no record
             (for tests and development); otherwise they are counted. A
@@ -176,7 +178,7 @@ class ActivityLog(ReadMethods):
         )
         if strict:
             self._buffer.check_spool()
-        self._inside = TransactionSink(write_inside, user_activity)
+        self._inside = TransactionSink(partial(write_inside, key=self._key), user_activity)
         self._recorder = Recorder(
             self._buffer,
             session_sink=self._inside,
@@ -449,10 +451,10 @@ class ActivityLog(ReadMethods):
             require_psycopg()
             from .store.postgresql import PostgresRepository
 
-            return PostgresRepository(self._url, migrate=migrate)
+            return PostgresRepository(self._url, key=self._key, migrate=migrate)
         from .store.sqlite import SqliteRepository
 
-        return SqliteRepository(self.engine, migrate=migrate)
+        return SqliteRepository(self.engine, key=self._key, migrate=migrate)
 
     def _read(self, read: Callable[[Engine, bytes], _T]) -> _T:
         from .store.engine import ConnectionLostError

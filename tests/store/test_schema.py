@@ -41,7 +41,13 @@ def tables(engine: Engine) -> set[str]:
     }
 
 
-ALL = {"user_activity", "user_activity_batch", "user_activity_daily", "user_activity_migration"}
+ALL = {
+    "user_activity",
+    "user_activity_batch",
+    "user_activity_checkpoint",
+    "user_activity_daily",
+    "user_activity_migration",
+}
 
 
 def test_migrate_makes_the_tables_once(engine: Engine) -> None:
