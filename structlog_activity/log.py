@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from .capture.lines import LineReader
     from .capture.mapping import MappingRule
     from .findings import Finding
+    from .store.checkpoint import CheckpointSink
+    from .store.report import VerifyReport
     from .store.repository import Repository
     from .store.schema import Migration
     from .write.accounts import Health
@@ -105,6 +107,9 @@ class ActivityLog(ReadMethods):
             nobody can make one. Keep it where the database's keepers can't
             read it.
 
+        old_keys: Keys that signed earlier seals, and sign no more: `verify` still
+            accepts what they signed.
+
         strict: Raise `InvalidRecordError` from log calls that make no record
             (for tests and development); otherwise they are counted. A
             *spool_dir* that can't be used is refused at once; otherwise
@@ -142,6 +147,7 @@ class ActivityLog(ReadMethods):
         defaults: Mapping[str, Any] | None = None,
         redact: bool | Redactor = True,
         key: bytes | None = None,
+        old_keys: Iterable[bytes] = (),
         strict: bool = False,
         migrate: bool | None = None,
         on_loss: Callable[[str, int], object] | None = None,
@@ -160,6 +166,7 @@ class ActivityLog(ReadMethods):
         self._url = parse_url(url or os.environ.get(URL_VARIABLE) or DEFAULT_URL)
         self._migrates = self._url.get_backend_name() == SQLITE if migrate is None else migrate
         self._key = key or b""
+        self._keys = tuple(filter(None, (self._key, *old_keys)))
         self._is_ready = False
         self._defaults = dict(defaults or {})
         self._rows = rows = RowMaker(_redactor(redact))
@@ -398,6 +405,89 @@ class ActivityLog(ReadMethods):
         """Records that the database refused; `None` without a spool."""
         return self._buffer.letters_on_disk
 
+    # -- trust --------------------------------------------------------------
+
+    def verify(
+        self,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+        since_checkpoint: bool = False,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> VerifyReport:
+        """
+        Hold all that is stored against the seals that were written with it.
+
+        Every row is read. The report names each batch that was changed, each
+        record that is missing or was added, and each gap in a chain.
+
+        Args:
+
+            checkpoint: A file of `checkpoint`; without one, an end that was
+                cut off can't be told from one where a process was killed.
+
+            since_checkpoint: Leave out the rows that were written before the
+                last line of that file.
+
+            progress: Told how many rows are checked, and of how many.
+
+        Returns:
+
+            The report; its ``ok`` says whether nothing is wrong.
+
+        Raises:
+
+            SchemaError: The tables are missing or of another version.
+
+            RepositoryError: The database can't be reached.
+
+            OSError: The file can't be read.
+
+            ValueError: *since_checkpoint* without *checkpoint*.
+        """
+        from .store.engine import reached
+        from .store.verify import verify_with
+
+        if since_checkpoint and checkpoint is None:
+            raise ValueError("since_checkpoint: a checkpoint is needed")
+        engine = self._ready()
+        with reached(self._url):
+            return verify_with(
+                engine,
+                keys=self._keys,
+                checkpoint=checkpoint,
+                since_checkpoint=since_checkpoint,
+                progress=progress,
+            )
+
+    def checkpoint(self, sink: CheckpointSink) -> str:
+        """
+        Write down how far every chain of batches is, outside the database.
+
+        Args:
+
+            sink: A file, to which one JSON line is appended and synced, or
+                what is called with that line. It belongs where neither the
+                database's keepers nor the application can change it.
+
+        Returns:
+
+            The line.
+
+        Raises:
+
+            SchemaError: The tables are missing or of another version.
+
+            RepositoryError: The database can't be reached, or refuses.
+
+            OSError: The file can't be written.
+        """
+        from .store.checkpoint import take_checkpoint
+        from .store.engine import reached
+
+        engine = self._ready()
+        with reached(self._url):
+            return take_checkpoint(engine, sink, key=self._key)
+
     # -- history ------------------------------------------------------------
 
     def line_reader(self) -> LineReader:
@@ -430,6 +520,14 @@ class ActivityLog(ReadMethods):
     async def aclose(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109
         """Do what `close` does, in a thread."""
         return await asyncio.to_thread(self.close, timeout)
+
+    async def averify(self, **how: Any) -> VerifyReport:
+        """Do what `verify` does, in a thread."""
+        return await asyncio.to_thread(self.verify, **how)
+
+    async def acheckpoint(self, sink: CheckpointSink) -> str:
+        """Do what `checkpoint` does, in a thread."""
+        return await asyncio.to_thread(self.checkpoint, sink)
 
     # -----------------------------------------------------------------------
 

@@ -170,12 +170,17 @@ def commit(row: Row, salt: bytes) -> bytes:
 
         salt: 16 bytes.
     """
-    object_id, ip, data = row.object_id.encode(), row.ip.encode(), canonical(row.data).encode()
+    return commit_to(row, salt, canonical(row.data))
+
+
+def commit_to(row: Row, salt: bytes, data: str) -> bytes:
+    """Return `commit` of a row whose ``data`` are canonical already."""
+    object_id, ip, json_ = row.object_id.encode(), row.ip.encode(), data.encode()
     return sha256(
         b"".join(
             (
                 _PERSONAL(b"\x03", salt, row.actor_id, row.user_id, len(object_id)), object_id,
-                _LENGTH(len(ip)), ip, _LENGTH(len(data)), data,
+                _LENGTH(len(ip)), ip, _LENGTH(len(json_)), json_,
             )
         )
     ).digest()  # fmt: skip
