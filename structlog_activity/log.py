@@ -9,7 +9,7 @@ import os
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
 
 from .capture.faults import fault_counts
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from .capture.lines import LineReader
     from .capture.mapping import MappingRule
     from .findings import Finding
+    from .store.checkpoint import CheckpointSink
+    from .store.report import VerifyReport
     from .store.repository import Repository
     from .store.schema import Migration
     from .write.accounts import Health
@@ -103,7 +105,12 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods):
         redact: Replace the values of keys that look like secrets; a `Redactor`
             says which keys those are.
 
-        key: Secret that signs cursors, so that nobody can make one.
+        key: Secret that signs cursors and the seals of stored batches, so that
+            nobody can make one. Keep it where the database's keepers can't
+            read it.
+
+        old_keys: Keys that signed earlier seals, and sign no more: `verify` still
+            accepts what they signed.
 
         strict: Raise `InvalidRecordError` from log calls that make no record
             (for tests and development); otherwise they are counted. A
@@ -142,6 +149,7 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods):
         defaults: Mapping[str, Any] | None = None,
         redact: bool | Redactor = True,
         key: bytes | None = None,
+        old_keys: Iterable[bytes] = (),
         strict: bool = False,
         migrate: bool | None = None,
         on_loss: Callable[[str, int], object] | None = None,
@@ -160,6 +168,7 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods):
         self._url = parse_url(url or os.environ.get(URL_VARIABLE) or DEFAULT_URL)
         self._migrates = self._url.get_backend_name() == SQLITE if migrate is None else migrate
         self._key = key or b""
+        self._keys = tuple(filter(None, (self._key, *old_keys)))
         self._is_ready = False
         self._defaults = dict(defaults or {})
         self._rows = rows = RowMaker(_redactor(redact))
@@ -178,7 +187,7 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods):
         )
         if strict:
             self._buffer.check_spool()
-        self._inside = TransactionSink(write_inside, user_activity)
+        self._inside = TransactionSink(partial(write_inside, key=self._key), user_activity)
         self._recorder = Recorder(
             self._buffer,
             session_sink=self._inside,
@@ -399,6 +408,89 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods):
         """Records that the database refused; `None` without a spool."""
         return self._buffer.letters_on_disk
 
+    # -- trust --------------------------------------------------------------
+
+    def verify(
+        self,
+        *,
+        checkpoint: str | os.PathLike[str] | None = None,
+        since_checkpoint: bool = False,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> VerifyReport:
+        """
+        Hold all that is stored against the seals that were written with it.
+
+        Every row is read. The report names each batch that was changed, each
+        record that is missing or was added, and each gap in a chain.
+
+        Args:
+
+            checkpoint: A file of `checkpoint`; without one, an end that was
+                cut off can't be told from one where a process was killed.
+
+            since_checkpoint: Leave out the rows that were written before the
+                last line of that file.
+
+            progress: Told how many rows are checked, and of how many.
+
+        Returns:
+
+            The report; its ``ok`` says whether nothing is wrong.
+
+        Raises:
+
+            SchemaError: The tables are missing or of another version.
+
+            RepositoryError: The database can't be reached.
+
+            OSError: The file can't be read.
+
+            ValueError: *since_checkpoint* without *checkpoint*.
+        """
+        from .store.engine import reached
+        from .store.verify import verify_with
+
+        if since_checkpoint and checkpoint is None:
+            raise ValueError("since_checkpoint: a checkpoint is needed")
+        engine = self._ready()
+        with reached(self._url):
+            return verify_with(
+                engine,
+                keys=self._keys,
+                checkpoint=checkpoint,
+                since_checkpoint=since_checkpoint,
+                progress=progress,
+            )
+
+    def checkpoint(self, sink: CheckpointSink) -> str:
+        """
+        Write down how far every chain of batches is, outside the database.
+
+        Args:
+
+            sink: A file, to which one JSON line is appended and synced, or
+                what is called with that line. It belongs where neither the
+                database's keepers nor the application can change it.
+
+        Returns:
+
+            The line.
+
+        Raises:
+
+            SchemaError: The tables are missing or of another version.
+
+            RepositoryError: The database can't be reached, or refuses.
+
+            OSError: The file can't be written.
+        """
+        from .store.checkpoint import take_checkpoint
+        from .store.engine import reached
+
+        engine = self._ready()
+        with reached(self._url):
+            return take_checkpoint(engine, sink, key=self._key)
+
     # -- history ------------------------------------------------------------
 
     def line_reader(self) -> LineReader:
@@ -432,6 +524,14 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods):
         """Do what `close` does, in a thread."""
         return await asyncio.to_thread(self.close, timeout)
 
+    async def averify(self, **how: Any) -> VerifyReport:
+        """Do what `verify` does, in a thread."""
+        return await asyncio.to_thread(self.verify, **how)
+
+    async def acheckpoint(self, sink: CheckpointSink) -> str:
+        """Do what `checkpoint` does, in a thread."""
+        return await asyncio.to_thread(self.checkpoint, sink)
+
     # -----------------------------------------------------------------------
 
     @property
@@ -452,10 +552,10 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods):
             require_psycopg()
             from .store.postgresql import PostgresRepository
 
-            return PostgresRepository(self._url, migrate=migrate)
+            return PostgresRepository(self._url, key=self._key, migrate=migrate)
         from .store.sqlite import SqliteRepository
 
-        return SqliteRepository(self.engine, migrate=migrate)
+        return SqliteRepository(self.engine, key=self._key, migrate=migrate)
 
     def _read(self, read: Callable[[Engine, bytes], _T]) -> _T:
         from .store.engine import ConnectionLostError

@@ -78,6 +78,9 @@ class MemoryRepository(MemoryReads):
     def make_room(self, first: int, last: int) -> None:
         """Do nothing."""
 
+    def finish(self) -> None:
+        """Do nothing; a list has no end that could be cut off."""
+
     def interrupt(self) -> None:
         """Do nothing; no call takes long."""
 

@@ -18,6 +18,7 @@ CREATE TABLE user_activity (
     data        jsonb       NOT NULL,
     batch_id    bigint      NOT NULL,   -- its batch in the ledger
     batch_ix    integer     NOT NULL,   -- its place in that batch
+    commitment  bytea       NOT NULL,   -- 16 bytes of salt; 32 of a row that was erased
     PRIMARY KEY (tenant_id, created_at, id)
 ) PARTITION BY RANGE (created_at);
 
@@ -62,13 +63,25 @@ BEGIN
 END $$;
 
 -- The ledger: one row a batch, written in the batch's own transaction. A batch
--- that is sent again after a lost answer to COMMIT fails on this key.
+-- that is sent again after a lost answer to COMMIT fails on this key. Each row
+-- seals its batch and is tied to the one before it in its chain.
 CREATE TABLE user_activity_batch (
     writer_id  uuid        NOT NULL,    -- one incarnation of one process
-    seq        bigint      NOT NULL,    -- 1, 2, 3, ... of that writer
+    seq        bigint      NOT NULL,    -- 1, 2, 3, ... of that writer; 0 closes its chain
     batch_id   bigint      NOT NULL,
     n          integer     NOT NULL,    -- how many rows
-    written_at timestamptz NOT NULL,
+    written_at timestamptz NOT NULL,    -- by the clock of the writer
+    chain_id   uuid        NOT NULL,
+    link       bigint      NOT NULL,    -- 1, 2, 3, ... of that chain, without a gap
+    flags      integer     NOT NULL,    -- 1 first link, 2 clean end, 4 adopted, 8 session
+    first_at   timestamptz NOT NULL,    -- earliest created_at
+    last_at    timestamptz NOT NULL,    -- latest created_at
+    root       bytea       NOT NULL,    -- SHA-256 over the rows
+    prev       bytea       NOT NULL,    -- seal of the link before
+    seal       bytea       NOT NULL,    -- SHA-256 over all of the above
+    key_id     text COLLATE "C" NOT NULL,   -- empty: not signed
+    mac        bytea       NOT NULL,    -- the signature
+    dropped    bytea,                   -- what is left of rows that retention took
     -- Its transaction: what was committed before another began has the lower one.
     ordinal    bigint      NOT NULL DEFAULT (pg_current_xact_id()::text::bigint),
     PRIMARY KEY (writer_id, seq)
@@ -112,4 +125,12 @@ CREATE TABLE user_activity_monthly (
     d25 bigint, d26 bigint, d27 bigint, d28 bigint, d29 bigint, d30 bigint,
     d31 bigint,
     PRIMARY KEY (tenant_id, month, channel, verb, object_type)
+);
+
+-- What was exported of the chains' heads. The line that left the database is
+-- what counts; this is the copy to look it up.
+CREATE TABLE user_activity_checkpoint (
+    no       bigint      NOT NULL PRIMARY KEY,  -- 1, 2, 3, ...
+    taken_at timestamptz NOT NULL,
+    line     text        NOT NULL               -- as it was exported
 );

@@ -16,6 +16,7 @@ CREATE TABLE user_activity (
     data        TEXT    NOT NULL,       -- a JSON object
     batch_id    INTEGER NOT NULL,       -- its batch in the ledger
     batch_ix    INTEGER NOT NULL,       -- its place in that batch
+    commitment  BLOB    NOT NULL,       -- 16 bytes of salt; 32 of a row that was erased
     PRIMARY KEY (tenant_id, created_at, id)
 ) STRICT, WITHOUT ROWID;
 
@@ -32,13 +33,25 @@ CREATE INDEX user_activity_verb_idx
 CREATE INDEX user_activity_batch_id_idx ON user_activity (batch_id);
 
 -- The ledger: one row a batch, written in the batch's own transaction. A batch
--- that is sent again after a failure in doubt fails on this key.
+-- that is sent again after a failure in doubt fails on this key. Each row seals
+-- its batch and is tied to the one before it in its chain.
 CREATE TABLE user_activity_batch (
     writer_id  BLOB    NOT NULL,        -- one incarnation of one process
-    seq        INTEGER NOT NULL,        -- 1, 2, 3, ... of that writer
+    seq        INTEGER NOT NULL,        -- 1, 2, 3, ... of that writer; 0 closes its chain
     batch_id   INTEGER NOT NULL,
     n          INTEGER NOT NULL,        -- how many rows
-    written_at INTEGER NOT NULL,        -- in microseconds since 1970
+    written_at INTEGER NOT NULL,        -- in microseconds since 1970, as all times
+    chain_id   BLOB    NOT NULL,
+    link       INTEGER NOT NULL,        -- 1, 2, 3, ... of that chain, without a gap
+    flags      INTEGER NOT NULL,        -- 1 first link, 2 clean end, 4 adopted, 8 session
+    first_at   INTEGER NOT NULL,        -- earliest created_at
+    last_at    INTEGER NOT NULL,        -- latest created_at
+    root       BLOB    NOT NULL,        -- SHA-256 over the rows
+    prev       BLOB    NOT NULL,        -- seal of the link before
+    seal       BLOB    NOT NULL,        -- SHA-256 over all of the above
+    key_id     TEXT    NOT NULL,        -- empty: not signed
+    mac        BLOB    NOT NULL,        -- the signature
+    dropped    BLOB,                    -- what is left of rows that retention took
     ordinal    INTEGER NOT NULL,        -- grows with every batch
     PRIMARY KEY (writer_id, seq)
 ) STRICT, WITHOUT ROWID;
@@ -81,6 +94,14 @@ CREATE TABLE user_activity_monthly (
     d31 INTEGER,
     PRIMARY KEY (tenant_id, month, channel, verb, object_type)
 ) STRICT, WITHOUT ROWID;
+
+-- What was exported of the chains' heads. The line that left the database is
+-- what counts; this is the copy to look it up.
+CREATE TABLE user_activity_checkpoint (
+    no       INTEGER NOT NULL PRIMARY KEY,      -- 1, 2, 3, ...
+    taken_at INTEGER NOT NULL,
+    line     TEXT    NOT NULL                   -- as it was exported
+) STRICT;
 
 -- What ANALYZE would find in a large log. Without it SQLite takes every index for
 -- equally good, and reads a whole tenant to find the records of one actor.

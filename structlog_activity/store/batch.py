@@ -41,12 +41,15 @@ class Batch:
             milliseconds, 22 random bits.
 
         rows: At least one.
+
+        inherited: Whether another process, which died, may have sent it.
     """
 
     writer_id: UUID
     seq: int
     batch_id: int
     rows: Sequence[Row]
+    inherited: bool = False
 
     @classmethod
     def alone(cls, rows: Sequence[Row]) -> Self:

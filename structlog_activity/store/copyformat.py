@@ -9,6 +9,7 @@ PostgreSQL's manual under COPY, "Binary Format".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from struct import Struct
 from typing import Final
 
@@ -16,7 +17,7 @@ from ..record.row import Row
 from .batch import Batch
 
 
-COLUMNS: Final = (*Row._fields, "batch_id", "batch_ix")
+COLUMNS: Final = (*Row._fields, "batch_id", "batch_ix", "commitment")
 """The table's columns in the order in which `encode` packs them."""
 
 _EPOCH = 946_684_800_000_000  # 2000-01-01 in microseconds since 1970
@@ -27,7 +28,7 @@ _JSONB_VERSION = b"\x01"
 # Number of fields, then tenant_id, created_at and the other ids, each after its length.
 _FIXED = Struct("!hi16siqi16si16si16si16s").pack
 _LENGTH = Struct("!i").pack
-_PLACE = Struct("!iqii").pack
+_PLACE = Struct("!iqiii").pack
 
 
 class UnencodableRowError(ValueError):
@@ -44,9 +45,15 @@ class UnencodableRowError(ValueError):
         super().__init__(problem)
 
 
-def encode(batch: Batch) -> bytes:
+def encode(batch: Batch, salts: Sequence[bytes]) -> bytes:
     """
     Return what COPY ... FROM STDIN (FORMAT BINARY) takes for the rows of *batch*.
+
+    Args:
+
+        batch: The batch.
+
+        salts: One for each row.
 
     Raises:
 
@@ -54,16 +61,16 @@ def encode(batch: Batch) -> bytes:
     """
     parts = [_HEADER]
     add = parts.append
-    for index, row in enumerate(batch.rows):
+    for index, (row, salt) in enumerate(zip(batch.rows, salts, strict=True)):
         try:
-            add(_encode_row(row, batch.batch_id, index))
+            add(_encode_row(row, batch.batch_id, index, salt))
         except Exception as error:  # noqa: BLE001  Whatever it is, it is this row's.
             raise UnencodableRowError(index, type(error).__name__) from None
     add(_TRAILER)
     return b"".join(parts)
 
 
-def _encode_row(row: Row, batch_id: int, index: int) -> bytes:
+def _encode_row(row: Row, batch_id: int, index: int, salt: bytes) -> bytes:
     tenant_id, created_at, id_, actor_id, user_id, org_id, *texts, data = row
     parts = [
         _FIXED(
@@ -75,5 +82,6 @@ def _encode_row(row: Row, batch_id: int, index: int) -> bytes:
         encoded = text.encode()
         parts += (_LENGTH(len(encoded)), encoded)
     encoded = data.encode()
-    parts += (_LENGTH(len(encoded) + 1), _JSONB_VERSION, encoded, _PLACE(8, batch_id, 4, index))
+    place = _PLACE(8, batch_id, 4, index, len(salt))
+    parts += (_LENGTH(len(encoded) + 1), _JSONB_VERSION, encoded, place, salt)
     return b"".join(parts)

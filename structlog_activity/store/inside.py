@@ -5,7 +5,7 @@ A batch within a transaction of the host's own, on whatever driver that one uses
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -28,6 +28,7 @@ from ..errors import RepositoryError, SchemaError
 from ..record.row import Row
 from ..record.times import EPOCH, from_microseconds
 from .batch import Batch
+from .chain import LEDGER_COLUMNS, Chain, SealedBatch
 from .engine import POSTGRESQL, SQLITE, shown
 from .table import user_activity, user_activity_batch, user_activity_daily
 
@@ -49,7 +50,7 @@ _HINTS: Final = {
 _OPTIONS: Final = {"schema_translate_map": None}
 
 
-def write_inside(connection: Connection, batch: Batch) -> None:
+def write_inside(connection: Connection, batch: Batch, *, key: bytes = b"") -> None:
     """
     Write *batch* in the transaction that is open on *connection*, and leave that open.
 
@@ -62,7 +63,10 @@ def write_inside(connection: Connection, batch: Batch) -> None:
         connection: Of the host. One on which no transaction is open begins one.
 
         batch: Its rows and its line in the ledger become visible with the
-            host's COMMIT, or never.
+            host's COMMIT, or never. It is a chain of its own, begun and closed
+            with it.
+
+        key: Signs the seal; empty signs nothing.
 
     Raises:
 
@@ -77,9 +81,10 @@ def write_inside(connection: Connection, batch: Batch) -> None:
         )
     statements = _statements(dialect)
     try:
-        _execute(connection, statements.row, _row_values(batch))
+        sealed = Chain.alone(batch, key)
+        _execute(connection, statements.row, _row_values(sealed))
         _execute(connection, statements.daily, _daily_values(batch))
-        _execute(connection, statements.ledger, [_ledger_values(batch, dialect)])
+        _execute(connection, statements.ledger, [_ledger_values(sealed, dialect)])
     except Exception as error:  # noqa: BLE001  Drivers raise more than SQLAlchemy wraps.
         raise _plain_error(error, shown(connection.engine.url)) from None
 
@@ -97,15 +102,10 @@ def _statements(dialect: str) -> _Statements:
     text = bindparam("json", type_=Text())
     data = text if is_sqlite else cast(text, JSONB)
     ledger = insert(user_activity_batch)
-    ledger = (
-        ledger.values(ordinal=_ordinal())
-        if is_sqlite
-        else ledger.values(written_at=func.clock_timestamp())
-    )
     return _Statements(
         insert(user_activity).values(data=data),
         _upsert(sqlite.insert if is_sqlite else postgresql.insert),
-        ledger,
+        ledger.values(ordinal=_ordinal()) if is_sqlite else ledger,
     )
 
 
@@ -128,10 +128,11 @@ def _execute(connection: Connection, statement: Insert, values: Sequence[dict[st
     connection.execute(statement, values, execution_options=_OPTIONS).close()
 
 
-def _row_values(batch: Batch) -> list[dict[str, Any]]:
+def _row_values(sealed: SealedBatch) -> list[dict[str, Any]]:
+    batch = sealed.batch
     return [
-        {**_columns(row), "batch_id": batch.batch_id, "batch_ix": index}
-        for index, row in enumerate(batch.rows)
+        {**_columns(row), "batch_id": batch.batch_id, "batch_ix": index, "commitment": salt}
+        for index, (row, salt) in enumerate(zip(batch.rows, sealed.salts, strict=True))
     ]
 
 
@@ -159,15 +160,12 @@ def _daily_values(batch: Batch) -> list[dict[str, Any]]:
     ]
 
 
-def _ledger_values(batch: Batch, dialect: str) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "writer_id": batch.writer_id,
-        "seq": batch.seq,
-        "batch_id": batch.batch_id,
-        "n": len(batch.rows),
-    }
-    if dialect == SQLITE:  # PostgreSQL tells the time itself.
-        values |= {"written_at": datetime.now(UTC), "least": batch.batch_id}
+def _ledger_values(sealed: SealedBatch, dialect: str) -> dict[str, Any]:
+    values: dict[str, Any] = dict(zip(LEDGER_COLUMNS, sealed.ledger_row(), strict=True))
+    for name in ("written_at", "first_at", "last_at"):
+        values[name] = from_microseconds(values[name])
+    if dialect == SQLITE:  # PostgreSQL tells the number of the transaction itself.
+        values["least"] = sealed.batch.batch_id
     return values
 
 

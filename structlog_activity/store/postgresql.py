@@ -21,6 +21,7 @@ from ..errors import RepositoryError
 from ..record.row import Row
 from ..record.times import EPOCH, from_microseconds
 from .batch import Batch
+from .chain import Chain, SealedBatch
 from .copyformat import COLUMNS, UnencodableRowError, encode
 from .diagnosis import diagnosed, is_primary_key
 from .engine import shown
@@ -29,6 +30,7 @@ from .interruption import Interruption
 from .opening import interruptible
 from .partitions import make_months, month_of, months_ahead, months_there
 from .schema import check_version
+from .seal import UnsealableRowError
 from .sqlstate import connect_problem
 
 
@@ -53,10 +55,15 @@ _LIMITS: Final = {
 }
 _LIMITS_THERE = "SELECT name, setting::bigint FROM pg_settings WHERE name = ANY(%s)"
 _LEDGER = """
-    INSERT INTO user_activity_batch (writer_id, seq, batch_id, n, written_at)
-    VALUES ('{writer_id}', {seq}, {batch_id}, {n}, clock_timestamp());
+    INSERT INTO user_activity_batch (
+        writer_id, seq, batch_id, n, written_at, chain_id, link, flags, first_at, last_at,
+        root, prev, seal, key_id, mac)
+    VALUES (
+        '{}', {}, {}, {}, '{}', '{}', {}, {}, '{}', '{}',
+        decode('{}', 'hex'), decode('{}', 'hex'), decode('{}', 'hex'), '{}', decode('{}', 'hex'));
     NOTIFY structlog_activity
 """
+_SEAL = "SELECT seal FROM user_activity_batch WHERE (writer_id, seq) = (%s, %s)"
 _COPY = f"COPY user_activity ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
 _DAILY = """
     INSERT INTO user_activity_daily AS d (tenant_id, day, channel, verb, object_type, n)
@@ -78,6 +85,7 @@ _STORED = """
 # A forked child's copies of its parent's connections, kept so that nothing
 # closes them.
 _abandoned: Final[list[Any]] = []
+_TIMES: Final = (4, 8, 9)  # Where a ledger's row has times.
 _READ_ONLY = "25006"
 _FIRST_DAY = EPOCH.date()
 
@@ -94,6 +102,8 @@ class PostgresRepository:
 
         url: Where; as `parse_url` returns it.
 
+        key: Signs the seals of batches; empty signs nothing.
+
         migrate: Called with nothing before the first connection is opened, to bring
             the schema up to date; `None` leaves it as it is.
 
@@ -106,12 +116,14 @@ class PostgresRepository:
         self,
         url: URL,
         *,
+        key: bytes = b"",
         migrate: Callable[[], object] | None = None,
         today: Callable[[], date] = lambda: datetime.now(UTC).date(),
     ) -> None:
         _, given = url.get_dialect()().create_connect_args(url)
         self._arguments = {**_CONNECT, **given, "client_encoding": "UTF8", "autocommit": True}
         self._where = shown(url)
+        self._chain = Chain(key)
         self._migrate = migrate
         self._today = today
         self._connection: psycopg.Connection[Any] | None = None
@@ -123,20 +135,32 @@ class PostgresRepository:
     def write(self, batch: Batch) -> bool:
         """Commit *batch*; return `False` if the ledger held it already."""
         with self._connected() as connection:
-            data = encode(batch)
+            sealed = self._chain.seal(batch)
+            data = encode(batch, sealed.salts)
             try:
-                connection.execute(self._begin + _ledger_row(batch), prepare=False)
+                connection.execute(self._begin + _ledger_row(sealed), prepare=False)
             except psycopg.errors.UniqueViolation as error:
                 if not is_primary_key(error):
                     raise
                 connection.execute("ROLLBACK")
+                self._chain.found(partial(_stored_seal, connection, batch))
                 return False
+            self._chain.refused()
             with connection.cursor() as cursor:
                 with cursor.copy(_COPY) as copy:
                     copy.write(data)
                 cursor.execute(_DAILY, _daily_columns(batch))
-            connection.execute("COMMIT")
+            self._commit(connection)
             return True
+
+    def finish(self) -> None:
+        """Write into the ledger that the writer ended as it should."""
+        if not self._chain.is_begun or self._connection is None:
+            return
+        with contextlib.suppress(StoreError), self._connected() as connection:
+            closing = _ledger_row(self._chain.seal_end())
+            connection.execute(self._begin + closing, prepare=False)
+            self._commit(connection)
 
     def stored(self, rows: Sequence[Row]) -> set[int]:
         """Return the indexes of those *rows* whose primary key is in the table."""
@@ -168,6 +192,7 @@ class PostgresRepository:
 
     def abandon(self) -> None:
         """Forget the connection without closing it."""
+        self._chain.restart()
         self._interruption = Interruption()  # A thread of the parent may hold the old one's lock.
         self._let_go_of_socket()
         _abandoned.append(self._connection)
@@ -186,6 +211,11 @@ class PostgresRepository:
                 raise StoreError.of(error) from None
             except Exception as error:  # noqa: BLE001  Drivers raise more than their own classes.
                 raise self._failure(error) from None
+
+    def _commit(self, connection: psycopg.Connection[Any]) -> None:
+        self._chain.in_doubt()
+        connection.execute("COMMIT")
+        self._chain.committed()
 
     def _connect(self) -> psycopg.Connection[Any]:
         if self._migrate is not None:
@@ -224,7 +254,7 @@ class PostgresRepository:
 
     def _failure(self, error: Exception) -> StoreError:
         """Translate *error*, and leave the connection usable or none at all."""
-        if isinstance(error, UnencodableRowError):
+        if isinstance(error, UnencodableRowError | UnsealableRowError):
             return StoreError(Fault.DATA, f"a row can't be encoded: {error}", row=error.row)
         failure = diagnosed(error, self._where)
         # After a failover the server that takes writes is another one.
@@ -263,11 +293,17 @@ def _begin(connection: psycopg.Connection[Any]) -> str:
     return "BEGIN;" + "".join(f"SET LOCAL {name} = {ms};" for name, ms in limits.items())
 
 
-def _ledger_row(batch: Batch) -> str:
-    # Numbers and a UUID, so nothing needs quoting, and one round trip does it all.
-    return _LEDGER.format(
-        writer_id=batch.writer_id, seq=batch.seq, batch_id=batch.batch_id, n=len(batch.rows)
-    )
+def _ledger_row(sealed: SealedBatch) -> str:
+    # Numbers, UUIDs, times and hex, so nothing needs quoting, and one round trip does it all.
+    values = list[Any](sealed.ledger_row())
+    for index in _TIMES:
+        values[index] = from_microseconds(values[index]).isoformat()
+    return _LEDGER.format(*(v.hex() if type(v) is bytes else v for v in values))
+
+
+def _stored_seal(connection: psycopg.Connection[Any], batch: Batch) -> bytes:
+    (found,) = connection.execute(_SEAL, (batch.writer_id, batch.seq)).fetchone() or (b"",)
+    return bytes(found)
 
 
 def _daily_columns(batch: Batch) -> tuple[list[Any], ...]:

@@ -24,6 +24,8 @@ class Repository(Protocol):
     * raises `StoreError`, and nothing else, when a call fails, with the kind
       of fault and, for a fault of one row, its index where it is known;
     * opens its connection on first use and again after it broke;
+    * ties each batch, by a seal in its line of the ledger, to the one that it
+      wrote before;
     * never puts a password or a value of a row into a message.
     """
 
@@ -60,6 +62,15 @@ class Repository(Protocol):
         Raises:
 
             StoreError: It can't be done.
+        """
+        ...
+
+    def finish(self) -> None:
+        """
+        Write into the ledger that the writer ended as it should.
+
+        Without it a log that ends here can't be told from one whose end was
+        cut off. It opens no connection, and raises nothing.
         """
         ...
 

@@ -9,28 +9,35 @@ import sqlite3
 import time
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final
+from uuid import UUID
 
 from sqlalchemy import Engine
 
 from ..errors import RepositoryError
 from ..record.row import Row
 from .batch import Batch
+from .chain import Chain, SealedBatch
 from .engine import shown
 from .faults import Fault, StoreError
 from .interruption import Interruption
 from .schema import check_version
+from .seal import UnsealableRowError
 from .sqlstate import fault_of_sqlite
 
 
 # A batch's number begins with the time, so that no number is used a second time where
 # the end of the ledger was removed.
 _LEDGER = """
-    INSERT INTO user_activity_batch (writer_id, seq, batch_id, n, written_at, ordinal)
-    VALUES (?1, ?2, ?3, ?4, ?5,
+    INSERT INTO user_activity_batch (
+        writer_id, seq, batch_id, n, written_at, chain_id, link, flags, first_at, last_at,
+        root, prev, seal, key_id, mac, ordinal)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
         max(?3, (SELECT coalesce(max(ordinal), 0) + 1 FROM user_activity_batch)))
 """
-_ROW = "INSERT INTO user_activity VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SEAL = "SELECT seal FROM user_activity_batch WHERE (writer_id, seq) = (?, ?)"
+_ROW = "INSERT INTO user_activity VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _DAILY = """
     INSERT INTO user_activity_daily (tenant_id, day, channel, verb, object_type, n)
     VALUES (?, ?, ?, ?, ?, ?)
@@ -57,14 +64,23 @@ class SqliteRepository:
 
         engine: On the file; its connect options are used.
 
+        key: Signs the seals of batches; empty signs nothing.
+
         migrate: Called with nothing before the first connection is used, to
             bring the schema up to date; `None` leaves it as it is.
 
     .. versionadded:: 0.1.0
     """
 
-    def __init__(self, engine: Engine, *, migrate: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        key: bytes = b"",
+        migrate: Callable[[], object] | None = None,
+    ) -> None:
         self._engine = engine
+        self._chain = Chain(key)
         self._migrate = migrate
         self._where = shown(engine.url)
         self._connection: sqlite3.Connection | None = None
@@ -74,22 +90,35 @@ class SqliteRepository:
     def write(self, batch: Batch) -> bool:
         """Commit *batch*; return `False` if the ledger held it already."""
         with self._connected() as connection:
+            sealed = self._chain.seal(batch)
             self._begin(connection)
             try:
-                connection.execute(_LEDGER, _ledger_row(batch))
+                connection.execute(_LEDGER, _ledger_row(sealed))
             except sqlite3.IntegrityError as error:
                 if fault_of_sqlite(_name(error)) is not Fault.DUPLICATE:
                     raise
                 connection.rollback()
+                self._chain.found(partial(_stored_seal, connection, batch))
                 return False
+            self._chain.refused()
             batch_id = batch.batch_id
+            rows = zip(batch.rows, sealed.salts, strict=True)
             connection.executemany(
-                _ROW, [(*row, batch_id, index) for index, row in enumerate(batch.rows)]
+                _ROW, [(*row, batch_id, index, salt) for index, (row, salt) in enumerate(rows)]
             )
             connection.executemany(_DAILY, batch.daily_counts())
-            self._go_on()
-            connection.execute("COMMIT")
+            self._commit(connection)
             return True
+
+    def finish(self) -> None:
+        """Write into the ledger that the writer ended as it should."""
+        if not self._chain.is_begun or self._connection is None:
+            return
+        with contextlib.suppress(StoreError), self._connected() as connection:
+            closing = _ledger_row(self._chain.seal_end())
+            self._begin(connection)
+            connection.execute(_LEDGER, closing)
+            self._commit(connection)
 
     def stored(self, rows: Sequence[Row]) -> set[int]:
         """Return the indexes of those *rows* whose primary key is in the table."""
@@ -117,6 +146,7 @@ class SqliteRepository:
 
     def abandon(self) -> None:
         """Forget the connection without closing it."""
+        self._chain.restart()
         self._interruption = Interruption()  # A thread of the parent may hold the old one's lock.
         _abandoned.append(self._connection)
         self._connection = None
@@ -171,6 +201,12 @@ class SqliteRepository:
             else:
                 return
 
+    def _commit(self, connection: sqlite3.Connection) -> None:
+        self._go_on()
+        self._chain.in_doubt()
+        connection.execute("COMMIT")
+        self._chain.committed()
+
     def _go_on(self) -> None:
         if self._interruption.asked:
             raise StoreError(Fault.TRANSIENT, f"{self._where}: the write was broken off")
@@ -182,6 +218,8 @@ class SqliteRepository:
                 self._connection.rollback()
 
     def _failure(self, error: Exception) -> StoreError:
+        if isinstance(error, UnsealableRowError):
+            return StoreError(Fault.DATA, f"a row can't be sealed: {error}", row=error.row)
         original = getattr(error, "orig", None) or error  # SQLAlchemy wraps what connecting raises.
         name = _name(original)
         if isinstance(original, sqlite3.Error) and name:
@@ -196,9 +234,13 @@ class SqliteRepository:
         return StoreError(fault, f"{self._where} refused: {name}", sqlstate=name)
 
 
-def _ledger_row(batch: Batch) -> tuple[bytes, int, int, int, int]:
-    now = time.time_ns() // 1000
-    return batch.writer_id.bytes, batch.seq, batch.batch_id, len(batch.rows), now
+def _ledger_row(sealed: SealedBatch) -> list[Any]:
+    return [v.bytes if isinstance(v, UUID) else v for v in sealed.ledger_row()]
+
+
+def _stored_seal(connection: sqlite3.Connection, batch: Batch) -> bytes:
+    found = connection.execute(_SEAL, (batch.writer_id.bytes, batch.seq)).fetchone()
+    return found[0] if found else b""
 
 
 def _name(error: BaseException) -> str:

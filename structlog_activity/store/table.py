@@ -122,6 +122,7 @@ user_activity = Table(
     Column("data", JSONB().with_variant(JSON(), "sqlite"), nullable=False),
     Column("batch_id", BigInteger, nullable=False),
     Column("batch_ix", Integer, nullable=False),
+    Column("commitment", LargeBinary, nullable=False),
 )
 """The log itself, one row a record, clustered (SQLite) and partitioned (PostgreSQL) by time."""
 
@@ -133,13 +134,33 @@ user_activity_batch = Table(
     Column("batch_id", BigInteger, nullable=False),
     Column("n", Integer, nullable=False),
     Column("written_at", _moment(), nullable=False),
+    Column("chain_id", _id(), nullable=False),
+    Column("link", BigInteger, nullable=False),
+    Column("flags", Integer, nullable=False),
+    Column("first_at", _moment(), nullable=False),
+    Column("last_at", _moment(), nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("prev", LargeBinary, nullable=False),
+    Column("seal", LargeBinary, nullable=False),
+    Column("key_id", _text(), nullable=False),
+    Column("mac", LargeBinary, nullable=False),
+    Column("dropped", LargeBinary, nullable=True),
     Column("ordinal", BigInteger, nullable=False),
 )
 """
-The ledger, one row a committed batch.
+The ledger, one row a committed batch, which is sealed in it.
 
 *ordinal* is the number of its transaction on PostgreSQL, and of the batch on SQLite.
 """
+
+user_activity_checkpoint = Table(
+    "user_activity_checkpoint",
+    metadata,
+    Column("no", BigInteger, primary_key=True, autoincrement=False),
+    Column("taken_at", _moment(), nullable=False),
+    Column("line", Text, nullable=False),
+)
+"""The checkpoints that were exported."""
 
 user_activity_daily = Table(
     "user_activity_daily",

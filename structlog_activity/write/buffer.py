@@ -30,6 +30,7 @@ from .writer import Goal, Writer
 
 _FLUSH_PERIOD = 1.0  # seconds between two tries while somebody waits for a flush
 _GRACE = 0.25  # seconds that a call may take to end once it was broken off
+_LAST_WORD = 0.5  # seconds that it may take to say in the log that it ends here
 DEAD_FOLDER = "dead"
 
 
@@ -261,7 +262,8 @@ class BufferedRepository:
         if self._mailbox.is_writer():
             return False  # It finishes after this call.
         if self._thread is not None and self._running():
-            self._thread.join(_left(writer.deadline))
+            writer.worked.wait(_left(writer.deadline))
+            self._thread.join(min(_LAST_WORD, _left(writer.deadline)))
             self._break_off(self._thread)
         if not self._running():
             self._drain_here(writer.deadline)
@@ -389,6 +391,7 @@ class BufferedRepository:
             writer.until = deadline
             writer.work()
             if self._mailbox.closed:
+                writer.finish()
                 self._repository.close()
         finally:
             writer.until = float("inf")

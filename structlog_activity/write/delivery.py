@@ -9,7 +9,7 @@ import time
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
@@ -210,7 +210,7 @@ class Delivery:
             return
         rows = [row for index, row in enumerate(batch.rows) if index not in guilty]
         # The same seq: of this batch nothing was committed.
-        rest = Batch(batch.writer_id, batch.seq, batch.batch_id, rows)
+        rest = replace(batch, rows=rows)
         self._replace_first(*([_Sending(rest, sending.origin)] if rows else []))
 
     def _guilty(self, sending: _Sending, error: StoreError) -> set[int]:

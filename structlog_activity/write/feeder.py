@@ -113,5 +113,6 @@ class Feeder:
         if chunk.identity is None:
             delivery.add(chunk.rows, origin)
         else:
-            delivery.add_fixed(Batch(*chunk.identity, chunk.rows), origin)
+            batch = Batch(*chunk.identity, chunk.rows, inherited=chunk.inherited)
+            delivery.add_fixed(batch, origin)
         return True

@@ -80,6 +80,7 @@ class Importer:
 
     def close(self) -> None:
         """Let go of the connection."""
+        self._repository.finish()
         self._repository.close()
 
     def _make_room(self, rows: Sequence[Row]) -> None:

@@ -50,6 +50,11 @@ class PausableRepository:
         with self._call():
             self._repository.make_room(first, last)
 
+    def finish(self) -> None:
+        """Write into the ledger that the writer ended as it should."""
+        with self._call():
+            self._repository.finish()
+
     def interrupt(self) -> None:
         """Break off the call under way, from another thread."""
         self._repository.interrupt()

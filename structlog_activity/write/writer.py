@@ -120,20 +120,35 @@ class Writer:
         self.flushing = 0
         self.deadline = self.until = float("inf")  # When to stop: for good, for this call.
         self.gave_up = False
+        self.worked = threading.Event()  # Set when the thread has nothing more to write.
+        self._is_finished = False
 
     # -- the thread ---------------------------------------------------------
 
     def run(self) -> None:
         """Work until the mailbox is closed and nothing is left, or the time is up."""
         mailbox = self._mailbox
-        while not (mailbox.closed and (self.gave_up or self.has_settled_all())):
-            mailbox.wait_for_first(self._patience(), self._has_backlog)
-            if not (mailbox.closed or self.flushing or self._enough()):
-                mailbox.wait(self._linger)
-            with self.working:
-                self.work()
+        try:
+            while not (mailbox.closed and (self.gave_up or self.has_settled_all())):
+                mailbox.wait_for_first(self._patience(), self._has_backlog)
+                if not (mailbox.closed or self.flushing or self._enough()):
+                    mailbox.wait(self._linger)
+                with self.working:
+                    self.work()
+        finally:
+            self.worked.set()
+        self.finish()
         self._repository.close()
         self._at_end()
+
+    def finish(self) -> None:
+        """Have it written that nothing is missing at the end, if that is so and takes no wait."""
+        if self._is_finished or self.gave_up or self.delivery.trouble or self._time_left() <= 0:
+            return
+        self._is_finished = True
+        if self.has_settled_all():
+            with suppress(Exception):  # Of somebody else's repository; nothing is lost with it.
+                self._repository.finish()
 
     def _patience(self) -> float:
         """Return how long to sleep at most: some things are to be done without a ring."""

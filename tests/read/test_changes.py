@@ -427,8 +427,10 @@ def test_rows_are_found_by_their_batch_and_the_ledger_from_the_position_on(
         with engine.begin() as connection:
             # Far behind the position.
             connection.exec_driver_sql(
-                "INSERT INTO user_activity_batch "
-                "SELECT gen_random_uuid(), 0, n, 1, now(), n / 9 FROM generate_series(1, 5000) n"
+                "INSERT INTO user_activity_batch (writer_id, seq, batch_id, n, written_at, "
+                "chain_id, link, flags, first_at, last_at, root, prev, seal, key_id, mac, ordinal) "
+                "SELECT gen_random_uuid(), 0, n, 1, now(), gen_random_uuid(), 1, 0, now(), now(), "
+                "'', '', '', '', '', n / 9 FROM generate_series(1, 5000) n"
             )
             connection.exec_driver_sql("ANALYZE user_activity, user_activity_batch")
     sent = statements(engine, lambda: changes.after(position))

@@ -44,6 +44,7 @@ def tables(engine: Engine) -> set[str]:
 ALL = {
     "user_activity",
     "user_activity_batch",
+    "user_activity_checkpoint",
     "user_activity_daily",
     "user_activity_monthly",
     "user_activity_migration",

@@ -1,0 +1,168 @@
+"""
+Everything that is sealed, as it is stored: read in a stream, within one snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, text
+
+from ..record.ids import NIL_BYTES
+from ..record.row import Row
+from .engine import SQLITE
+from .lawful import PRUNED
+from .ledgercheck import StoredSeal
+from .rowcheck import StoredRow
+from .seal import Seal
+
+
+_AT_ONCE: Final = 1_000  # rows
+_IDS: Final = ("tenant_id", "id", "actor_id", "user_id", "org_id")
+_MOMENTS: Final = ("created_at", "written_at", "first_at", "last_at")
+_SEALED: Final = (
+    "batch_id", "writer_id", "seq", "chain_id", "link", "n", "flags", "first_at", "last_at",
+    "written_at", "root", "prev", "key_id", "seal", "mac",
+)  # fmt: skip
+
+
+class StoredLog:
+    """
+    Read a log as it is at one moment, whatever is written meanwhile.
+
+    Args:
+
+        connection: On which the snapshot is open.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._is_sqlite = connection.dialect.name == SQLITE
+
+    @property
+    def is_canonical(self) -> bool:
+        """Whether ``data`` come as they are sealed."""
+        return not self._is_sqlite
+
+    def count(self) -> int:
+        """Return how many rows there are, as the ledger says."""
+        found = self._connection.exec_driver_sql("SELECT sum(n) FROM user_activity_batch").scalar()
+        return int(found or 0)
+
+    def rows(self, since: int = 0) -> Iterator[StoredRow]:
+        """
+        Yield all rows, with what the ledger says of their batches.
+
+        Args:
+
+            since: Only those of batches with this number or a greater one.
+        """
+        # A table of PostgreSQL keeps the rows of a batch side by side. SQLite's is
+        # in the order of its key, and sorts, so that few batches are open at once.
+        order = "ORDER BY a.batch_id" if self._is_sqlite else ""
+        sql = (
+            f"SELECT {self._columns('a', Row._fields)}, a.batch_id, a.batch_ix, a.commitment, "
+            f"b.n, b.root, {self._columns('b', ['last_at'])}, b.dropped FROM user_activity a "
+            f"LEFT JOIN user_activity_batch b ON b.batch_id = a.batch_id "
+            f"WHERE a.batch_id >= {since:d} {order}"
+        )
+        for values in self._stream(sql):
+            yield StoredRow(Row._make(values[:12]), *values[12:])
+
+    def seals(self) -> Iterator[StoredSeal]:
+        """Yield the lines of the ledger by chain and link."""
+        columns = self._columns("b", _SEALED)
+        sql = f"SELECT {columns} FROM user_activity_batch b ORDER BY b.chain_id, b.link, b.seq"
+        for values in self._stream(sql):
+            found = dict(zip(_SEALED, values, strict=True))
+            digest, mac = bytes(found.pop("seal")), bytes(found.pop("mac"))
+            for name in ("writer_id", "chain_id"):
+                found[name] = UUID(bytes=bytes(found[name])[:16].ljust(16, b"\0"))
+            for name in ("root", "prev"):
+                found[name] = bytes(found[name])
+            yield StoredSeal(Seal(**found), digest, mac)
+
+    def pruned(self) -> Iterator[Row]:
+        """Yield the records that tell of retention."""
+        sql = f"SELECT {self._columns('a', Row._fields)} FROM user_activity a "
+        where = "WHERE a.tenant_id = :nil AND a.verb = :verb"
+        nil: Any = NIL_BYTES if self._is_sqlite else UUID(bytes=NIL_BYTES)
+        for found in self._connection.execute(text(sql + where), {"nil": nil, "verb": PRUNED}):
+            yield Row._make(found)
+
+    def empty_batches(self, before: int, since: int) -> Iterator[tuple[UUID, int, int, UUID, int]]:
+        """
+        Yield ``(writer_id, seq, batch_id, chain_id, link)`` of batches whose rows are all gone.
+
+        Args:
+
+            before: Those whose rows are all older are left out.
+
+            since: Those with a lesser number are left out.
+        """
+        last_at = self._columns("b", ["last_at"])
+        sql = (
+            f"SELECT {self._columns('b', ['writer_id'])}, b.seq, b.batch_id, "
+            f"{self._columns('b', ['chain_id'])}, b.link FROM user_activity_batch b "
+            f"WHERE b.n > 0 AND b.batch_id >= {since:d} AND {last_at} >= {before:d} AND NOT EXISTS "
+            "(SELECT 1 FROM user_activity a WHERE a.batch_id = b.batch_id)"
+        )
+        for writer_id, seq, batch_id, chain_id, link in self._stream(sql):
+            ids = UUID(bytes=bytes(writer_id)), UUID(bytes=bytes(chain_id))
+            yield ids[0], seq, batch_id, ids[1], link
+
+    def checkpoints(self) -> list[str]:
+        """Return the lines that were exported, as the database has them."""
+        sql = "SELECT line FROM user_activity_checkpoint ORDER BY no"
+        return [line for (line,) in self._stream(sql)]
+
+    def _columns(self, table: str, names: Any) -> str:
+        return ", ".join(self._column(f"{table}.{name}", name) for name in names)
+
+    def _column(self, place: str, name: str) -> str:
+        if self._is_sqlite:
+            return place
+        if name in _IDS or name in {"writer_id", "chain_id"}:
+            return f"uuid_send({place})"
+        if name in _MOMENTS:
+            micros = f"(extract(epoch FROM {place}) * 1000000)::bigint"
+            return f"CASE WHEN isfinite({place}) THEN {micros} ELSE -1 END"
+        return f"{place}::text" if name == "data" else place
+
+    def _stream(self, sql: str) -> Iterator[Any]:
+        options = {"stream_results": True, "max_row_buffer": _AT_ONCE}
+        with self._connection.exec_driver_sql(sql, execution_options=options) as found:
+            for part in found.partitions(_AT_ONCE):
+                yield from part
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[StoredLog]:
+    """Give the log as it is now."""
+    with engine.connect() as connection:
+        if connection.dialect.name == SQLITE:
+            with _any_text(connection):
+                yield StoredLog(connection)
+        else:
+            reading = connection.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+            # It takes as long as it takes.
+            reading.exec_driver_sql("SET LOCAL statement_timeout = 0")
+            yield StoredLog(reading)
+
+
+@contextmanager
+def _any_text(connection: Connection) -> Iterator[None]:
+    """Begin a transaction in which text that is no UTF-8 can be read, too."""
+    driver: Any = connection.connection.driver_connection
+    driver.text_factory = lambda found: found.decode("utf-8", "surrogateescape")
+    connection.exec_driver_sql("BEGIN")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("ROLLBACK")
+        driver.text_factory = str

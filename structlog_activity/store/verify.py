@@ -1,0 +1,170 @@
+"""
+The check of a whole log: is what is stored what was written?
+"""
+
+from __future__ import annotations
+
+import os
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from .checkpoint import Exported, read_checkpoints
+from .lawful import Statements
+from .ledgercheck import Head, LedgerCheck
+from .report import Findings, VerifyReport
+from .rowcheck import RowCheck
+from .seal import canonical, key_id_of
+from .stored import StoredLog, snapshot
+
+
+_T = TypeVar("_T")
+_PERIOD = 1_000  # rows between two reports of how far it is
+
+
+def verify_with(
+    engine: Engine,
+    *,
+    keys: Sequence[bytes],
+    checkpoint: str | os.PathLike[str] | None,
+    since_checkpoint: bool,
+    progress: Callable[[int, int], object] | None,
+) -> VerifyReport:
+    """
+    Do what `verify_log` does, with what a file of checkpoints says.
+
+    Args:
+
+        engine: Reaches the database.
+
+        keys: As for `verify_log`.
+
+        checkpoint: The file, if there is one.
+
+        since_checkpoint: Leave out what was written before its last line.
+
+        progress: As for `verify_log`.
+
+    Raises:
+
+        OSError: The file can't be read.
+    """
+    findings, exported = Findings(), Exported()
+    if checkpoint is not None:
+        exported = read_checkpoints(checkpoint, findings, keys)
+    return verify_log(
+        engine,
+        keys=keys,
+        exported=exported.heads,
+        since=exported.since if since_checkpoint else 0,
+        progress=progress or (lambda done, total: None),
+        findings=findings,
+    )
+
+
+def verify_log(
+    engine: Engine,
+    *,
+    keys: Sequence[bytes] = (),
+    exported: Mapping[UUID, Head] | None = None,
+    since: int = 0,
+    findings: Findings | None = None,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> VerifyReport:
+    """
+    Recompute every digest of the log and hold it against what is stored.
+
+    The database is trusted with nothing but handing out what it has. Rows come
+    in a stream; what is kept is a digest for each row of the batches that are
+    not complete yet.
+
+    Args:
+
+        engine: Reaches the database.
+
+        keys: Those with which seals were signed; none checks no signature.
+
+        exported: How far the chains were by checkpoints outside the database.
+
+        since: Leave out batches with a lesser number, and their rows; the
+            chains are checked from their beginning all the same.
+
+        findings: Those that there are already.
+
+        progress: Told how many rows are checked, and of how many.
+    """
+    findings, statements = findings or Findings(), Statements()
+    with snapshot(engine) as log:
+        for row in log.pruned():
+            statements.read(row)
+        rows = RowCheck(findings, statements, _as_it_is if log.is_canonical else canonical)
+        rows.check(_told(log.rows(since), progress, log.count()))
+        rows.finish()
+        ledger = LedgerCheck(
+            findings,
+            statements,
+            keys={key_id_of(key): key for key in keys if key},
+            exported=exported or {},
+            since=since,
+        )
+        ledger.check(log.seals())
+        ledger.finish()
+        if ledger.batches_sum != rows.batches_sum:
+            _name_empty_batches(log, findings, statements.before, since)
+    findings.notes += _notes(ledger, statements, signed=bool(keys))
+    return VerifyReport(
+        findings=tuple(findings.kept),
+        omitted=findings.omitted,
+        notes=tuple(findings.notes),
+        rows=rows.rows,
+        batches=ledger.batches,
+        chains=ledger.chains,
+        erased=rows.erased,
+    )
+
+
+def _as_it_is(data: str) -> str:
+    return data
+
+
+def _told(items: Iterable[_T], progress: Callable[[int, int], object], total: int) -> Iterator[_T]:
+    done = 0
+    for done, item in enumerate(items, 1):
+        yield item
+        if done % _PERIOD == 0:
+            progress(done, total)
+    progress(done, total)
+
+
+def _name_empty_batches(log: StoredLog, findings: Findings, before: int, since: int) -> None:
+    is_named = False
+    for writer_id, seq, batch_id, chain_id, link in log.empty_batches(before, since):
+        is_named = True
+        findings.add(
+            "batch.empty",
+            f"batch {batch_id} (writer {writer_id}, seq {seq}): all its rows are gone",
+            writer_id=writer_id, seq=seq, batch_id=batch_id, chain_id=chain_id, link=link,
+        )  # fmt: skip
+    if not (is_named or findings.kept):
+        findings.add("batch.empty", "a batch has no rows, and the database does not say which")
+
+
+def _notes(ledger: LedgerCheck, statements: Statements, *, signed: bool) -> list[str]:
+    notes = []
+    if ledger.open_chains:
+        notes.append(
+            f"{ledger.open_chains} of {ledger.chains} chains have no clean end: their writers run, "
+            "or were killed, or the end was cut off; only a checkpoint tells which"
+        )
+    if ledger.unchecked:
+        notes.append(f"{ledger.unchecked} signatures were not checked: no key was given")
+    if not signed and not ledger.unchecked and ledger.batches:
+        notes.append("no key: whoever can write to the database can also rebuild the seals")
+    if statements.anchors or statements.before > -(2**63):
+        notes.append("old rows were dropped, as sealed records activity.pruned say")
+    if statements.erased:
+        notes.append(f"{len(statements.erased)} rows are named by records activity.erased")
+    return notes
