@@ -26,6 +26,7 @@ from .diagnosis import diagnosed, is_primary_key
 from .engine import shown
 from .faults import Fault, StoreError
 from .interruption import Interruption
+from .listening import TELL
 from .opening import interruptible
 from .partitions import make_months, month_of, months_ahead, months_there
 from .schema import check_version
@@ -55,7 +56,6 @@ _LIMITS_THERE = "SELECT name, setting::bigint FROM pg_settings WHERE name = ANY(
 _LEDGER = """
     INSERT INTO user_activity_batch (writer_id, seq, batch_id, n, written_at)
     VALUES ('{writer_id}', {seq}, {batch_id}, {n}, clock_timestamp());
-    NOTIFY structlog_activity
 """
 _COPY = f"COPY user_activity ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
 _DAILY = """
@@ -124,7 +124,7 @@ class PostgresRepository:
         with self._connected() as connection:
             data = encode(batch)
             try:
-                connection.execute(self._begin + _ledger_row(batch), prepare=False)
+                connection.execute(self._begin + _ledger_row(batch) + TELL, prepare=False)
             except psycopg.errors.UniqueViolation as error:
                 if not is_primary_key(error):
                     raise
