@@ -22,6 +22,7 @@ examples:
   structlog-activity --url postgresql://app@db/app migrate
   structlog-activity feed --tenant acme --verb 'settings.*' --since 7d
   structlog-activity stats --tenant acme --since 2026-01-01 --json
+  structlog-activity tail -f --tenant acme
   structlog-activity ingest app.log.jsonl.gz
 """
 

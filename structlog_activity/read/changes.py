@@ -14,56 +14,24 @@ a look ends before that one.
 
 from __future__ import annotations
 
-import itertools
-
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
-from zlib import crc32
 
-from sqlalchemy import (
-    Connection,
-    Engine,
-    Integer,
-    Row,
-    Select,
-    and_,
-    bindparam,
-    func,
-    not_,
-    select,
-    text,
-    tuple_,
-)
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, Row, Select, bindparam, select
 
-from ..errors import RepositoryError
 from ..record.record import ActivityRecord
-from ..store.table import user_activity, user_activity_batch
+from ..store.table import user_activity
 from .conditions import Shape, conditions, shape_of, values_of
-from .connect import reading
 from .filter import ActivityFilter
+from .horizon import Horizon, is_postgresql, refuse_foreign, server_number, snapshot
+from .ledger import batches_after, has_batch, last_batch, within_reach
 from .position import START, WHOLE, Position, Spot, refused
-from .statements import COLUMNS, literal, to_record
+from .statements import COLUMNS, to_record
 
-
-MOST_BATCHES: Final = 100
-"""Batches of one look at most."""
-
-MOST_ROWS: Final = 2_000
-"""Rows of the batches of one look at most, but for a single batch that has more."""
 
 _C: Final = user_activity.c
-_B: Final = user_activity_batch.c
-_KEY: Final = (_B.ordinal, _B.batch_id)
-_SNAPSHOT: Final = text("SELECT CAST(pg_current_snapshot() AS text), pg_is_in_recovery()")
-_SERVER: Final = text("SELECT system_identifier FROM pg_control_system()")
-# No privilege, no such function.
-_UNKNOWN: Final = {"42501", "42883"}
-_EVERYTHING: Final = 2**63 - 1
-_NOWHERE: Final = Spot(0, 0, WHOLE)
 
 
 class Change(NamedTuple):
@@ -100,32 +68,6 @@ class Look:
     is_last: bool
 
 
-class _Horizon(NamedTuple):
-    """
-    Which transactions a look can see.
-
-    Attributes:
-
-        ceiling: The first that it can't for certain, and no later one.
-
-        beyond: The first that had not begun.
-
-        running: Those below the ceiling that are under way, in order.
-    """
-
-    ceiling: int
-    beyond: int
-    running: tuple[int, ...]
-
-    def is_open(self, ordinal: int) -> bool:
-        """Tell whether a transaction may still commit, or has just done so, unseen."""
-        return ordinal >= self.ceiling or ordinal in self.running
-
-    def open_before(self, ordinal: int) -> tuple[int, ...]:
-        """Return the transactions under way that have lower numbers."""
-        return tuple(other for other in self.running if other < ordinal)
-
-
 @dataclass(frozen=True, slots=True)
 class Changes:
     """
@@ -142,20 +84,8 @@ class Changes:
     where: ActivityFilter
 
     def server(self) -> int:
-        """
-        Return a number that tells this database's server from others.
-
-        0 where it can't be told: on SQLite, and for roles that may not ask.
-        """
-        with reading(self.engine) as connection:
-            if not _is_postgresql(connection):
-                return 0
-            try:
-                return crc32(str(connection.execute(_SERVER).scalar_one()).encode()) or 1
-            except DBAPIError as error:
-                if getattr(error.orig, "sqlstate", "") not in _UNKNOWN:
-                    raise
-                return 0
+        """Return a number that tells this database's server from others, 0 if it can't be told."""
+        return server_number(self.engine)
 
     def now(self) -> Position:
         """
@@ -166,13 +96,10 @@ class Changes:
             RepositoryError: The database can't be read, or its ledger can't be
                 followed.
         """
-        with _snapshot(self.engine) as (connection, horizon):
-            _refuse_foreign(connection, horizon)
-            last = connection.execute(_last_statement(), {"ceiling": horizon.ceiling}).first()
-            if last is None:
-                return START
-            spot = Spot(last.ordinal, last.batch_id, WHOLE)
-            return Position(spot, horizon.open_before(last.ordinal))
+        with snapshot(self.engine) as (connection, horizon):
+            refuse_foreign(connection, horizon)
+            spot = last_batch(connection, horizon)
+        return Position(spot, horizon.open_before(spot.ordinal)) if spot else START
 
     def check(self, position: Position, shown: str) -> None:
         """
@@ -190,18 +117,16 @@ class Changes:
 
             RepositoryError: As `now`.
         """
-        with _snapshot(self.engine) as (connection, horizon):
-            _refuse_foreign(connection, horizon)
-            if position == START:
+        with snapshot(self.engine) as (connection, horizon):
+            refuse_foreign(connection, horizon)
+            if position == START or has_batch(connection, position.spot):
                 return
-            values = {"ordinal": position.spot.ordinal, "batch_id": position.spot.batch_id}
-            if connection.execute(_batch_statement(), values).first() is None:
-                raise refused(
-                    shown,
-                    "the batch that it stands at is not in the ledger: it was removed, the "
-                    "database was restored to an earlier state, or a standby lags behind; "
-                    "start anew, with since= if records of a certain time will do",
-                )
+        raise refused(
+            shown,
+            "the batch that it stands at is not in the ledger: it was removed, the database was "
+            "restored to an earlier state, or a standby lags behind; start anew, with since= if "
+            "records of a certain time will do",
+        )
 
     def after(self, position: Position) -> Look:
         """
@@ -211,11 +136,11 @@ class Changes:
 
             RepositoryError: The database can't be read.
         """
-        with _snapshot(self.engine) as (connection, horizon):
-            batches = _batches(connection, position, horizon)
-            taken = _within_reach(batches)
+        with snapshot(self.engine) as (connection, horizon):
+            batches, is_all = batches_after(connection, position, horizon)
+            taken = within_reach(batches)
             rows = self._rows(connection, taken) if taken else {}
-        is_last = len(taken) == len(batches) < MOST_BATCHES
+        is_last = is_all and len(taken) == len(batches)
         walk = _Walk(position, horizon)
         changes = [change for batch in taken for change in walk.through(batch, rows)]
         return Look(changes, walk.end(is_last=is_last), is_last)
@@ -224,7 +149,7 @@ class Changes:
         self, connection: Connection, batches: Sequence[Row[Any]]
     ) -> dict[int, list[Row[Any]]]:
         """Return the rows that the filter selects, by batch and in order."""
-        postgresql = _is_postgresql(connection)
+        postgresql = is_postgresql(connection)
         shape = shape_of(self.where, postgresql=postgresql)
         values = values_of(self.where, postgresql=postgresql)
         wanted = {"batches": sorted({batch.batch_id for batch in batches})}
@@ -236,30 +161,10 @@ class Changes:
         return found
 
 
-@contextmanager
-def _snapshot(engine: Engine) -> Iterator[tuple[Connection, _Horizon]]:
-    """Give one snapshot for all that is read in the block, and what it can see."""
-    with reading(engine) as connection:
-        if _is_postgresql(connection):
-            connection.execution_options(isolation_level="REPEATABLE READ")
-        yield connection, _horizon(connection)
-
-
-def _horizon(connection: Connection) -> _Horizon:
-    if not _is_postgresql(connection):
-        return _Horizon(_EVERYTHING, _EVERYTHING, ())
-    snapshot, is_standby = connection.execute(_SNAPSHOT).one()
-    first, beyond, running = snapshot.split(":")
-    if is_standby:
-        return _Horizon(int(first), int(beyond), ())
-    numbers = tuple(sorted(int(number) for number in running.split(",") if number))
-    return _Horizon(int(beyond), int(beyond), numbers)
-
-
 class _Walk:
     """Go through batches in order and note how far one is."""
 
-    def __init__(self, position: Position, horizon: _Horizon) -> None:
+    def __init__(self, position: Position, horizon: Horizon) -> None:
         self._given = position
         self._horizon = horizon
         self._position = position
@@ -305,81 +210,6 @@ class _Walk:
         if key == self._position.spot.batch:
             return self._position._replace(spot=Spot(*key, index))
         return self._position._replace(late=Spot(*key, index))
-
-
-def _batches(connection: Connection, position: Position, horizon: _Horizon) -> list[Row[Any]]:
-    """
-    Return the batches that were not delivered.
-
-    Those of transactions that were under way come first, and among them the one
-    that was begun; then the others in order.
-    """
-    spot, late = position.spot, position.late or _NOWHERE
-    values = {
-        "ordinal": spot.ordinal,
-        # One begun before comes again, for the rest of it.
-        "batch_id": spot.batch_id - (spot.ix != WHOLE),
-        "late_ordinal": late.ordinal,
-        "late_batch_id": late.batch_id - (late.ix != WHOLE),
-        "ceiling": horizon.ceiling,
-        "most": MOST_BATCHES,
-        "open": [number for number in position.open if not horizon.is_open(number)],
-    }
-    found = connection.execute(_new_statement(), values).all()
-    if values["open"]:
-        found = [*connection.execute(_open_statement(), values).all(), *found][:MOST_BATCHES]
-    return list(found)
-
-
-def _within_reach(batches: Sequence[Row[Any]]) -> list[Row[Any]]:
-    """Return as many batches, from the first, as have few enough rows, but one at least."""
-    sums = itertools.accumulate(batch.n for batch in batches)
-    count = sum(1 for rows in sums if rows <= MOST_ROWS)
-    return list(batches[: max(count, 1)])
-
-
-def _refuse_foreign(connection: Connection, horizon: _Horizon) -> None:
-    """Refuse a ledger with numbers that this server has not come to yet."""
-    last = connection.execute(select(func.max(_B.ordinal))).scalar_one()
-    if last is not None and last >= horizon.beyond:
-        raise RepositoryError(
-            "the ledger was brought here from another server, whose transactions had higher "
-            "numbers than those here have yet; give it numbers of this one: "
-            "UPDATE user_activity_batch SET ordinal = pg_current_xact_id()::text::bigint "
-            "WHERE ordinal >= pg_current_xact_id()::text::bigint"
-        )
-
-
-def _is_postgresql(connection: Connection) -> bool:
-    return connection.dialect.name == "postgresql"
-
-
-@lru_cache(maxsize=1)
-def _new_statement() -> Select[Any]:
-    after = tuple_(*_KEY) > tuple_(bindparam("ordinal"), bindparam("batch_id"))
-    found = select(*_KEY, _B.n).where(after, _B.ordinal < bindparam("ceiling"))
-    return found.order_by(*_KEY).limit(literal("most", Integer))
-
-
-@lru_cache(maxsize=1)
-def _open_statement() -> Select[Any]:
-    begun: Any = bindparam("late_ordinal")
-    done = and_(_B.ordinal == begun, _B.batch_id <= bindparam("late_batch_id"))
-    found = select(*_KEY, _B.n).where(_B.ordinal.in_(bindparam("open", expanding=True)), not_(done))
-    return found.order_by(_B.ordinal != begun, *_KEY).limit(literal("most", Integer))
-
-
-@lru_cache(maxsize=1)
-def _last_statement() -> Select[Any]:
-    found = select(*_KEY).where(_B.ordinal < bindparam("ceiling"))
-    return found.order_by(_B.ordinal.desc(), _B.batch_id.desc()).limit(1)
-
-
-@lru_cache(maxsize=1)
-def _batch_statement() -> Select[Any]:
-    return select(_B.n).where(
-        _B.ordinal == bindparam("ordinal"), _B.batch_id == bindparam("batch_id")
-    )
 
 
 @lru_cache(maxsize=512)

@@ -13,10 +13,21 @@ from typing import Any, Final
 from sqlalchemy import Engine
 
 
-CHANNEL: Final = "structlog_activity"
-"""Where the writer tells of each batch, in the batch's own transaction."""
-
+_CHANNEL: Final = "structlog_activity"
+_LOCK_KEY: Final = 7_152_904_431_718_846_226  # Whoever listens holds it, shared.
 _PATIENCE: Final = 20
+
+TELL: Final = f"""
+    SELECT CASE WHEN pg_try_advisory_lock({_LOCK_KEY})
+        THEN pg_advisory_unlock({_LOCK_KEY})::text
+        ELSE pg_notify('{_CHANNEL}', '')::text END
+"""
+"""
+Tell of a batch at the COMMIT of the transaction that this runs in, if anybody listens.
+
+Transactions that notify commit one after another on the whole server, each with
+its own wait for the disk, so it is not done for nobody.
+"""
 
 
 class Listener:
@@ -81,7 +92,8 @@ class Listener:
             self._connection = pooled.driver_connection
             pooled.detach()
             self._connection.autocommit = True
-            self._connection.execute(f"LISTEN {CHANNEL}")
+            self._connection.execute(f"LISTEN {_CHANNEL}")
+            self._connection.execute(f"SELECT pg_advisory_lock_shared({_LOCK_KEY})")
         except Exception:  # noqa: BLE001  Whatever it is, the time passes without it.
             self._let_go()
         return self._connection is not None

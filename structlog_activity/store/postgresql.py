@@ -27,6 +27,7 @@ from .diagnosis import diagnosed, is_primary_key
 from .engine import shown
 from .faults import Fault, StoreError
 from .interruption import Interruption
+from .listening import TELL
 from .opening import interruptible
 from .partitions import make_months, month_of, months_ahead, months_there
 from .schema import check_version
@@ -61,7 +62,6 @@ _LEDGER = """
     VALUES (
         '{}', {}, {}, {}, '{}', '{}', {}, {}, '{}', '{}',
         decode('{}', 'hex'), decode('{}', 'hex'), decode('{}', 'hex'), '{}', decode('{}', 'hex'));
-    NOTIFY structlog_activity
 """
 _SEAL = "SELECT seal FROM user_activity_batch WHERE (writer_id, seq) = (%s, %s)"
 _COPY = f"COPY user_activity ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
@@ -138,7 +138,7 @@ class PostgresRepository:
             sealed = self._chain.seal(batch)
             data = encode(batch, sealed.salts)
             try:
-                connection.execute(self._begin + _ledger_row(sealed), prepare=False)
+                connection.execute(self._begin + _ledger_row(sealed) + TELL, prepare=False)
             except psycopg.errors.UniqueViolation as error:
                 if not is_primary_key(error):
                     raise

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, text
 
 from structlog_activity import ALL_TENANTS, ActivityFilter, to_uuid
 from structlog_activity.errors import InvalidCursorError, RepositoryError
-from structlog_activity.read import changes as changes_module
+from structlog_activity.read import horizon, ledger
 from structlog_activity.read.changes import Changes
 from structlog_activity.read.position import (
     BEGINNING,
@@ -46,7 +46,7 @@ def role(request: pytest.FixtureRequest, engine: Engine, monkeypatch: pytest.Mon
         if engine.dialect.name == "sqlite":
             pytest.skip("has no standby")
         says_so = text("SELECT CAST(pg_current_snapshot() AS text), true")
-        monkeypatch.setattr(changes_module, "_SNAPSHOT", says_so)
+        monkeypatch.setattr(horizon, "_SNAPSHOT", says_so)
     return str(request.param)
 
 
@@ -183,8 +183,8 @@ class World:
 @pytest.fixture(params=[(100, 2_000), (2, 3)], ids=["whole", "in pieces"])
 def pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks that take all there is, and looks that take little."""
-    monkeypatch.setattr(changes_module, "MOST_BATCHES", request.param[0])
-    monkeypatch.setattr(changes_module, "MOST_ROWS", request.param[1])
+    monkeypatch.setattr(ledger, "MOST_BATCHES", request.param[0])
+    monkeypatch.setattr(ledger, "MOST_ROWS", request.param[1])
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -306,7 +306,7 @@ def test_one_that_is_prepared_comes_when_it_is_committed(
 def test_a_batch_of_more_rows_than_a_look_should_have_comes_whole(
     changes: Changes, tenant: str, shared: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(changes_module, "MOST_ROWS", 5)
+    monkeypatch.setattr(ledger, "MOST_ROWS", 5)
     position = changes.now()
     shared.repository.write(batch_of(tenant, [*range(20)]))
     shared.repository.write(batch_of(tenant, [*range(20, 40)]))
@@ -434,8 +434,8 @@ def test_rows_are_found_by_their_batch_and_the_ledger_from_the_position_on(
             )
             connection.exec_driver_sql("ANALYZE user_activity, user_activity_batch")
     sent = statements(engine, lambda: changes.after(position))
-    ledger, rows = sent[-2:]
-    rows_plan, ledger_plan = plan_of(engine, *rows), plan_of(engine, *ledger)
+    batches, rows = sent[-2:]
+    rows_plan, ledger_plan = plan_of(engine, *rows), plan_of(engine, *batches)
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM user_activity_batch WHERE seq = 0"))
     assert "batch_id" in rows_plan

@@ -79,8 +79,8 @@ def names(records: Any) -> list[str]:
 def listeners(database: Database) -> list[int]:
     """The connections that wait to be told."""
     return database.do(
-        "SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN%' "
-        "AND datname = current_database()"
+        "SELECT pid FROM pg_stat_activity WHERE query LIKE '%advisory_lock_shared%' "
+        "AND state = 'idle' AND datname = current_database()"
     )
 
 
@@ -228,7 +228,7 @@ def test_an_argument_without_sense_is_refused_before_a_database_is_opened(
     with ActivityLog("postgresql://app@127.0.0.1:1/nowhere") as activity:
         for tail in (activity.tail, activity.atail):
             with pytest.raises(InvalidFilterError) as refusal:
-                tail(tenant_id="acme", **{name: value})  # type: ignore[operator]
+                tail(tenant_id="acme", **{name: value})
             assert name == refusal.value.field
 
 
@@ -423,6 +423,23 @@ def test_the_writer_tells_of_a_batch_and_nobody_asks(
     for number in range(3):
         record(server_log, number)
         eventually(lambda: len(one.names) == number + 1, "the record")  # noqa: B023
+
+
+def test_the_writer_tells_nobody_where_nobody_follows(
+    server_log: ActivityLog, database: Database, follow: Callable[[Tail], Follower]
+) -> None:
+    with database.connect() as stranger:
+        stranger.execute("LISTEN structlog_activity")
+        record(server_log, "unheard")
+        assert [] == list(stranger.notifies(timeout=0))
+        one = follow(server_log.tail(tenant_id="acme", poll=NEVER))
+        eventually(lambda: len(listeners(database)) == 1, "listening")
+        record(server_log, "heard")
+        assert 1 == len(list(stranger.notifies(timeout=DEADLINE, stop_after=1)))
+        one.close()
+        eventually(lambda: not listeners(database), "the end of the connection")
+        record(server_log, "unheard again")
+        assert [] == list(stranger.notifies(timeout=0))
 
 
 def test_a_record_in_the_applications_transaction_is_found_by_looking(
