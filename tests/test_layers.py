@@ -32,6 +32,7 @@ ROOMS: dict[str, set[str]] = {
     "cli": {"errors", "record", "capture", "store", "read", "log", "doctor", "findings", NAME},
     "shared": {"capture", "log"},
     "django": {"capture"},
+    "alembic": {"errors", "store.schema", "store.table"},
     "__main__": {"cli"},
     "__init__": {
         "errors",
@@ -47,7 +48,15 @@ ROOMS: dict[str, set[str]] = {
 }
 FOREIGN: dict[str, set[str]] = {
     "structlog": {"capture", "testing", "cli.demo"},
-    "sqlalchemy": {"store", "read", "write.transaction", "write.held", "write.phases", "log"},
+    "sqlalchemy": {
+        "store",
+        "read",
+        "write.transaction",
+        "write.held",
+        "write.phases",
+        "log",
+        "alembic",
+    },
     "psycopg": {"store.postgresql", "store.opening", "store.diagnosis", "store.engine"},
     "django": {"django"},
     "asgiref": {"django"},

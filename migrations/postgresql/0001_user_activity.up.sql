@@ -134,3 +134,30 @@ CREATE TABLE user_activity_checkpoint (
     taken_at timestamptz NOT NULL,
     line     text        NOT NULL               -- as it was exported
 );
+
+-- For dashboards that speak SQL. These columns stay as they are; others would
+-- come with a version 2 of the view. Ids of all zeros and empty text are "not
+-- set". Columns are the table's own, so that conditions on them use its indexes;
+-- tenant and actor are what the application called them.
+CREATE VIEW activity_feed_v1 AS
+SELECT
+    created_at AS occurred_at,
+    id,
+    tenant_id,
+    coalesce(data #>> '{_raw,tenant_id}', tenant_id::text) AS tenant,
+    org_id,
+    actor_id,
+    coalesce(data #>> '{_raw,actor_id}', actor_id::text) AS actor,
+    user_id,
+    verb,
+    object_type,
+    object_id,
+    channel,
+    ip,
+    data
+FROM user_activity;
+
+CREATE VIEW activity_daily_v1 AS
+SELECT tenant_id, day, channel, verb, object_type, sum(n)::bigint AS n
+FROM user_activity_daily
+GROUP BY tenant_id, day, channel, verb, object_type;

@@ -1,3 +1,5 @@
+DROP VIEW activity_daily_v1;
+DROP VIEW activity_feed_v1;
 DROP TABLE user_activity_checkpoint;
 DROP TABLE user_activity_monthly;
 DROP TABLE user_activity_daily;

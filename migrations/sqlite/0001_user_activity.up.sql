@@ -103,6 +103,58 @@ CREATE TABLE user_activity_checkpoint (
     line     TEXT    NOT NULL                   -- as it was exported
 ) STRICT;
 
+-- For dashboards that speak SQL. These columns stay as they are; others would
+-- come with a version 2 of the view. Ids of all zeros and empty text are "not
+-- set". Tenant and actor are what the application called them. Ids and times are
+-- made readable, so conditions on them read the whole table.
+CREATE VIEW activity_feed_v1 AS
+SELECT
+    strftime('%Y-%m-%dT%H:%M:%S', (created_at - micro) / 1000000, 'unixepoch')
+        || printf('.%06dZ', micro) AS occurred_at,
+    lower(substr(hex(id), 1, 8) || '-' || substr(hex(id), 9, 4) || '-' || substr(hex(id), 13, 4)
+        || '-' || substr(hex(id), 17, 4) || '-' || substr(hex(id), 21)) AS id,
+    tenant_id,
+    CAST(coalesce(raw_tenant, tenant_id) AS TEXT) AS tenant,
+    lower(substr(hex(org_id), 1, 8) || '-' || substr(hex(org_id), 9, 4) || '-' || substr(hex(org_id), 13, 4)
+        || '-' || substr(hex(org_id), 17, 4) || '-' || substr(hex(org_id), 21)) AS org_id,
+    actor_id,
+    CAST(coalesce(raw_actor, actor_id) AS TEXT) AS actor,
+    lower(substr(hex(user_id), 1, 8) || '-' || substr(hex(user_id), 9, 4) || '-' || substr(hex(user_id), 13, 4)
+        || '-' || substr(hex(user_id), 17, 4) || '-' || substr(hex(user_id), 21)) AS user_id,
+    verb,
+    object_type,
+    object_id,
+    channel,
+    ip,
+    data
+FROM (
+    SELECT
+        created_at,
+        (created_at % 1000000 + 1000000) % 1000000 AS micro,
+        id,
+        lower(substr(hex(tenant_id), 1, 8) || '-' || substr(hex(tenant_id), 9, 4) || '-' || substr(hex(tenant_id), 13, 4)
+        || '-' || substr(hex(tenant_id), 17, 4) || '-' || substr(hex(tenant_id), 21)) AS tenant_id,
+        CASE WHEN json_valid(data) THEN json_extract(data, '$._raw.tenant_id') END AS raw_tenant,
+        org_id,
+        lower(substr(hex(actor_id), 1, 8) || '-' || substr(hex(actor_id), 9, 4) || '-' || substr(hex(actor_id), 13, 4)
+        || '-' || substr(hex(actor_id), 17, 4) || '-' || substr(hex(actor_id), 21)) AS actor_id,
+        CASE WHEN json_valid(data) THEN json_extract(data, '$._raw.actor_id') END AS raw_actor,
+        user_id, verb, object_type, object_id, channel, ip, data
+    FROM user_activity
+);
+
+CREATE VIEW activity_daily_v1 AS
+SELECT
+    lower(substr(hex(tenant_id), 1, 8) || '-' || substr(hex(tenant_id), 9, 4) || '-' || substr(hex(tenant_id), 13, 4)
+        || '-' || substr(hex(tenant_id), 17, 4) || '-' || substr(hex(tenant_id), 21)) AS tenant_id,
+    date(day * 86400, 'unixepoch') AS day,
+    channel,
+    verb,
+    object_type,
+    sum(n) AS n
+FROM user_activity_daily
+GROUP BY user_activity_daily.tenant_id, user_activity_daily.day, channel, verb, object_type;
+
 -- What ANALYZE would find in a large log. Without it SQLite takes every index for
 -- equally good, and reads a whole tenant to find the records of one actor.
 ANALYZE user_activity;

@@ -205,3 +205,6 @@ user_activity_migration = Table(
     Column("applied_at", _moment(), nullable=False),
 )
 """Which migrations ran, and the SHA-256 of what ran."""
+
+VIEWS: Final = ("activity_feed_v1", "activity_daily_v1")
+"""Names of the views for dashboards."""
