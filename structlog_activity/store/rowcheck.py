@@ -18,7 +18,6 @@ from .seal import COMMIT_BYTES, SALT_BYTES
 
 
 _ID_BYTES: Final = 16
-_IDS: Final = (0, 2, 3, 4, 5)
 _SUM: Final = 2**256
 
 
@@ -168,7 +167,8 @@ class RowCheck:
 
     def _leaf(self, stored: StoredRow) -> bytes:
         row, commitment = stored.row, bytes(stored.commitment)
-        if any(len(row[at]) != _ID_BYTES for at in _IDS):
+        ids = (row.tenant_id, row.id, row.actor_id, row.user_id, row.org_id)
+        if any(len(id_) != _ID_BYTES for id_ in ids):
             return b""  # Packed it would be, and look as if it were.
         try:
             if len(commitment) == SALT_BYTES:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, Row, Table, delete, func, insert, select, text, update
 
-from structlog_activity import to_uuid
+from structlog_activity import NIL, to_uuid
 from structlog_activity.record.rowmaker import RowMaker
 from structlog_activity.record.times import to_microseconds
 from structlog_activity.store import seal as seals
@@ -150,7 +150,8 @@ class SealedLog:
     @property
     def chain_id(self) -> UUID:
         with self.engine.connect() as connection:
-            return connection.scalars(select(lines_of.chain_id).order_by(lines_of.seq)).first()
+            found: UUID = connection.execute(select(lines_of.chain_id)).scalars().first() or NIL
+            return found
 
 
 def at(n: int, ix: int) -> Any:

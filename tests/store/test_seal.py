@@ -143,9 +143,11 @@ TEXTS = ("verb", "object_type", "object_id", "channel", "ip")
 def test_bytes_shifted_between_fields_give_another_leaf(
     values: list[str], at: int, cut: int
 ) -> None:
-    row = ROW._replace(**dict(zip(TEXTS, values, strict=True)))
+    moved: Any = dict(zip(TEXTS, values, strict=True))
+    row = ROW._replace(**moved)
     left, right = values[at], values[at + 1]
-    shifted = row._replace(**{TEXTS[at]: left + right[:cut], TEXTS[at + 1]: right[cut:]})
+    moved |= {TEXTS[at]: left + right[:cut], TEXTS[at + 1]: right[cut:]}
+    shifted = ROW._replace(**moved)
 
     (one,), (other,) = seals.leaves([row], [SALT]), seals.leaves([shifted], [SALT])
 
