@@ -216,17 +216,19 @@ def connected(url: str) -> Iterator[psycopg.Connection[Any]]:
 
 
 IN_SQL = """
-    SELECT u.data::text, sha256('\\x00'::bytea || header || sha256('\\x03'::bytea || salt || personal))
-    FROM (SELECT %(data)s::jsonb AS data, %(salt)s::bytea AS salt) u,
+    SELECT data::text, sha256(
+        '\\x00'::bytea || header || sha256('\\x03'::bytea || %(salt)s::bytea || personal))
+    FROM (SELECT %(data)s::jsonb AS data) u,
     LATERAL (SELECT
-        '\\x01'::bytea || uuid_send(%(id)s) || int8send(%(at)s) || uuid_send(%(tenant)s)
-            || uuid_send(%(org)s) || int4send(octet_length(%(verb)s)) || convert_to(%(verb)s, 'UTF8')
+        '\\x01'::bytea || uuid_send(%(id)s) || int8send(%(at)s)
+            || uuid_send(%(tenant)s) || uuid_send(%(org)s)
+            || int4send(octet_length(%(verb)s)) || convert_to(%(verb)s, 'UTF8')
             || int4send(octet_length(%(type)s)) || convert_to(%(type)s, 'UTF8')
             || int4send(octet_length(%(channel)s)) || convert_to(%(channel)s, 'UTF8') AS header,
         uuid_send(%(actor)s) || uuid_send(%(user)s)
             || int4send(octet_length(%(object)s)) || convert_to(%(object)s, 'UTF8')
             || int4send(octet_length(%(ip)s)) || convert_to(%(ip)s, 'UTF8')
-            || int4send(octet_length(u.data::text)) || convert_to(u.data::text, 'UTF8') AS personal
+            || int4send(octet_length(data::text)) || convert_to(data::text, 'UTF8') AS personal
     ) parts
 """
 
