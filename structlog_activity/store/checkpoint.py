@@ -14,7 +14,6 @@ that goes elsewhere holds all chains.
 
 from __future__ import annotations
 
-import fcntl
 import hmac
 import json
 import os
@@ -93,13 +92,19 @@ def take_checkpoint(engine: Engine, sink: CheckpointSink, *, key: bytes = b"") -
 
         OSError: The file can't be written.
     """
-    if callable(sink):
-        return _taken(engine, lambda line: sink(line), Exported(), key)
-    with Path(sink).open("a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        before = read_lines(_texts(file), Findings())
-        return _taken(engine, lambda line: _append(file, line), before, key)
+    with engine.begin() as connection:
+        # First the lock, so that nobody else appends to the file meanwhile.
+        no = _locked(connection)
+        if callable(sink):
+            line = _recorded(connection, no, Exported(), key)
+            sink(line)
+            return line
+        with Path(sink).open("a+b") as file:
+            file.seek(0)
+            before = read_lines(_texts(file), Findings())
+            line = _recorded(connection, no, before, key)
+            _append(file, line)
+    return line
 
 
 def read_checkpoints(
@@ -146,14 +151,11 @@ def read_lines(lines: Iterable[str], findings: Findings, keys: Sequence[bytes] =
     return found
 
 
-def _taken(engine: Engine, export: Callable[[str], object], before: Exported, key: bytes) -> str:
-    with engine.begin() as connection:
-        no = _locked(connection)
-        now = datetime.now(UTC)
-        line = _line(no, now, _news(connection, before.heads), before.last, key)
-        table = user_activity_checkpoint
-        connection.execute(insert(table).values(no=no, taken_at=now, line=line))
-        export(line)
+def _recorded(connection: Connection, no: int, before: Exported, key: bytes) -> str:
+    now = datetime.now(UTC)
+    line = _line(no, now, _news(connection, before.heads), before.last, key)
+    values = {"no": no, "taken_at": now, "line": line}
+    connection.execute(insert(user_activity_checkpoint).values(values))
     return line
 
 

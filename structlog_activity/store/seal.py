@@ -239,8 +239,9 @@ def canonical(data: str) -> str:
     """
     is_plain = data.isascii() and "\\" not in data
     value = (_decode if is_plain else _decode_any)(data)
-    # Only small floats have an exponent, and only text may look like one.
-    return _printed(value) if "e-" in data else _compact(value)
+    # Numbers below 0.0001, and text that looks like one.
+    is_small = "e-" in data or "0.0000" in data
+    return _printed(value) if is_small else _compact(value)
 
 
 def _sorted(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

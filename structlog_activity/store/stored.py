@@ -52,6 +52,8 @@ class StoredLog:
         found = self._connection.exec_driver_sql("SELECT sum(n) FROM user_activity_batch").scalar()
         return int(found or 0)
 
+    # The names of columns, and integers, are all that goes into these statements.
+
     def rows(self, since: int = 0) -> Iterator[StoredRow]:
         """
         Yield all rows, with what the ledger says of their batches.
@@ -64,7 +66,7 @@ class StoredLog:
         # in the order of its key, and sorts, so that few batches are open at once.
         order = "ORDER BY a.batch_id" if self._is_sqlite else ""
         sql = (
-            f"SELECT {self._columns('a', Row._fields)}, a.batch_id, a.batch_ix, a.commitment, "
+            f"SELECT {self._columns('a', Row._fields)}, a.batch_id, a.batch_ix, a.commitment, "  # noqa: S608
             f"b.n, b.root, {self._columns('b', ['last_at'])}, b.dropped FROM user_activity a "
             f"LEFT JOIN user_activity_batch b ON b.batch_id = a.batch_id "
             f"WHERE a.batch_id >= {since:d} {order}"
@@ -75,7 +77,7 @@ class StoredLog:
     def seals(self) -> Iterator[StoredSeal]:
         """Yield the lines of the ledger by chain and link."""
         columns = self._columns("b", _SEALED)
-        sql = f"SELECT {columns} FROM user_activity_batch b ORDER BY b.chain_id, b.link, b.seq"
+        sql = f"SELECT {columns} FROM user_activity_batch b ORDER BY b.chain_id, b.link, b.seq"  # noqa: S608
         for values in self._stream(sql):
             found = dict(zip(_SEALED, values, strict=True))
             digest, mac = bytes(found.pop("seal")), bytes(found.pop("mac"))
@@ -87,7 +89,7 @@ class StoredLog:
 
     def pruned(self) -> Iterator[Row]:
         """Yield the records that tell of retention."""
-        sql = f"SELECT {self._columns('a', Row._fields)} FROM user_activity a "
+        sql = f"SELECT {self._columns('a', Row._fields)} FROM user_activity a "  # noqa: S608
         where = "WHERE a.tenant_id = :nil AND a.verb = :verb"
         nil: Any = NIL_BYTES if self._is_sqlite else UUID(bytes=NIL_BYTES)
         for found in self._connection.execute(text(sql + where), {"nil": nil, "verb": PRUNED}):
@@ -105,7 +107,7 @@ class StoredLog:
         """
         last_at = self._columns("b", ["last_at"])
         sql = (
-            f"SELECT {self._columns('b', ['writer_id'])}, b.seq, b.batch_id, "
+            f"SELECT {self._columns('b', ['writer_id'])}, b.seq, b.batch_id, "  # noqa: S608
             f"{self._columns('b', ['chain_id'])}, b.link FROM user_activity_batch b "
             f"WHERE b.n > 0 AND b.batch_id >= {since:d} AND {last_at} >= {before:d} AND NOT EXISTS "
             "(SELECT 1 FROM user_activity a WHERE a.batch_id = b.batch_id)"

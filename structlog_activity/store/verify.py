@@ -25,6 +25,10 @@ _T = TypeVar("_T")
 _PERIOD = 1_000  # rows between two reports of how far it is
 
 
+def _ignore(done: int, total: int) -> None:
+    pass
+
+
 def verify_with(
     engine: Engine,
     *,
@@ -60,7 +64,7 @@ def verify_with(
         keys=keys,
         exported=exported.heads,
         since=exported.since if since_checkpoint else 0,
-        progress=progress or (lambda done, total: None),
+        progress=progress or _ignore,
         findings=findings,
     )
 
@@ -72,7 +76,7 @@ def verify_log(
     exported: Mapping[UUID, Head] | None = None,
     since: int = 0,
     findings: Findings | None = None,
-    progress: Callable[[int, int], object] = lambda done, total: None,
+    progress: Callable[[int, int], object] = _ignore,
 ) -> VerifyReport:
     """
     Recompute every digest of the log and hold it against what is stored.

@@ -12,8 +12,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Self
 
+from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.faults import Fault
 from structlog_activity.store.repository import Repository
+from structlog_activity.store.verify import verify_log
 from structlog_activity.write.buffer import BufferedRepository
 from structlog_activity.write.schedule import RetrySchedule
 from tests.support.records import record
@@ -59,6 +61,9 @@ class Trial:
 
         in_doubt: How many at most may be there though they are counted as
             dropped: those of a batch that was under way when the time was up.
+
+        found: What a check of the seals may find: what the test itself did to
+            the database.
     """
 
     def __init__(self, repository: Repository, database: Stored, **options: float | str) -> None:
@@ -70,6 +75,7 @@ class Trial:
         self.duplicates = 0
         self.loses = False
         self.in_doubt = 0
+        self.found: set[str] = set()
         self.submitted: list[int] = []
         self.kept: list[int] = []
         self.slowest = 0.0
@@ -152,8 +158,17 @@ class Trial:
         assert counts["submitted"] == len(self.submitted) == len(set(self.submitted)), counts
         assert counts["rejected"] == len(self.submitted) - len(self.kept) - self._refused(counts)
         self._check_stored(counts, stored)
+        self._check_seals()
         assert self.slowest < LATENCY, f"a caller was kept for {self.slowest:.3f} s"
         assert not [text for text in self.messages if SECRET in text]
+
+    def _check_seals(self) -> None:
+        engine = make_engine(parse_url(self.database.url))
+        try:
+            report = verify_log(engine)
+        finally:
+            engine.dispose()
+        assert not {finding.kind for finding in report.findings} - self.found, report.findings
 
     def _refused(self, counts: dict[str, int]) -> int:
         """How many callers were told that there is no room."""

@@ -23,6 +23,8 @@ _HOSTS = f"WHERE verb <> '{losses.VERB}'"  # All but the writer's own notes.
 class Stored(Protocol):
     """What a database holds."""
 
+    url: str
+
     @property
     def stored(self) -> list[int]:
         """The numbers of the records, sorted, each as often as it is there."""

@@ -22,6 +22,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine, text
 
 from structlog_activity.store.schema import Schema
+from structlog_activity.store.verify import verify_log
 
 
 ROOT = Path(__file__).parents[2]
@@ -150,6 +151,11 @@ class Programs:
     @property
     def stored(self) -> list[int]:
         """The numbers that were recorded, sorted, each as often as it is there."""
+        engine = create_engine(self.url)
+        try:
+            verify_log(engine).raise_if_broken()
+        finally:
+            engine.dispose()
         return sorted(int(number) for number in self.ask("SELECT object_id FROM user_activity"))
 
     @property

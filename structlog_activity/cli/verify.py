@@ -1,0 +1,135 @@
+"""
+The commands ``verify`` and ``checkpoint``.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..log import ActivityLog
+from .database import require_file
+from .output import print_json, printable
+from .progress import Progress, say
+
+
+if TYPE_CHECKING:
+    from ..store.report import VerifyReport
+
+_SHOWN: Final = 20
+
+
+def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add ``verify`` and ``checkpoint``."""
+    parser = commands.add_parser(
+        "verify",
+        parents=[common, _keys()],
+        help="check that the log is what was written",
+        description="Read the whole log, compute every seal anew and compare. Exits with 1 where "
+        "something was changed, added or taken away. What a checkpoint outside the database adds "
+        "to that: ends that were cut off, writers that were removed, and seals that were rebuilt.",
+    )
+    parser.add_argument("--checkpoint", metavar="FILE", help="a file that `checkpoint` wrote")
+    parser.add_argument(
+        "--since-checkpoint",
+        action="store_true",
+        help="leave out rows that were written before the last line of that file",
+    )
+    parser.set_defaults(run=verify)
+    parser = commands.add_parser(
+        "checkpoint",
+        parents=[common, _keys()],
+        help="append to a file how far the log is",
+        description="Append one JSON line to a file: how far every chain of batches is. Keep the "
+        "file where neither the database's keepers nor the application can change it.",
+    )
+    parser.add_argument("file", metavar="FILE", help="made if it is not there; - is stdout")
+    parser.set_defaults(run=checkpoint)
+
+
+def _keys() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--key-file",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="holds the application's key, as it is but for a newline at its end; given again, it "
+        "is one that was used before",
+    )
+    return parser
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Run ``verify``."""
+    if options.since_checkpoint and not options.checkpoint:
+        say("error: --since-checkpoint needs --checkpoint FILE")
+        return 2
+    told = _Told()
+    with _opened(options) as activity:
+        require_file(activity)
+        try:
+            report = activity.verify(
+                checkpoint=options.checkpoint,
+                since_checkpoint=options.since_checkpoint,
+                progress=told.update,
+            )
+        finally:
+            told.finish()
+    if options.json:
+        print_json(report.to_dict())
+    else:
+        _print(report)
+    return 0 if report.ok else 1
+
+
+def checkpoint(options: argparse.Namespace) -> int:
+    """Run ``checkpoint``."""
+    with _opened(options) as activity:
+        require_file(activity)
+        line = activity.checkpoint(print if options.file == "-" else options.file)
+    if options.file != "-":
+        say(f"{options.file}: {len(line) + 1:,} bytes appended")
+    return 0
+
+
+def _opened(options: argparse.Namespace) -> ActivityLog:
+    keys = [_key(path) for path in options.key_file]
+    first = keys[0] if keys else None
+    return ActivityLog(options.url, migrate=False, key=first, old_keys=keys[1:])
+
+
+def _key(path: str) -> bytes:
+    return Path(path).read_bytes().removesuffix(b"\n").removesuffix(b"\r")
+
+
+class _Told:
+    """Progress whose total is known with the first report."""
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+
+    def update(self, done: int, total: int) -> None:
+        if self._progress is None:
+            self._progress = Progress("rows", total)
+        self._progress.update(done, done)
+
+    def finish(self) -> None:
+        if self._progress is not None:
+            self._progress.finish()
+
+
+def _print(report: VerifyReport) -> None:
+    for finding in report.findings[:_SHOWN]:
+        print(printable(f"{finding.kind}: {finding.problem}"))
+    more = len(report.findings) + report.omitted - _SHOWN
+    if more > 0:
+        print(f"and {more:,} more; --json shows a thousand of them")
+    for note in report.notes:
+        say(f"note: {note}")
+    verdict = "as it was written" if report.ok else "NOT as it was written"
+    print(
+        f"{report.rows:,} rows in {report.batches:,} batches of {report.chains:,} chains: {verdict}"
+    )

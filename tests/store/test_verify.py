@@ -1,0 +1,367 @@
+"""What is found when somebody lays hands on a stored log, and that nothing is found otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sqlalchemy import select
+
+from structlog_activity import BrokenChainError, to_uuid
+from structlog_activity.store.checkpoint import take_checkpoint
+from structlog_activity.store.table import user_activity_batch
+from tests.store.sealed import (
+    BATCHES,
+    KEY,
+    ROWS,
+    SealedLog,
+    at,
+    in_batch,
+    line,
+    lines_of,
+    rows_of,
+    sealed_postgresql,
+    sealed_sqlite,
+)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SealedLog]:
+    """A sealed log on each of the two databases."""
+    if request.param == "sqlite":
+        with sealed_sqlite(tmp_path) as found:
+            yield found
+    else:
+        request.getfixturevalue("postgres_server").ensure_running()
+        with sealed_postgresql(request.getfixturevalue("migrated_url"), tmp_path) as found:
+            yield found
+
+
+def test_a_log_that_nobody_touched_is_clean(log: SealedLog) -> None:
+    report = log.verify()
+
+    assert report.ok
+    assert (BATCHES * ROWS, BATCHES, 1) == (report.rows, report.batches, report.chains)
+    report.raise_if_broken()
+
+
+# -- rows -------------------------------------------------------------------
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "verb": {"verb": "settings.reset"},
+    "actor": {"actor_id": to_uuid("somebody else")},
+    "user": {"user_id": to_uuid("somebody")},
+    "organisation": {"org_id": to_uuid("an organisation")},
+    "tenant": {"tenant_id": to_uuid("another")},
+    "object type": {"object_type": "user"},
+    "channel": {"channel": "b"},
+    "address": {"ip": "192.0.2.2"},
+    "a value": {"data": {"count": 2, "note": "as it was", "small": 1e-7, "é": [1.5, None]}},
+    "1 to 1.0": {"data": {"count": 1.0, "note": "as it was", "small": 1e-7, "é": [1.5, None]}},
+    "null to nothing": {"data": {"count": 1, "note": "as it was", "small": 1e-7, "é": [1.5]}},
+    "a small number": {"data": {"count": 1, "note": "as it was", "small": 2e-7, "é": [1.5, None]}},
+    "salt": {"commitment": bytes(16)},
+    "salt gone": {"commitment": b""},
+    "id": {"id": to_uuid("another id")},
+    "bytes shifted between fields": {"object_type": "settingsa", "channel": ""},
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_changed_row_is_found_with_its_batch(log: SealedLog, what: str) -> None:
+    log.change(at(1, 2), **CHANGES[what])
+
+    found = log.found()
+
+    assert ("row.changed", 1002) == (found.kind, found.batch_id)
+    assert log.row(1, 2).id in found.record_ids
+
+
+def test_a_moment_changed_by_a_microsecond_is_found(log: SealedLog) -> None:
+    log.change(at(0, 3), created_at=log.row(0, 3).created_at + timedelta(microseconds=1))
+
+    assert ("row.changed", 1001) == (log.found().kind, log.found().batch_id)
+
+
+def test_rows_that_changed_places_are_found(log: SealedLog) -> None:
+    for ix, place in ((0, 9), (1, 0), (0, 1)):
+        log.change(at(1, ix), batch_ix=place)
+
+    assert "row.changed" == log.found().kind
+
+
+@pytest.mark.parametrize("ix", [0, ROWS - 1])
+def test_a_missing_row_is_found(log: SealedLog, ix: int) -> None:
+    log.remove(at(2, ix))
+
+    found = log.found()
+
+    assert ("row.missing", 1003) == (found.kind, found.batch_id)
+    assert ROWS - 1 == len(found.record_ids)
+
+
+def test_a_missing_row_is_found_though_the_number_of_rows_fits(log: SealedLog) -> None:
+    log.remove(at(2, ROWS - 1))
+    log.change(line(2), user_activity_batch, n=ROWS - 1)
+
+    assert ["row.changed", "seal.changed"] == log.kinds()
+
+
+def test_a_row_that_was_slipped_into_a_batch_is_found(log: SealedLog) -> None:
+    log.copy(at(1, 1), id=to_uuid("forged"), batch_ix=ROWS)
+
+    found = log.found()
+
+    assert ("row.unsealed", (to_uuid("forged"),)) == (found.kind, found.record_ids)
+
+
+def test_a_row_of_no_batch_is_found(log: SealedLog) -> None:
+    log.copy(at(1, 1), id=to_uuid("forged"), batch_id=77, batch_ix=0)
+
+    found = log.found()
+
+    assert ("row.unsealed", 77) == (found.kind, found.batch_id)
+    assert (to_uuid("forged"),) == found.record_ids
+
+
+def test_a_row_that_was_played_again_is_found(log: SealedLog) -> None:
+    log.copy(at(1, 1), created_at=log.row(1, 1).created_at + timedelta(hours=1))
+
+    assert not log.verify().ok
+    assert 1002 in {finding.batch_id for finding in log.verify().findings}
+
+
+# -- batches ----------------------------------------------------------------
+
+
+def test_a_batch_without_its_rows_is_found(log: SealedLog) -> None:
+    log.remove(in_batch(1))
+
+    found = log.found()
+
+    assert ("batch.empty", 1002, log.writer_id, 2) == (
+        found.kind,
+        found.batch_id,
+        found.writer_id,
+        found.seq,
+    )
+
+
+def test_a_batch_without_its_line_is_found(log: SealedLog) -> None:
+    log.remove(line(1), user_activity_batch)
+
+    assert ["chain.gap", "row.unsealed"] == log.kinds()
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_a_batch_that_is_gone_with_its_line_leaves_a_gap(log: SealedLog, n: int) -> None:
+    log.remove(in_batch(n))
+    log.remove(line(n), user_activity_batch)
+
+    found = log.verify().findings[0]
+
+    assert ("chain.gap", log.chain_id, n + 2) == (found.kind, found.chain_id, found.link)
+    assert f"link {n + 1} is gone" in found.problem
+
+
+def test_a_gap_that_was_closed_up_is_found(log: SealedLog) -> None:
+    log.remove(in_batch(1))
+    log.remove(line(1), user_activity_batch)
+    log.change(line(2), user_activity_batch, link=2)
+
+    assert ["chain.broken", "mac.wrong", "seal.changed"] == log.kinds()
+
+
+def test_a_batch_that_was_played_again_is_found(log: SealedLog) -> None:
+    log.copy(in_batch(1), batch_id=5000, tenant_id=to_uuid("another"))
+    log.copy(line(1), user_activity_batch, batch_id=5000, seq=9)
+
+    kinds = log.kinds()
+
+    assert {"chain.repeated", "row.changed", "seal.changed"} <= set(kinds)
+
+
+def test_a_batch_that_was_added_at_the_end_is_found(log: SealedLog) -> None:
+    log.copy(in_batch(2), batch_id=5000, tenant_id=to_uuid("another"))
+    log.copy(line(2), user_activity_batch, batch_id=5000, seq=9, link=4)
+
+    assert {"chain.broken", "seal.changed", "mac.wrong"} <= set(log.kinds())
+
+
+SEALED: dict[str, Any] = {
+    "writer_id": to_uuid("another"),
+    "seq": 99,
+    "batch_id": 99,
+    "flags": 8,
+    "root": bytes(32),
+    "prev": bytes(32),
+    "seal": bytes(32),
+    "n": 3,
+}
+
+
+@pytest.mark.parametrize("column", SEALED)
+def test_a_changed_line_is_found(log: SealedLog, column: str) -> None:
+    log.change(line(1), user_activity_batch, **{column: SEALED[column]})
+
+    report = log.verify()
+
+    assert 2 in {finding.link for finding in report.findings}
+    assert "seal.changed" in {finding.kind for finding in report.findings}
+
+
+@pytest.mark.parametrize("column", ["written_at", "first_at", "last_at"])
+def test_a_changed_time_of_a_line_is_found(log: SealedLog, column: str) -> None:
+    with log.engine.connect() as connection:
+        then = connection.scalar(select(lines_of[column]).where(line(1)))
+    assert then is not None
+    log.change(line(1), user_activity_batch, **{column: then + timedelta(microseconds=1)})
+
+    assert ("seal.changed", 2) == (log.found().kind, log.found().link)
+
+
+# -- keys -------------------------------------------------------------------
+
+
+def test_a_chain_rebuilt_without_the_key_is_found_by_who_has_it(log: SealedLog) -> None:
+    log.change(at(1, 2), verb="settings.reset")
+    log.reseal()
+
+    assert ["mac.wrong"] == log.kinds()
+    assert {2, 3} == {finding.link for finding in log.verify().findings}
+    assert log.verify(key=b"").ok
+
+
+def test_a_chain_whose_signatures_were_taken_off_is_found(log: SealedLog) -> None:
+    log.change(lines_of.n > 0, user_activity_batch, key_id="", mac=b"")
+    log.reseal()
+
+    assert ["mac.missing"] == log.kinds()
+
+
+def test_another_key_is_unknown(log: SealedLog) -> None:
+    assert ["mac.unknown"] == log.kinds(key=b"another")
+
+
+def test_without_a_key_the_report_says_what_was_not_checked(log: SealedLog) -> None:
+    report = log.verify(key=b"")
+
+    assert report.ok
+    assert any("3 signatures were not checked" in note for note in report.notes)
+
+
+# -- what only a checkpoint tells --------------------------------------------
+
+
+def truncate(log: SealedLog) -> None:
+    log.remove(in_batch(2))
+    log.remove(line(2), user_activity_batch)
+
+
+def remove_writer(log: SealedLog) -> None:
+    log.remove(rows_of.batch_id > 0)
+    log.remove(lines_of.batch_id > 0, user_activity_batch)
+
+
+def rebuild_after_a_change(log: SealedLog) -> None:
+    log.change(at(1, 2), verb="settings.reset")
+    log.reseal(KEY)
+
+
+def rebuild_after_a_removal(log: SealedLog) -> None:
+    log.remove(at(1, ROWS - 1))
+    log.reseal(KEY)
+
+
+FROM_OUTSIDE: dict[str, tuple[Callable[[SealedLog], None], str]] = {
+    "the end cut off": (truncate, "chain.truncated"),
+    "a writer removed": (remove_writer, "chain.removed"),
+    "a change, all rebuilt with the key": (rebuild_after_a_change, "chain.rewritten"),
+    "a removal, all rebuilt with the key": (rebuild_after_a_removal, "chain.rewritten"),
+}
+
+
+@pytest.mark.parametrize("what", FROM_OUTSIDE)
+def test_only_a_checkpoint_tells_of(log: SealedLog, what: str) -> None:
+    attack, kind = FROM_OUTSIDE[what]
+    path = log.folder / "checkpoints.jsonl"
+    take_checkpoint(log.engine, path, key=KEY)
+    assert log.verify(checkpoint=path).ok
+
+    attack(log)
+
+    assert log.verify().ok
+    assert [kind] == log.kinds(checkpoint=path)
+    assert log.chain_id == log.found(checkpoint=path).chain_id or kind == "chain.removed"
+
+
+def test_a_log_that_was_written_anew_is_not_the_one_of_the_checkpoint(log: SealedLog) -> None:
+    path = log.folder / "checkpoints.jsonl"
+    take_checkpoint(log.engine, path, key=KEY)
+
+    log.empty()
+    log.seq = 0
+    repository = log.new_repository()
+    for n in range(BATCHES):
+        log.write(n, repository)
+
+    assert log.verify().ok
+    assert ["chain.removed"] == log.kinds(checkpoint=path)
+
+
+def test_what_came_after_the_checkpoint_may_be_cut_off_unseen(log: SealedLog) -> None:
+    path = log.folder / "checkpoints.jsonl"
+    take_checkpoint(log.engine, path)
+    log.write(3)
+
+    log.remove(in_batch(3))
+    log.remove(line(3), user_activity_batch)
+
+    assert log.verify(checkpoint=path, key=b"").ok
+
+
+# -- reports ----------------------------------------------------------------
+
+
+def test_a_report_raises_where_it_is_asked_to(log: SealedLog) -> None:
+    log.change(at(1, 2), verb="settings.reset")
+
+    with pytest.raises(BrokenChainError, match="batch 1002"):
+        log.verify().raise_if_broken()
+
+
+def test_a_report_is_plain_data(log: SealedLog) -> None:
+    log.remove(in_batch(1))
+
+    told = log.verify().to_dict()
+
+    assert told["ok"] is False
+    assert [str(log.writer_id)] == [finding["writer_id"] for finding in told["findings"]]
+
+
+def test_progress_is_told(log: SealedLog) -> None:
+    told: list[tuple[int, int]] = []
+
+    log.verify(progress=lambda done, total: told.append((done, total)))
+
+    assert [(12, 12)] == told
+
+
+NO_TEXT = "UPDATE user_activity SET channel = CAST(x'ff' AS TEXT) WHERE object_id = '1-1'"
+TWICE = """
+    UPDATE user_activity SET data = replace(data, '{', '{"count":2,') WHERE object_id = '1-1'
+"""
+
+
+@pytest.mark.parametrize("statement", [NO_TEXT, TWICE])
+def test_what_only_sqlite_takes_is_found_and_stops_nothing(tmp_path: Path, statement: str) -> None:
+    with sealed_sqlite(tmp_path) as log:
+        with log.hands_on() as connection:
+            connection.exec_driver_sql(statement)
+
+        assert "row.changed" == log.found().kind
+        assert log.engine.connect().exec_driver_sql("SELECT 'text'").scalar() == "text"

@@ -1,0 +1,248 @@
+"""What a log says of its own seals, by whatever way its records came."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from structlog_activity import ActivityLog
+from structlog_activity.store.seal import CLOSING, SESSION
+from structlog_activity.store.table import user_activity, user_activity_batch
+
+
+KEY = b"a key of thirty-two bytes, all of"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'activity.db'}"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def activity(url: str) -> Iterator[ActivityLog]:
+    with ActivityLog(url, migrate=True, key=KEY) as activity:
+        yield activity
+
+
+def write(activity: ActivityLog, count: int = 3) -> None:
+    for number in range(count):
+        activity.record("theme.updated", ("settings", number), tenant_id="acme", to=number)
+    assert activity.flush(20)
+
+
+def ledger(activity: ActivityLog) -> list[Any]:
+    batch = user_activity_batch
+    with activity.engine.connect() as connection:
+        return list(connection.execute(select(batch).order_by(batch.c.chain_id, batch.c.link)))
+
+
+def change(activity: ActivityLog) -> None:
+    with activity.engine.begin() as connection:
+        connection.execute(
+            update(user_activity).where(user_activity.c.object_id == "1").values(verb="x.y")
+        )
+
+
+def test_an_empty_log_is_clean(activity: ActivityLog) -> None:
+    assert activity.verify().ok
+
+
+def test_a_log_that_is_written_to_has_an_open_chain(activity: ActivityLog) -> None:
+    write(activity)
+
+    report = activity.verify()
+
+    assert (True, 3, 1) == (report.ok, report.rows, report.chains)
+    assert any("no clean end" in note for note in report.notes)
+
+
+def test_a_log_that_was_closed_has_a_closed_chain(url: str, activity: ActivityLog) -> None:
+    write(activity)
+    assert activity.close()
+
+    with ActivityLog(url, key=KEY) as reading:
+        assert () == reading.verify().notes
+        last = ledger(reading)[-1]
+    assert (CLOSING, 0, 0) == (last.flags, last.n, last.seq)
+
+
+def test_a_log_that_was_never_written_to_leaves_nothing(url: str, activity: ActivityLog) -> None:
+    activity.verify()
+    activity.close()
+
+    with ActivityLog(url) as reading:
+        assert [] == ledger(reading)
+
+
+def test_a_changed_record_is_named(activity: ActivityLog) -> None:
+    write(activity)
+    change(activity)
+
+    report = activity.verify()
+
+    (finding,) = report.findings
+    changed = activity.feed(tenant_id="acme", verbs=["x.y"]).records[0]
+    assert not report.ok
+    assert changed.id in finding.record_ids
+    assert not asyncio.run(activity.averify()).ok
+
+
+def test_records_of_a_transaction_are_a_chain_of_their_own(activity: ActivityLog) -> None:
+    activity.verify()
+    with Session(activity.engine) as session:
+        for number in range(3):
+            activity.record("theme.updated", ("settings", number), session=session, tenant_id="a")
+        session.commit()
+
+    report = activity.verify()
+
+    assert (True, (), 3) == (report.ok, report.notes, report.rows)
+    assert [SESSION | CLOSING | 1] == [one.flags for one in ledger(activity)]
+    change(activity)
+    assert ["row.changed"] == [finding.kind for finding in activity.verify().findings]
+
+
+def test_history_is_sealed(activity: ActivityLog) -> None:
+    activity.verify()
+    line = {"verb": "a.b", "object": "t:1", "tenant_id": "x", "timestamp": "2020-01-01T00:00:00Z"}
+    row = activity.line_reader().read(json.dumps(line).encode())
+    assert row is not None
+    importer = activity.importer()
+    importer.store([row])
+    importer.store([row])
+    importer.close()
+
+    report = activity.verify()
+
+    assert (True, (), 1) == (report.ok, report.notes, report.rows)
+    assert [1, 0] == [one.n for one in ledger(activity)]
+
+
+def test_an_old_key_is_still_known(url: str, activity: ActivityLog) -> None:
+    write(activity)
+    activity.close()
+
+    with ActivityLog(url, key=b"new", old_keys=[KEY]) as newer:
+        newer.record("theme.updated", "settings", tenant_id="acme")
+        assert newer.flush(20)
+        assert newer.verify().ok
+    with ActivityLog(url, key=b"new") as newer:
+        assert {"mac.unknown"} == {finding.kind for finding in newer.verify().findings}
+
+
+def test_a_checkpoint_file_grows_by_what_is_new(activity: ActivityLog, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoints.jsonl"
+    write(activity)
+    first = activity.checkpoint(path)
+    second = activity.checkpoint(path)
+    write(activity)
+    asyncio.run(activity.acheckpoint(str(path)))
+
+    told = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [first, second] == path.read_text().splitlines()[:2]
+    assert [1, 2, 3] == [line["no"] for line in told]
+    assert [1, 0, 1] == [len(line["heads"]) for line in told]
+    assert activity.verify(checkpoint=path).ok
+
+
+def test_a_checkpoint_goes_to_whoever_takes_it(activity: ActivityLog, tmp_path: Path) -> None:
+    lines: list[str] = []
+    write(activity)
+    activity.checkpoint(lines.append)
+    activity.checkpoint(lines.append)
+
+    assert [1, 1] == [len(json.loads(line)["heads"]) for line in lines]
+    path = tmp_path / "collected"
+    path.write_text(lines[1] + "\n")
+    assert activity.verify(checkpoint=path).ok
+
+
+def test_a_sink_that_fails_leaves_nothing_behind(activity: ActivityLog) -> None:
+    def refuse(line: str) -> None:
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        activity.checkpoint(refuse)
+
+    assert 1 == json.loads(activity.checkpoint(str))["no"]
+
+
+def test_a_line_that_was_cut_off_is_a_note_and_spoils_no_other(
+    activity: ActivityLog, tmp_path: Path
+) -> None:
+    path = tmp_path / "checkpoints.jsonl"
+    write(activity)
+    activity.checkpoint(path)
+    with path.open("a") as file:
+        file.write('{"v": 1, "no": 2, "hea')
+    activity.checkpoint(path)
+
+    report = activity.verify(checkpoint=path)
+
+    assert report.ok
+    assert any("line 2 of the checkpoints" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("damage", ["removed", "changed", "forged"])
+def test_a_damaged_checkpoint_file_is_found(
+    activity: ActivityLog, tmp_path: Path, damage: str
+) -> None:
+    path = tmp_path / "checkpoints.jsonl"
+    for _ in range(3):
+        write(activity)
+        activity.checkpoint(path)
+    lines = path.read_text().splitlines()
+    if damage == "removed":
+        del lines[1]
+    else:
+        place = 1 if damage == "changed" else 2
+        lines[place] = lines[place].replace('"no": ', '"no": 1')
+    path.write_text("\n".join(lines) + "\n")
+
+    found = {finding.kind for finding in activity.verify(checkpoint=path).findings}
+
+    assert found <= {"checkpoint.broken", "checkpoint.mac"}
+    assert found
+
+
+def test_since_a_checkpoint_only_younger_rows_are_read(
+    activity: ActivityLog, tmp_path: Path
+) -> None:
+    path = tmp_path / "checkpoints.jsonl"
+    write(activity)
+    activity.checkpoint(path)
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps({**told, "taken_at": "2100-01-01T00:00:00+00:00"}) + "\n")
+
+    report = activity.verify(checkpoint=path, since_checkpoint=True)
+
+    assert (0, 1) == (report.rows, report.batches)
+    assert ["checkpoint.mac"] == [finding.kind for finding in report.findings]
+    with pytest.raises(ValueError, match="checkpoint"):
+        activity.verify(since_checkpoint=True)
+
+
+def test_what_is_written_meanwhile_disturbs_nothing(activity: ActivityLog) -> None:
+    write(activity)
+    seen: list[int] = []
+
+    def meanwhile(done: int, total: int) -> None:
+        if not seen:
+            write(activity)
+        seen.append(done)
+
+    report = activity.verify(progress=meanwhile)
+
+    assert (True, 3) == (report.ok, report.rows)
+    assert 6 == activity.verify().rows
