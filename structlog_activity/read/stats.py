@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     CompoundSelect,
@@ -15,11 +15,13 @@ from sqlalchemy import (
     Select,
     Text,
     bindparam,
+    case,
     cast,
     func,
     literal,
     literal_column,
     select,
+    tuple_,
     union_all,
 )
 
@@ -29,6 +31,8 @@ from .conditions import Shape, conditions, dimensions, has_only_dimensions, shap
 from .connect import Bind, on_any_bind, reading
 from .filter import ActivityFilter
 from .page import ActivityStats
+from .spans import month_of
+from .statements import literal as fixed
 
 
 _ROWS: Final = user_activity.c
@@ -63,8 +67,12 @@ def stats(bind: Bind, where: ActivityFilter) -> ActivityStats:
     with reading(bind) as connection:
         postgresql = connection.dialect.name == "postgresql"
         shape = shape_of(where, postgresql=postgresql)
-        values = values_of(where, postgresql=postgresql) | _whole_days(where)
-        counted = connection.execute(_statement(shape), values)
+        values = values_of(where, postgresql=postgresql)
+        if has_only_dimensions(shape):
+            ends = _whole_days(where)
+            counted = connection.execute(_statement(shape, _edges_of(where, ends)), values | ends)
+        else:
+            counted = connection.execute(_statement(shape, _NO_EDGES), values)
         counts: dict[str, Counter[Any]] = {name: Counter() for name in _DIMENSIONS}
         for dimension, key, n in counted:
             counts[dimension][key] += int(n)
@@ -75,6 +83,24 @@ def stats(bind: Bind, where: ActivityFilter) -> ActivityStats:
         by_object_type=_sorted(counts["object_type"]),
         by_day=_by_day(counts["day"]),
     )
+
+
+class Edges(NamedTuple):
+    """
+    Which ends of a span are no whole days, so that rows are to be counted there.
+
+    Attributes:
+
+        first: The beginning.
+
+        last: The end.
+    """
+
+    first: bool
+    last: bool
+
+
+_NO_EDGES: Final = Edges(first=False, last=False)
 
 
 def _whole_days(where: ActivityFilter) -> dict[str, Any]:
@@ -90,7 +116,21 @@ def _whole_days(where: ActivityFilter) -> dict[str, Any]:
         "last_day": last,
         "first_moment": _midnight(first) if first else None,
         "last_moment": max(_midnight(last), since or EPOCH) if last else None,
+        # The months of both edges, in which PostgreSQL need look for rows.
+        "first_low": month_of(since) if first else None,
+        "first_high": month_of(first, 1) if first else None,
+        "last_low": month_of(last) if last else None,
+        "last_high": month_of(last, 1) if last else None,
     }
+
+
+def _edges_of(where: ActivityFilter, ends: dict[str, Any]) -> Edges:
+    since: Any = where.since
+    until: Any = where.until
+    return Edges(
+        first=since is not None and since < ends["first_moment"],
+        last=until is not None and ends["last_moment"] < until,
+    )
 
 
 def _ceiling(moment: datetime) -> date:
@@ -105,15 +145,33 @@ def _midnight(day: date) -> datetime:
 
 
 @lru_cache(maxsize=512)
-def _statement(shape: Shape) -> CompoundSelect[Any]:
+def _statement(shape: Shape, edges: Edges) -> Select[Any] | CompoundSelect[Any]:
     """One statement, so that counts and edges are of the same moment."""
-    parts = [*_edges(shape), _days(shape)] if has_only_dimensions(shape) else [_rows(shape)]
-    counted = union_all(*parts).cte("counted")
+    if has_only_dimensions(shape):
+        counted = union_all(*_edges(shape, edges), _days(shape))
+    else:
+        counted = union_all(_rows(shape))
+    return _in_one_pass(counted) if shape.postgresql else _in_four(counted)
+
+
+def _in_one_pass(counted: CompoundSelect[Any]) -> Select[Any]:
+    found = counted.subquery("counted").c
+    keys = [found[name] for name in _DIMENSIONS]
+    # Of the four keys of a row one is set, which tells whose count it is.
+    name = case(
+        *((key.is_not(None), literal_column(f"'{key.name}'", Text)) for key in keys[:-1]),
+        else_=literal_column(f"'{keys[-1].name}'", Text),
+    )
+    key = func.coalesce(*(cast(key, Text) for key in keys))
+    grouped = func.grouping_sets(*(tuple_(key) for key in keys))
+    return select(name, key, func.sum(found.n)).group_by(grouped)
+
+
+def _in_four(counted: CompoundSelect[Any]) -> CompoundSelect[Any]:
+    found = counted.cte("counted").c
     return union_all(
         *(
-            select(literal(name), cast(counted.c[name], Text), func.sum(counted.c.n)).group_by(
-                counted.c[name]
-            )
+            select(literal(name), cast(found[name], Text), func.sum(found.n)).group_by(found[name])
             for name in _DIMENSIONS
         )
     )
@@ -129,17 +187,26 @@ def _days(shape: Shape) -> Select[Any]:
     return found
 
 
-def _edges(shape: Shape) -> list[Select[Any]]:
+def _edges(shape: Shape, edges: Edges) -> list[Select[Any]]:
     # Apart and with one bound on either side: of two SQLite may take the wider one.
     moment = _ROWS.created_at
-    edges = []
-    if shape.since:
+    found = []
+    if edges.first:
         first = moment < bindparam("first_moment", type_=moment.type)
-        edges.append(_rows(shape._replace(until=False)).where(first))
-    if shape.until:
+        rows = _rows(shape._replace(until=False)).where(first)
+        found.append(_within(rows, "first") if shape.postgresql else rows)
+    if edges.last:
         last = moment >= bindparam("last_moment", type_=moment.type)
-        edges.append(_rows(shape._replace(since=False)).where(last))
-    return edges
+        rows = _rows(shape._replace(since=False)).where(last)
+        found.append(_within(rows, "last") if shape.postgresql else rows)
+    return found
+
+
+def _within(rows: Select[Any], edge: str) -> Select[Any]:
+    """Keep to the months of an edge, also in a statement that is prepared."""
+    moment = _ROWS.created_at
+    low, high = (fixed(f"{edge}_{end}", moment.type) for end in ("low", "high"))
+    return rows.where(moment >= low, moment < high)
 
 
 def _rows(shape: Shape) -> Select[Any]:

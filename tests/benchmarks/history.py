@@ -70,9 +70,7 @@ def load(connection: Any, rows: int, *, seed: int, progress: bool = True) -> Non
     """
     start, end = span(datetime.now(UTC))
     with connection.transaction():
-        make_months(
-            connection, from_microseconds(start).date(), from_microseconds(end).date()
-        )
+        make_months(connection, from_microseconds(start).date(), from_microseconds(end).date())
     shown = Progress("rows", rows) if progress else None
     writer, done = uuid4(), 0
     for number, chunk in enumerate(_chunks(rows, start, end, seed), 1):
