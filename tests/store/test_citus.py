@@ -66,7 +66,8 @@ def test_the_script_spreads_every_table_of_the_schema(plain: psycopg.Connection[
     found = rows(
         plain,
         "SELECT relname FROM pg_class WHERE relname LIKE 'user_activity%%'"
-        " AND relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace",
+        " AND relkind IN ('r', 'p') AND NOT relispartition"
+        " AND relnamespace = 'public'::regnamespace",
     )
 
     assert {name for (name,) in found} == DISTRIBUTED.keys() | REFERENCED
