@@ -221,6 +221,15 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods):
 
         return make_engine(self._url)
 
+    @cached_property
+    def _reader(self) -> Engine:
+        """The engine, but without transactions: they would cost two round trips a read."""
+        from .store.engine import POSTGRESQL
+
+        if self.engine.dialect.name != POSTGRESQL:
+            return self.engine
+        return self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
     # -- setting up ---------------------------------------------------------
 
     def configure(
@@ -567,7 +576,7 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods):
             return read(engine, self._key)
 
     def _ready(self) -> Engine:
-        """Return the engine, after one look at the schema."""
+        """Return the engine for reads, after one look at the schema."""
         if not self._is_ready:
             from .store.engine import reached
             from .store.schema import Schema
@@ -577,7 +586,7 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods):
             with reached(self._url):
                 Schema(self.engine).check()
             self._is_ready = True
-        return self.engine
+        return self._reader
 
 
 def _redactor(redact: bool | Redactor) -> Redactor | None:  # noqa: FBT001  As the option.

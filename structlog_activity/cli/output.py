@@ -63,11 +63,19 @@ def print_counts(title: str, counts: Mapping[Any, int]) -> None:
         print(_encodable(f"  {n:>{width},}  {printable(str(key)) or '(none)'}"))
 
 
+def print_fields(fields: Mapping[str, Any]) -> None:
+    """Print a line for each field: its name and what it holds."""
+    width = max(len(printable(name)) for name in fields)
+    for name, value in fields.items():
+        print(_encodable(f"{printable(name):<{width}}  {printable(_short(value))}"))
+
+
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print *rows* in columns under *headings*; on a terminal, cut to its width."""
     limit = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     widest = max(_LEAST_CELL, limit // len(headings)) if limit else 0
-    lines = [[*(_cut(cell, widest) for cell in line[:-1]), line[-1]] for line in (headings, *rows)]
+    texts = [[printable(cell) for cell in line] for line in (headings, *rows)]
+    lines = [[*(_cut(cell, widest) for cell in line[:-1]), line[-1]] for line in texts]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
     for line in lines:
         text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
@@ -94,7 +102,7 @@ def _cells(record: ActivityRecord) -> list[str]:
     who = raw.get("actor_id") if isinstance(raw, dict) else None
     object_ = f"{record.object_type}:{record.object_id}" if record.object_id else record.object_type
     details = {key: value for key, value in record.data.items() if key != "_raw"}
-    cells = [
+    return [
         when,
         str(who or (record.actor_id if record.actor_id != NIL else "")),
         record.verb,
@@ -102,7 +110,6 @@ def _cells(record: ActivityRecord) -> list[str]:
         record.channel,
         " ".join(f"{key}={_short(value)}" for key, value in details.items()),
     ]
-    return [printable(cell) for cell in cells]
 
 
 def _short(value: Any) -> str:

@@ -11,7 +11,7 @@ import io
 import os
 import sys
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TextIO, cast
@@ -38,13 +38,9 @@ _INTERRUPTED: Final = 130
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     """Add ``feed``, ``stats``, ``tail`` and ``export``."""
-    where = _filter_parser()
+    where = filter_options()
     feed_ = commands.add_parser("feed", parents=[common, where], help="show records, newest first")
-    feed_.add_argument("--limit", type=positive, default=50, help="most records (default 50)")
-    place = feed_.add_mutually_exclusive_group()
-    place.add_argument("--after", metavar="CURSOR", help="go on where the last page ended")
-    place.add_argument("--before", metavar="CURSOR", help="go back to newer records")
-    place.add_argument("--offset", type=int, default=0, help="skip so many records")
+    add_paging(feed_)
     feed_.set_defaults(run=feed)
     stats_ = commands.add_parser("stats", parents=[common, where], help="count records by kind")
     stats_.set_defaults(run=stats)
@@ -65,26 +61,15 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def feed(options: argparse.Namespace) -> int:
     """Run ``feed``."""
-    with _opened(options) as activity:
-        records, page = _first(activity, options)
-    if options.json:
-        for record in records:
-            print_json(record.to_dict())
-    elif records:
-        print_records(records)
-        more = "" if page.total_is_exact else " or more"
-        say(f"{len(records)} of {page.total:,}{more} records")
-    else:
-        say("no records")
-    if page.next_cursor:
-        say(f"older records: --after {page.next_cursor}")
+    with opened(options) as activity:
+        show_pages(activity.feed, where_of(options), options)
     return 0
 
 
 def stats(options: argparse.Namespace) -> int:
     """Run ``stats``."""
-    with _opened(options) as activity:
-        found = activity.stats(**_where(options))
+    with opened(options) as activity:
+        found = activity.stats(**where_of(options))
     if options.json:
         print_json(found.to_dict())
         return 0
@@ -101,7 +86,7 @@ def export(options: argparse.Namespace) -> int:
     progress = Progress("records")
     count = 0
     mode = "a" if options.since_last else "w"
-    with _opened(options) as activity, _output(options.output, mode) as output:
+    with opened(options) as activity, _output(options.output, mode) as output:
         for record in _exported(activity, options, output):
             output.write(json_line(record.to_dict(), output) + "\n")
             count += 1
@@ -114,8 +99,8 @@ def export(options: argparse.Namespace) -> int:
 def tail(options: argparse.Namespace) -> int:
     """Run ``tail``."""
     try:
-        with _opened(options) as activity:
-            return show_tail(activity, _where(options), options)
+        with opened(options) as activity:
+            return show_tail(activity, where_of(options), options)
     except KeyboardInterrupt:  # The usual way to end it, so nothing is said.
         return _INTERRUPTED
 
@@ -134,7 +119,7 @@ def walk(activity: ActivityLog, where: dict[str, Any]) -> Iterator[ActivityRecor
 def _exported(
     activity: ActivityLog, options: argparse.Namespace, output: TextIO
 ) -> Iterator[ActivityRecord]:
-    where = _where(options)
+    where = where_of(options)
     if options.since_last is None:
         return walk(activity, where)
     for name in ("since", "until"):
@@ -156,18 +141,44 @@ def _keep(output: TextIO) -> None:
             raise
 
 
+def show_pages(
+    read: Callable[..., ActivityPage], where: dict[str, Any], options: argparse.Namespace
+) -> None:
+    """
+    Print as many records as were asked for, which may take several pages.
+
+    Args:
+
+        read: Reads a page.
+
+        where: Its conditions.
+
+        options: Those of `add_paging`, and ``json``.
+    """
+    records, page = _first(read, where, options)
+    if options.json:
+        for record in records:
+            print_json(record.to_dict())
+    elif records:
+        print_records(records)
+        more = "" if page.total_is_exact else " or more"
+        say(f"{len(records)} of {page.total:,}{more} records")
+    else:
+        say("no records")
+    if page.next_cursor:
+        say(f"older records: --after {page.next_cursor}")
+
+
 def _first(
-    activity: ActivityLog, options: argparse.Namespace
+    read: Callable[..., ActivityPage], where: dict[str, Any], options: argparse.Namespace
 ) -> tuple[list[ActivityRecord], ActivityPage]:
-    """Read as many records as were asked for, which may take several pages."""
-    where = _where(options)
     place = {"after": options.after, "before": options.before, "offset": options.offset}
     limit = min(options.limit, MAX_LIMIT)
-    page = first = activity.feed(**where, **place, limit=limit)
+    page = first = read(**where, **place, limit=limit)
     records = list(page.records)
     while len(records) < options.limit and page.next_cursor and not options.before:
         limit = min(options.limit - len(records), MAX_LIMIT)
-        page = activity.feed(**where, after=page.next_cursor, limit=limit, total="none")
+        page = read(**where, after=page.next_cursor, limit=limit, total="none")
         records += page.records
     return records, _joined(first, page)
 
@@ -184,19 +195,40 @@ def _joined(first: ActivityPage, last: ActivityPage) -> ActivityPage:
     )
 
 
-def _filter_parser() -> argparse.ArgumentParser:
+def add_paging(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which part of a feed is shown."""
+    parser.add_argument("--limit", type=positive, default=50, help="most records (default 50)")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--after", metavar="CURSOR", help="go on where the last page ended")
+    place.add_argument("--before", metavar="CURSOR", help="go back to newer records")
+    place.add_argument("--offset", type=int, default=0, help="skip so many records")
+
+
+def tenant_options() -> argparse.ArgumentParser:
+    """Return the options that name a tenant."""
+    parser = argparse.ArgumentParser(add_help=False)
+    _add_tenant(parser.add_argument_group("which records"))
+    return parser
+
+
+def filter_options(*, of_object: bool = True) -> argparse.ArgumentParser:
+    """
+    Return the options that select records.
+
+    Args:
+
+        of_object: Whether there is one for the object.
+    """
     parser = argparse.ArgumentParser(add_help=False)
     group = parser.add_argument_group("which records")
-    tenant = group.add_mutually_exclusive_group(required=True)
-    tenant.add_argument("--tenant", help="id of the tenant, as it was recorded")
-    tenant.add_argument("--no-tenant", action="store_true", help="records without a tenant")
-    tenant.add_argument("--all-tenants", action="store_true", help="records of all tenants")
+    _add_tenant(group)
     group.add_argument("--org", help="id of the organisation")
     group.add_argument("--actor", help="who acted")
     group.add_argument("--user", help="whose account it concerned")
     group.add_argument("--involving", help="who acted or whose account it concerned")
     group.add_argument("--verb", action="append", help="verb, or its beginning and *; repeatable")
-    group.add_argument("--object", metavar="TYPE[:ID]", help="to what")
+    if of_object:
+        group.add_argument("--object", metavar="TYPE[:ID]", help="to what")
     group.add_argument("--channel", action="append", help="channel; repeatable")
     group.add_argument("--not-channel", action="append", metavar="CHANNEL", help="repeatable")
     group.add_argument("--since", help="ISO 8601, or how long ago: 30m, 24h, 7d, 4w")
@@ -205,10 +237,18 @@ def _filter_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _where(options: argparse.Namespace) -> dict[str, Any]:
-    object_type, _, object_id = (options.object or "").partition(":")
+def _add_tenant(group: Any) -> None:
+    tenant = group.add_mutually_exclusive_group(required=True)
+    tenant.add_argument("--tenant", help="id of the tenant, as it was recorded")
+    tenant.add_argument("--no-tenant", action="store_true", help="records without a tenant")
+    tenant.add_argument("--all-tenants", action="store_true", help="records of all tenants")
+
+
+def where_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the conditions that `filter_options` were given."""
+    object_type, _, object_id = (getattr(options, "object", None) or "").partition(":")
     return {
-        "tenant_id": _tenant(options),
+        "tenant_id": tenant_of(options),
         "org_id": options.org,
         "actor_id": options.actor,
         "user_id": options.user,
@@ -224,7 +264,8 @@ def _where(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _tenant(options: argparse.Namespace) -> Any:
+def tenant_of(options: argparse.Namespace) -> Any:
+    """Return the tenant that `tenant_options` name."""
     from ..record.ids import NIL
 
     if options.all_tenants:
@@ -250,7 +291,8 @@ def positive(text: str) -> int:
 
 
 @contextlib.contextmanager
-def _opened(options: argparse.Namespace) -> Iterator[ActivityLog]:
+def opened(options: argparse.Namespace) -> Iterator[ActivityLog]:
+    """Give the log of ``--url``, whose tables are there already."""
     with ActivityLog(options.url, migrate=False) as activity:
         require_file(activity)
         yield activity

@@ -12,7 +12,7 @@ import json
 
 from typing import Any, NamedTuple, TypeAlias
 
-from sqlalchemy import ColumnElement, Text, and_, bindparam, cast, func, or_, text
+from sqlalchemy import ColumnElement, Text, and_, bindparam, cast, exists, func, or_
 from sqlalchemy.dialects.postgresql import JSONB
 
 from .filter import ActivityFilter, AllTenants, Scalar
@@ -24,6 +24,12 @@ Columns: TypeAlias = Any
 _EQUAL = ("org_id", "actor_id", "user_id", "object_type", "object_id")
 _SEARCHED = ("verb", "object_type", "object_id")
 _LAST_CHARACTER = "\U0010ffff"
+_SQLITE_TYPES = {
+    "bool": ("true", "false"),
+    "null": ("null",),
+    "number": ("integer", "real"),
+    "text": ("text",),
+}
 
 
 class Shape(NamedTuple):
@@ -179,17 +185,10 @@ def _data_equals(i: int, kind: str, shape: Shape, columns: Columns) -> ColumnEle
     if shape.postgresql:
         found = columns.data.op("->")(cast(key, Text))
         return and_(found == cast(cast(value, Text), JSONB))
-    types = {"bool": "'true', 'false'", "number": "'integer', 'real'", "text": "'text'"}
-    if kind == "null":
-        test = "item.type = 'null'"
-    else:
-        test = f"item.type IN ({types[kind]}) AND item.value = :value_{i}"
     # Not a JSON path: a key may hold whatever a path gives a meaning to.
-    clause = text(
-        "EXISTS (SELECT 1 FROM json_each(user_activity.data) AS item "  # noqa: S608
-        f"WHERE item.key = :key_{i} AND {test})"
-    ).bindparams(key)
-    return clause if kind == "null" else clause.bindparams(value)  # type: ignore[return-value]
+    item = func.json_each(columns.data).table_valued("key", "value", "type", name="item").c
+    found = and_(item.key == key, item.type.in_(_SQLITE_TYPES[kind]))
+    return exists().where(found if kind == "null" else and_(found, item.value == value))
 
 
 def _json(value: Scalar) -> str:

@@ -110,14 +110,28 @@ def found_rows(connection: Connection, asked: Search) -> Rows:
     A filter by channels, by beginnings of verbs or by object type alone has no
     index of its own. Where such records are frequent, the newest of the tenant
     hold a page of them; where they are rare, the daily counts tell on which
-    days, and with which verbs, to look.
+    days, and with which verbs, to look. The newest are tried first for a keyword
+    and for ``data`` too: a planner takes what these select for rare, and would
+    rather read and sort whole months than walk the few records that do.
     """
     reach = asked.wanted + asked.offset
-    if not is_scattered(asked.shape) or reach > _FARTHEST:
+    scattered = is_scattered(asked.shape)
+    if reach > _FARTHEST or not (scattered or _is_guessed(asked.shape)):
         return _walked(connection, asked)
     rows = _probed(connection, asked)
     if len(rows) >= asked.wanted:
         return rows
+    return _from_days(connection, asked, reach) if scattered else _walked(connection, asked)
+
+
+def _is_guessed(shape: Shape) -> bool:
+    """Tell whether a planner can only guess how many of the tenant's records there are."""
+    by_index = {"actor_id", "user_id", "object_id"} & set(shape.equal)
+    indexed = shape.verbs or shape.involving or by_index
+    return bool(shape.tenant and (shape.keyword or shape.data) and not indexed)
+
+
+def _from_days(connection: Connection, asked: Search, reach: int) -> Rows:
     days = verb_days(connection, asked.where, asked.shape, asked.values, asked.at,
                      reach=reach, ascending=asked.ascending)  # fmt: skip
     if len(days) > _FARTHEST:

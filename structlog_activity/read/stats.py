@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     CompoundSelect,
@@ -16,11 +16,13 @@ from sqlalchemy import (
     Select,
     Text,
     bindparam,
+    case,
     cast,
     func,
     literal,
     literal_column,
     select,
+    tuple_,
     union_all,
 )
 
@@ -31,6 +33,8 @@ from .connect import Bind, on_any_bind, reading
 from .filter import ActivityFilter
 from .months import counts, days_in, days_of_months, month_bounds, read_day
 from .page import ActivityStats
+from .spans import month_of
+from .statements import literal as fixed
 
 
 _ROWS: Final = user_activity.c
@@ -89,14 +93,37 @@ def count_by(
     """
     postgresql = connection.dialect.name == "postgresql"
     shape = shape_of(where, postgresql=postgresql)
-    values = values_of(where, postgresql=postgresql) | _whole_days(where)
+    values = values_of(where, postgresql=postgresql)
+    edges = _NO_EDGES
+    if has_only_dimensions(shape):
+        ends = _whole_days(where)
+        edges = _edges_of(where, ends)
+        values |= ends
     found: dict[str, Counter[Any]] = {name: Counter() for name in names}
-    for dimension, key, n in connection.execute(_statement(shape, names), values):
+    for dimension, key, n in connection.execute(_statement(shape, edges, names), values):
         if dimension == "month":
             found["day"].update(dict(days_in(key)))
         else:
             found[dimension][read_day(key) if dimension == "day" else key] += int(n)
     return found
+
+
+class Edges(NamedTuple):
+    """
+    Which ends of a span are no whole days, so that rows are to be counted there.
+
+    Attributes:
+
+        first: The beginning.
+
+        last: The end.
+    """
+
+    first: bool
+    last: bool
+
+
+_NO_EDGES: Final = Edges(first=False, last=False)
 
 
 def _whole_days(where: ActivityFilter) -> dict[str, Any]:
@@ -112,8 +139,22 @@ def _whole_days(where: ActivityFilter) -> dict[str, Any]:
         "last_day": last,
         "first_moment": _midnight(first) if first else None,
         "last_moment": max(_midnight(last), since or EPOCH) if last else None,
+        # The months of both edges, in which PostgreSQL need look for rows.
+        "first_low": month_of(since) if first else None,
+        "first_high": month_of(first, 1) if first else None,
+        "last_low": month_of(last) if last else None,
+        "last_high": month_of(last, 1) if last else None,
         **month_bounds(first, last),
     }
+
+
+def _edges_of(where: ActivityFilter, ends: dict[str, Any]) -> Edges:
+    since: Any = where.since
+    until: Any = where.until
+    return Edges(
+        first=since is not None and since < ends["first_moment"],
+        last=until is not None and ends["last_moment"] < until,
+    )
 
 
 def _ceiling(moment: datetime) -> date:
@@ -128,33 +169,62 @@ def _midnight(day: date) -> datetime:
 
 
 @lru_cache(maxsize=512)
-def _statement(shape: Shape, names: tuple[str, ...]) -> CompoundSelect[Any]:
+def _statement(
+    shape: Shape, edges: Edges, names: tuple[str, ...]
+) -> Select[Any] | CompoundSelect[Any]:
     """One statement, so that months, days and edges are of the same moment."""
     from_counts = has_only_dimensions(shape)
-    parts = [*_edges(shape), *counts(shape)] if from_counts else [_rows(shape)]
-    counted = union_all(*parts).cte("counted")
-    selected = [
-        select(literal(name), cast(counted.c[name], Text), func.sum(counted.c.n))
-        .where(counted.c[name].is_not(None))
-        .group_by(counted.c[name])
-        for name in names
-    ]
+    parts = [*_edges(shape, edges), *counts(shape)] if from_counts else [_rows(shape)]
+    counted = union_all(*parts)
+    selected: list[Any] = (
+        [_in_one_pass(counted, names)] if shape.postgresql else _one_by_one(counted, names)
+    )
     if from_counts and "day" in names:
         selected.append(days_of_months(shape))
     return union_all(*selected)
 
 
-def _edges(shape: Shape) -> list[Select[Any]]:
+def _in_one_pass(counted: CompoundSelect[Any], names: tuple[str, ...]) -> Select[Any]:
+    found = counted.subquery("counted").c
+    keys = [found[name] for name in names]
+    # Of the keys of a row one is set, which tells whose count it is; none is where
+    # whole months, which have no day, are counted by day.
+    name = case(*((key.is_not(None), literal_column(f"'{key.name}'", Text)) for key in keys))
+    key = func.coalesce(*(cast(key, Text) for key in keys))
+    grouped = func.grouping_sets(*(tuple_(key) for key in keys))
+    return select(name, key, func.sum(found.n)).group_by(grouped).having(key.is_not(None))
+
+
+def _one_by_one(counted: CompoundSelect[Any], names: tuple[str, ...]) -> list[Any]:
+    found = counted.cte("counted").c
+    return [
+        select(literal(name), cast(found[name], Text), func.sum(found.n))
+        .where(found[name].is_not(None))
+        .group_by(found[name])
+        for name in names
+    ]
+
+
+def _edges(shape: Shape, edges: Edges) -> list[Select[Any]]:
     # Apart and with one bound on either side: of two SQLite may take the wider one.
     moment = _ROWS.created_at
-    edges = []
-    if shape.since:
+    found = []
+    if edges.first:
         first = moment < bindparam("first_moment", type_=moment.type)
-        edges.append(_rows(shape._replace(until=False)).where(first))
-    if shape.until:
+        rows = _rows(shape._replace(until=False)).where(first)
+        found.append(_within(rows, "first") if shape.postgresql else rows)
+    if edges.last:
         last = moment >= bindparam("last_moment", type_=moment.type)
-        edges.append(_rows(shape._replace(since=False)).where(last))
-    return edges
+        rows = _rows(shape._replace(since=False)).where(last)
+        found.append(_within(rows, "last") if shape.postgresql else rows)
+    return found
+
+
+def _within(rows: Select[Any], edge: str) -> Select[Any]:
+    """Keep to the months of an edge, also in a statement that is prepared."""
+    moment = _ROWS.created_at
+    low, high = (fixed(f"{edge}_{end}", moment.type) for end in ("low", "high"))
+    return rows.where(moment >= low, moment < high)
 
 
 def _rows(shape: Shape) -> Select[Any]:

@@ -94,10 +94,11 @@ def _split_edge(connection: Any, edge: str, months: list[date], bounds: str) -> 
             f"CREATE TABLE user_activity_y{month:%Y}m{month:%m} PARTITION OF user_activity "
             f"FOR VALUES FROM ('{_at(month)}') TO ('{_at(months_on(month, 1))}')"
         )
+    # Two statements, for Citus takes no DELETE within another; both tables are locked.
     connection.execute(
-        f"WITH moved AS (DELETE FROM user_activity_{edge} WHERE {span} RETURNING *) "  # noqa: S608
-        "INSERT INTO user_activity SELECT * FROM moved"
+        f"INSERT INTO user_activity SELECT * FROM user_activity_{edge} WHERE {span}"  # noqa: S608
     )
+    connection.execute(f"DELETE FROM user_activity_{edge} WHERE {span}")  # noqa: S608
     connection.execute(
         f"ALTER TABLE user_activity ATTACH PARTITION user_activity_{edge} FOR VALUES {bounds}"
     )

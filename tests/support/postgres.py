@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Literal
 from uuid import uuid4
@@ -128,14 +128,18 @@ class PostgresServer:
         self.version = _server_version(admin_url)
 
     @classmethod
-    def start(cls) -> PostgresServer:
+    def start(cls, **settings: str) -> PostgresServer:
         """
         Start a server, or connect to the one in STRUCTLOG_ACTIVITY_TEST_URL.
+
+        Args:
+
+            settings: Settings that a server of our own gets beside the usual ones.
         """
         if existing := os.environ.get(URL_VARIABLE):
             return cls(make_url(existing).set(drivername="postgresql+psycopg"), None)
         binaries = find_binaries()
-        local = _LocalServer()
+        local = _LocalServer(settings)
         try:
             local.create(binaries)
             local.run()
@@ -287,7 +291,8 @@ class _LocalServer:
     A server of our own below one temporary folder, with the watchdog that removes both.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        self._settings = {**_SETTINGS, **settings}
         self.folder = _new_path()
         self.socket_folder = self.folder / "s"
         self.url = make_url(f"postgresql+psycopg://postgres@/postgres?host={self.socket_folder}")
@@ -337,7 +342,7 @@ class _LocalServer:
         if self.running:
             raise PostgresError("the server is running already")
         options = ["-D", str(self._data), "-k", str(self.socket_folder), "-p", self._port]
-        for name, value in _SETTINGS.items():
+        for name, value in self._settings.items():
             options += ["-c", f"{name}={value}"]
         self._process = self._spawn("postgres", options)
         deadline = time.monotonic() + _READY_SECONDS

@@ -1,0 +1,16 @@
+-- Spread the tables of migrations/postgresql over the workers of a Citus cluster.
+-- Run it once on the coordinator, after `structlog-activity migrate`, with psql or
+-- any other client. What is in the tables already is moved.
+
+-- All that one tenant has lies on one worker: its rows, their indexes, its counts.
+-- So its pages and statistics are read from there, and its counts are kept there.
+SELECT create_distributed_table('user_activity', 'tenant_id');
+SELECT create_distributed_table(
+    'user_activity_daily', 'tenant_id', colocate_with => 'user_activity');
+
+-- The ledger belongs to writers, not to tenants: a batch may hold rows of many.
+SELECT create_distributed_table(
+    'user_activity_batch', 'writer_id', colocate_with => 'none');
+
+-- Every node knows which migrations ran, so that applications may use any.
+SELECT create_reference_table('user_activity_migration');

@@ -1,0 +1,159 @@
+"""
+The commands that look closer: ``history``, ``get``, ``timeline`` and ``top``.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from functools import partial
+from typing import Any, Final
+
+from ..read.arguments import TOP_FIELDS
+from ..read.buckets import BUCKETS
+from ..record.ids import NIL
+from ..record.record import ID_FIELDS, ActivityRecord
+from .output import print_fields, print_json, print_table
+from .progress import say
+from .reading import (
+    add_paging,
+    filter_options,
+    opened,
+    positive,
+    show_pages,
+    tenant_of,
+    tenant_options,
+    where_of,
+)
+
+
+_FINDINGS: Final = 1
+_BAR: Final = 30
+_FORMS: Final = {"hour": "%Y-%m-%d %H:%M %z", "month": "%Y-%m"}
+_DAY: Final = "%Y-%m-%d"
+
+
+def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add ``history``, ``get``, ``timeline`` and ``top``."""
+    where = filter_options()
+    history_ = commands.add_parser(
+        "history",
+        parents=[common, filter_options(of_object=False)],
+        help="show what was done to an object, newest first",
+    )
+    history_.add_argument(
+        "thing", metavar="OBJECT", help="TYPE:ID, or TYPE for the object without an id"
+    )
+    add_paging(history_)
+    history_.set_defaults(run=history)
+    get_ = commands.add_parser("get", parents=[common, tenant_options()], help="show one record")
+    get_.add_argument("id", metavar="ID", help="id of the record")
+    get_.set_defaults(run=get)
+    timeline_ = commands.add_parser(
+        "timeline", parents=[common, where], help="count records by hour, day, week or month"
+    )
+    timeline_.add_argument("--bucket", choices=BUCKETS, default="day", help="default is day")
+    timeline_.add_argument(
+        "--tz", metavar="ZONE", default="UTC", help="such as Europe/Berlin; default is UTC"
+    )
+    timeline_.set_defaults(run=timeline)
+    top_ = commands.add_parser(
+        "top", parents=[common, where], help="show who, or what, has most records"
+    )
+    top_.add_argument("--by", choices=TOP_FIELDS, required=True, help="what to count by")
+    top_.add_argument("--limit", type=positive, default=10, help="most lines (default 10)")
+    top_.set_defaults(run=top)
+
+
+def history(options: argparse.Namespace) -> int:
+    """Run ``history``."""
+    with opened(options) as activity:
+        show_pages(partial(activity.history, options.thing), where_of(options), options)
+    return 0
+
+
+def get(options: argparse.Namespace) -> int:
+    """Run ``get``."""
+    with opened(options) as activity:
+        record = activity.get(tenant_of(options), options.id)
+    if record is None:
+        say(f"there is no record {options.id} {_whose(options)}")
+        return _FINDINGS
+    if options.json:
+        print_json(record.to_dict())
+    else:
+        print_fields(_told(record))
+    return 0
+
+
+def timeline(options: argparse.Namespace) -> int:
+    """Run ``timeline``."""
+    with opened(options) as activity:
+        line = activity.timeline(bucket=options.bucket, tz=options.tz, **where_of(options))
+    if options.json:
+        for start, count in line:
+            print_json({"start": start.isoformat(), "count": count})
+    elif line:
+        form = _FORMS.get(options.bucket, _DAY)
+        counts = [count for _, count in line]
+        rows = zip((f"{start:{form}}" for start, _ in line), _numbers(counts), _bars(counts),
+                   strict=True)  # fmt: skip
+        print_table((f"{options.bucket} ({options.tz})", "records", ""), list(rows))
+        say(f"{sum(counts):,} records")
+    else:
+        say("no records")
+    return 0
+
+
+def top(options: argparse.Namespace) -> int:
+    """Run ``top``."""
+    with opened(options) as activity:
+        found = activity.top(by=options.by, limit=options.limit, **where_of(options))
+    if options.json:
+        for key, count in found:
+            print_json({"key": key, "count": count})
+    elif found:
+        numbers = _numbers([count for _, count in found])
+        rows = [(number, _key(key)) for number, (key, _) in zip(numbers, found, strict=True)]
+        print_table(("records", options.by), rows)
+    else:
+        say("no records")
+    return 0
+
+
+def _told(record: ActivityRecord) -> dict[str, Any]:
+    """Return what is set of a record, each key of its data by itself."""
+    fields = record.to_dict()
+    data = fields.pop("data")
+    unset = ("", None, str(NIL))
+    found = {name: value for name, value in fields.items() if value not in unset}
+    raw = data.get("_raw")
+    # The caller's own words for the ids, which is what a reader knows them by.
+    for name in ID_FIELDS if isinstance(raw, dict) else ():
+        if name in raw and name in found:
+            found[name] = f"{found[name]} ({raw[name]})"
+    return found | {f"data.{key}": value for key, value in data.items() if key != "_raw"}
+
+
+def _whose(options: argparse.Namespace) -> str:
+    if options.all_tenants:
+        return "of any tenant"
+    return "without a tenant" if options.no_tenant else f"of tenant {options.tenant}"
+
+
+def _numbers(counts: list[int]) -> list[str]:
+    """Return *counts* as text of one width, so that they stand right in a column."""
+    width = max(len("records"), *(len(f"{count:,}") for count in counts))
+    return [f"{count:>{width},}" for count in counts]
+
+
+def _bars(counts: list[int]) -> list[str]:
+    most = max(*counts, 1)
+    return ["#" * -(-_BAR * count // most) for count in counts]
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, tuple):
+        type_, id_ = key
+        return f"{type_}:{id_}" if id_ else type_
+    return "(none)" if key in {"", NIL} else str(key)
