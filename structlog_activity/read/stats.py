@@ -5,6 +5,7 @@ Statistics: whole days from the daily counts, the rest from the rows.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -15,7 +16,6 @@ from sqlalchemy import (
     Select,
     Text,
     bindparam,
-    case,
     cast,
     func,
     literal,
@@ -73,9 +73,7 @@ def stats(bind: Bind, where: ActivityFilter) -> ActivityStats:
             counted = connection.execute(_statement(shape, _edges_of(where, ends)), values | ends)
         else:
             counted = connection.execute(_statement(shape, _NO_EDGES), values)
-        counts: dict[str, Counter[Any]] = {name: Counter() for name in _DIMENSIONS}
-        for dimension, key, n in counted:
-            counts[dimension][key] += int(n)
+        counts = _folded(counted, postgresql=postgresql)
     return ActivityStats(
         total=counts["verb"].total(),
         by_verb=_sorted(counts["verb"]),
@@ -155,16 +153,11 @@ def _statement(shape: Shape, edges: Edges) -> Select[Any] | CompoundSelect[Any]:
 
 
 def _in_one_pass(counted: CompoundSelect[Any]) -> Select[Any]:
+    """Sum per kind, of which there are few, and per day."""
     found = counted.subquery("counted").c
-    keys = [found[name] for name in _DIMENSIONS]
-    # Of the four keys of a row one is set, which tells whose count it is.
-    name = case(
-        *((key.is_not(None), literal_column(f"'{key.name}'", Text)) for key in keys[:-1]),
-        else_=literal_column(f"'{keys[-1].name}'", Text),
-    )
-    key = func.coalesce(*(cast(key, Text) for key in keys))
-    grouped = func.grouping_sets(*(tuple_(key) for key in keys))
-    return select(name, key, func.sum(found.n)).group_by(grouped)
+    *kind, day = (found[name] for name in _DIMENSIONS)
+    grouped = func.grouping_sets(tuple_(*kind), tuple_(day))
+    return select(*kind, day, func.sum(found.n)).group_by(grouped)
 
 
 def _in_four(counted: CompoundSelect[Any]) -> CompoundSelect[Any]:
@@ -221,15 +214,28 @@ def _rows(shape: Shape) -> Select[Any]:
     )
 
 
+def _folded(counted: Iterable[Any], *, postgresql: bool) -> dict[str, Counter[Any]]:
+    """Return the counts of each key, per dimension."""
+    counts: dict[str, Counter[Any]] = {name: Counter() for name in _DIMENSIONS}
+    if not postgresql:
+        for dimension, key, n in counted:
+            counts[dimension][key] += n
+        return counts
+    for *kind, day, n in counted:
+        keys = zip(_DIMENSIONS, kind, strict=False) if day is None else (("day", day),)
+        for dimension, key in keys:
+            counts[dimension][key] += int(n)
+    return counts
+
+
 def _by_day(counts: Counter[Any]) -> dict[date, int]:
-    return {_day(text): counts[text] for text in sorted(counts, key=_day)}
+    days = {_day(key): n for key, n in counts.items()}
+    return dict(sorted(days.items()))
 
 
-def _day(text: str) -> date:
-    """Read a day as PostgreSQL (ISO) or SQLite (number since 1970) writes it."""
-    if "-" in text:
-        return date.fromisoformat(text)
-    return _EPOCH + timedelta(days=int(text))
+def _day(key: date | str) -> date:
+    """Read a day as PostgreSQL has it, or as SQLite writes the number of days since 1970."""
+    return key if isinstance(key, date) else _EPOCH + timedelta(days=int(key))
 
 
 def _sorted(counts: Counter[str]) -> dict[str, int]:
