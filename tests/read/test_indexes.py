@@ -159,10 +159,10 @@ PROPORTIONAL: dict[str, Costs] = {
     "since": Costs(page(since=NOW - 100 * DAY), "key", 50),
     "until": Costs(page(until=NOW - 60 * DAY), "key", 50, months=2),
     "since and until": Costs(page(since=NOW - 65 * DAY, until=NOW - 60 * DAY), "key", 50, months=2),
-    "actor": Costs(page(actor_id=ACTOR, limit=8), "actor", 110),
-    "user": Costs(page(user_id=ACTOR, limit=8), "user", 110),
-    "involving": Costs(page(involving=ACTOR, limit=8), "actor user", 160, removed=4, sorted=42),
-    "object": Costs(page(object_type="doc", object_id="17", limit=3), "object", 80),
+    "actor": Costs(page(actor_id=ACTOR, limit=8), "actor", 50),
+    "user": Costs(page(user_id=ACTOR, limit=8), "user", 50),
+    "involving": Costs(page(involving=ACTOR, limit=8), "actor user", 80, removed=4, sorted=42),
+    "object": Costs(page(object_type="doc", object_id="17", limit=3), "object", 45),
     "verb": Costs(page(verbs=VERBS[0]), "verb", 120),
     "several verbs": Costs(page(verbs=VERBS), "verb", 360, sorted=3 * REACH),
     "beginning of verbs": Costs(page(verbs="kind1.*"), "key", 90, removed=400),
@@ -180,7 +180,7 @@ PROPORTIONAL: dict[str, Costs] = {
             engine, ("doc", 17), ActivityFilter(tenant_id=BIG, total="none", limit=3)
         ),
         "object",
-        80,
+        45,
     ),
     "stats": Costs(counted(stats), "counts", 1100, months=0),
     "stats of whole days": Costs(
