@@ -38,6 +38,7 @@ from tests.support.postgres import PostgresServer
 
 _TENANT: Final = history.tenant(0)
 _PAGES: Final = 50
+_NAMES: Final = [column.name for column in COLUMNS]
 _MONTHS: Final = 5
 # What a small production server has; the tests' own setting would measure the kernel.
 _SETTINGS: Final = {"shared_buffers": "1GB", "jit": "off", "max_wal_size": "4GB"}
@@ -234,7 +235,7 @@ def by_hand(bench: Benchmark, rounds: int) -> Iterator[Result]:
         assert len(hand()) >= len(bench.log.feed(**where).records)
 
         def records(hand: Callable[[], Any] = hand) -> list[ActivityRecord]:
-            return [ActivityRecord(**dict(zip(names, row, strict=True))) for row in hand()]
+            return [ActivityRecord(**dict(zip(_NAMES, row, strict=True))) for row in hand()]
 
         turns = Turns(
             rounds, 20, feed=lambda where=where: bench.log.feed(**where), hand=hand,  # type: ignore[misc]

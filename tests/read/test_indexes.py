@@ -115,6 +115,10 @@ def counted(read: Any, *, by: str = "", bucket: str = "", **where: Any) -> Read:
     return lambda engine: read(engine, filter_, **options)
 
 
+# Short pages where rows are few: on any day of any month the two months that are read
+# first are to hold one, so that the plans don't depend on the date.
+
+
 @dataclass(frozen=True)
 class Costs:
     """
@@ -155,10 +159,10 @@ PROPORTIONAL: dict[str, Costs] = {
     "since": Costs(page(since=NOW - 100 * DAY), "key", 50),
     "until": Costs(page(until=NOW - 60 * DAY), "key", 50, months=2),
     "since and until": Costs(page(since=NOW - 65 * DAY, until=NOW - 60 * DAY), "key", 50, months=2),
-    "actor": Costs(page(actor_id=ACTOR, limit=20), "actor", 110),
-    "user": Costs(page(user_id=ACTOR, limit=20), "user", 110),
-    "involving": Costs(page(involving=ACTOR, limit=20), "actor user", 160, removed=4, sorted=42),
-    "object": Costs(page(object_type="doc", object_id="17", limit=8), "object", 80),
+    "actor": Costs(page(actor_id=ACTOR, limit=8), "actor", 50),
+    "user": Costs(page(user_id=ACTOR, limit=8), "user", 50),
+    "involving": Costs(page(involving=ACTOR, limit=8), "actor user", 80, removed=4, sorted=42),
+    "object": Costs(page(object_type="doc", object_id="17", limit=3), "object", 45),
     "verb": Costs(page(verbs=VERBS[0]), "verb", 120),
     "several verbs": Costs(page(verbs=VERBS), "verb", 360, sorted=3 * REACH),
     "beginning of verbs": Costs(page(verbs="kind1.*"), "key", 90, removed=400),
@@ -173,10 +177,10 @@ PROPORTIONAL: dict[str, Costs] = {
     "object type": Costs(page(object_type="doc"), "key", 50),
     "history": Costs(
         lambda engine: history(
-            engine, ("doc", 17), ActivityFilter(tenant_id=BIG, total="none", limit=8)
+            engine, ("doc", 17), ActivityFilter(tenant_id=BIG, total="none", limit=3)
         ),
         "object",
-        80,
+        45,
     ),
     "stats": Costs(counted(stats), "counts", 1100, months=0),
     "stats of whole days": Costs(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
 from structlog_activity import (
@@ -68,6 +68,30 @@ def test_settings_of_the_database_change_nothing(
     assert (NOON, UTC) == (found.occurred_at, found.occurred_at and found.occurred_at.tzinfo)
     assert found.to_dict()["occurred_at"] == "2026-03-14T12:00:00.000000Z"
     assert {date(2026, 3, 14): 1} == counted.by_day
+
+
+def test_a_log_reads_without_transactions_and_leaves_its_engine_as_it_was(
+    postgres_url: str,
+) -> None:
+    """BEGIN and ROLLBACK would be two more round trips for each read."""
+    fill(postgres_url)
+    modes: list[bool] = []
+
+    with ActivityLog(postgres_url) as activity:
+        activity.feed(tenant_id="acme")
+        event.listen(
+            activity.engine,
+            "before_cursor_execute",
+            lambda _, cursor, *__: modes.append(cursor.connection.autocommit),
+        )
+        activity.feed(tenant_id="acme")
+        activity.stats(tenant_id="acme")
+        with activity.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+    *reads, last = modes
+    assert {True} == set(reads)
+    assert not last
 
 
 def test_a_restarted_server_costs_no_read(
