@@ -12,7 +12,8 @@ reading days.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from functools import lru_cache
 from typing import Any, Final
@@ -102,11 +103,22 @@ def fold_months(engine: Engine, today: date, say: Callable[[str], object]) -> di
     found = {}
     for month in months:
         say(f"folding the counts of {month:%Y-%m}")
-        with engine.begin() as connection:
-            if connection.dialect.name == SQLITE:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
+        with _transaction(engine) as connection:
             found[month] = fold(connection, month)
     return found
+
+
+@contextmanager
+def _transaction(engine: Engine) -> Iterator[Connection]:
+    """Give a connection that may write at once, and for as long as it takes."""
+    with engine.begin() as connection:
+        if connection.dialect.name == SQLITE:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            # Writers that come in between are to be waited for, and not a failure.
+            connection.execute(text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+        yield connection
 
 
 def unfold(connection: Connection, first: date, last: date) -> None:

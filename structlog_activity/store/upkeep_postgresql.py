@@ -135,7 +135,7 @@ def _make_months(
         there = set(months_there(driver))
         if history:
             first = _oldest(connection) or first
-        if last not in there or first < min(there):
+        if there and (last not in there or first < min(there)):
             say("making partitions")
             connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE}'"))
             connection.execute(text("SET LOCAL statement_timeout = 0"))

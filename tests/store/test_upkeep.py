@@ -22,6 +22,7 @@ from structlog_activity.store.schema import Schema
 from structlog_activity.store.upkeep import maintain
 from structlog_activity.store.upkeep_postgresql import MAINTENANCE_KEY
 from tests.support.records import record
+from tests.write.doubles import eventually
 
 
 TODAY = datetime.now(UTC).date()
@@ -317,6 +318,30 @@ def test_a_table_in_use_costs_partitions_and_indexes_a_finding_each_and_nothing_
     assert mended.ok
     assert mended.months_made
     assert MONTH in mended.months_rebuilt
+
+
+def test_folding_waits_for_a_writer_whatever_the_database_s_isolation(server: Engine) -> None:
+    """The stricter levels refuse to go on where somebody else came first."""
+    store(server, datetime.now(UTC))
+    setting = "default_transaction_isolation = 'serializable'"
+    execute(server, f'ALTER DATABASE "{server.url.database}" SET {setting}')
+    server.dispose()
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    reports: list[Any] = []
+    with server.connect() as writer, server.connect() as other:
+        eye = other.execution_options(isolation_level="AUTOCOMMIT")
+        writer.execute(text("UPDATE user_activity_daily SET n = n + 1"))
+        thread = threading.Thread(target=lambda: reports.append(maintain(server, today=LATER)))
+        thread.start()
+        eventually(lambda: bool(eye.scalar(waiting)), "waiting for the writer")
+        writer.commit()
+        thread.join()
+
+    assert [(MONTH,)] == [report.months_folded for report in reports]
+    assert [(2,)] == rows(server, "SELECT n FROM user_activity_monthly")
 
 
 def test_a_role_that_does_not_own_the_tables_is_told_who_does(server: Engine) -> None:
