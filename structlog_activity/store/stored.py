@@ -82,7 +82,7 @@ class StoredLog:
             found = dict(zip(_SEALED, values, strict=True))
             digest, mac = bytes(found.pop("seal")), bytes(found.pop("mac"))
             for name in ("writer_id", "chain_id"):
-                found[name] = UUID(bytes=bytes(found[name])[:16].ljust(16, b"\0"))
+                found[name] = _uuid(bytes(found[name]))
             for name in ("root", "prev"):
                 found[name] = bytes(found[name])
             yield StoredSeal(Seal(**found), digest, mac)
@@ -113,8 +113,7 @@ class StoredLog:
             "(SELECT 1 FROM user_activity a WHERE a.batch_id = b.batch_id)"
         )
         for writer_id, seq, batch_id, chain_id, link in self._stream(sql):
-            ids = UUID(bytes=bytes(writer_id)), UUID(bytes=bytes(chain_id))
-            yield ids[0], seq, batch_id, ids[1], link
+            yield _uuid(bytes(writer_id)), seq, batch_id, _uuid(bytes(chain_id)), link
 
     def checkpoints(self) -> list[str]:
         """Return the lines that were exported, as the database has them."""
@@ -139,6 +138,11 @@ class StoredLog:
         with self._connection.exec_driver_sql(sql, execution_options=options) as found:
             for part in found.partitions(_AT_ONCE):
                 yield from part
+
+
+def _uuid(found: bytes) -> UUID:
+    # What is no id can't be sealed either, so it matters little what it becomes.
+    return UUID(bytes=found) if len(found) == len(NIL_BYTES) else UUID(bytes=NIL_BYTES)
 
 
 @contextmanager
