@@ -45,6 +45,7 @@ class SealMethods:
         *,
         checkpoint: str | os.PathLike[str] | None = None,
         since_checkpoint: bool = False,
+        in_database: bool = False,
         progress: Callable[[int, int], object] | None = None,
     ) -> VerifyReport:
         """
@@ -61,6 +62,9 @@ class SealMethods:
             since_checkpoint: Leave out the rows that were written before the
                 last line of that file.
 
+            in_database: Have PostgreSQL compute the digests: faster, and no proof
+                where the server itself may lie.
+
             progress: Told how many rows are checked, and of how many.
 
         Returns:
@@ -75,13 +79,16 @@ class SealMethods:
 
             OSError: The file can't be read.
 
-            ValueError: *since_checkpoint* without *checkpoint*.
+            ValueError: *since_checkpoint* without *checkpoint*, or *in_database*
+                with SQLite.
         """
-        from .engine import reached
+        from .engine import SQLITE, reached
         from .verify import verify_with
 
         if since_checkpoint and checkpoint is None:
             raise ValueError("since_checkpoint: a checkpoint is needed")
+        if in_database and self._url.get_backend_name() == SQLITE:
+            raise ValueError("in_database: only PostgreSQL can do that")
         engine = self._ready()
         with reached(self._url):
             return verify_with(
@@ -89,6 +96,7 @@ class SealMethods:
                 keys=self._keys,
                 checkpoint=checkpoint,
                 since_checkpoint=since_checkpoint,
+                in_database=in_database,
                 progress=progress,
             )
 
