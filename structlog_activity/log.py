@@ -23,6 +23,7 @@ from .record.record import ActivityRecord
 from .record.redact import Redactor
 from .record.rowmaker import RowMaker
 from .store.methods import UpkeepMethods
+from .store.sealmethods import SealMethods
 
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from .capture.lines import LineReader
     from .capture.mapping import MappingRule
     from .findings import Finding
-    from .store.checkpoint import CheckpointSink
-    from .store.report import VerifyReport
     from .store.repository import Repository
     from .store.schema import Migration
     from .write.accounts import Health
@@ -54,7 +53,7 @@ SPOOL_VARIABLE: Final = "STRUCTLOG_ACTIVITY_SPOOL_DIR"
 DEFAULT_URL: Final = "sqlite:///activity.db"
 
 
-class ActivityLog(ReadMethods, TailMethods, UpkeepMethods):
+class ActivityLog(ReadMethods, TailMethods, UpkeepMethods, SealMethods):
     """
     Record what log calls tell, and read it back.
 
@@ -417,89 +416,6 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods):
         """Records that the database refused; `None` without a spool."""
         return self._buffer.letters_on_disk
 
-    # -- trust --------------------------------------------------------------
-
-    def verify(
-        self,
-        *,
-        checkpoint: str | os.PathLike[str] | None = None,
-        since_checkpoint: bool = False,
-        progress: Callable[[int, int], object] | None = None,
-    ) -> VerifyReport:
-        """
-        Hold all that is stored against the seals that were written with it.
-
-        Every row is read. The report names each batch that was changed, each
-        record that is missing or was added, and each gap in a chain.
-
-        Args:
-
-            checkpoint: A file of `checkpoint`; without one, an end that was
-                cut off can't be told from one where a process was killed.
-
-            since_checkpoint: Leave out the rows that were written before the
-                last line of that file.
-
-            progress: Told how many rows are checked, and of how many.
-
-        Returns:
-
-            The report; its ``ok`` says whether nothing is wrong.
-
-        Raises:
-
-            SchemaError: The tables are missing or of another version.
-
-            RepositoryError: The database can't be reached.
-
-            OSError: The file can't be read.
-
-            ValueError: *since_checkpoint* without *checkpoint*.
-        """
-        from .store.engine import reached
-        from .store.verify import verify_with
-
-        if since_checkpoint and checkpoint is None:
-            raise ValueError("since_checkpoint: a checkpoint is needed")
-        engine = self._ready()
-        with reached(self._url):
-            return verify_with(
-                engine,
-                keys=self._keys,
-                checkpoint=checkpoint,
-                since_checkpoint=since_checkpoint,
-                progress=progress,
-            )
-
-    def checkpoint(self, sink: CheckpointSink) -> str:
-        """
-        Write down how far every chain of batches is, outside the database.
-
-        Args:
-
-            sink: A file, to which one JSON line is appended and synced, or
-                what is called with that line. It belongs where neither the
-                database's keepers nor the application can change it.
-
-        Returns:
-
-            The line.
-
-        Raises:
-
-            SchemaError: The tables are missing or of another version.
-
-            RepositoryError: The database can't be reached, or refuses.
-
-            OSError: The file can't be written.
-        """
-        from .store.checkpoint import take_checkpoint
-        from .store.engine import reached
-
-        engine = self._ready()
-        with reached(self._url):
-            return take_checkpoint(engine, sink, key=self._key)
-
     # -- history ------------------------------------------------------------
 
     def line_reader(self) -> LineReader:
@@ -532,14 +448,6 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods):
     async def aclose(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109
         """Do what `close` does, in a thread."""
         return await asyncio.to_thread(self.close, timeout)
-
-    async def averify(self, **how: Any) -> VerifyReport:
-        """Do what `verify` does, in a thread."""
-        return await asyncio.to_thread(self.verify, **how)
-
-    async def acheckpoint(self, sink: CheckpointSink) -> str:
-        """Do what `checkpoint` does, in a thread."""
-        return await asyncio.to_thread(self.checkpoint, sink)
 
     # -----------------------------------------------------------------------
 

@@ -37,6 +37,11 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave out rows that were written before the last line of that file",
     )
+    parser.add_argument(
+        "--in-database",
+        action="store_true",
+        help="have PostgreSQL compute the digests: faster, and no proof where the server may lie",
+    )
     parser.set_defaults(run=verify)
     parser = commands.add_parser(
         "checkpoint",
@@ -69,11 +74,15 @@ def verify(options: argparse.Namespace) -> int:
         return 2
     told = _Told()
     with _opened(options) as activity:
+        if options.in_database and activity.engine.dialect.name != "postgresql":
+            say("error: --in-database needs PostgreSQL")
+            return 2
         require_file(activity)
         try:
             report = activity.verify(
                 checkpoint=options.checkpoint,
                 since_checkpoint=options.since_checkpoint,
+                in_database=options.in_database,
                 progress=told.update,
             )
         finally:

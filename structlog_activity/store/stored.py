@@ -4,7 +4,7 @@ Everything that is sealed, as it is stored: read in a stream, within one snapsho
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 from uuid import UUID
@@ -18,6 +18,7 @@ from .lawful import PRUNED
 from .ledgercheck import StoredSeal
 from .rowcheck import StoredRow
 from .seal import Seal
+from .suspects import Suspects, suspects
 
 
 _AT_ONCE: Final = 1_000  # rows
@@ -54,13 +55,19 @@ class StoredLog:
 
     # The names of columns, and integers, are all that goes into these statements.
 
-    def rows(self, since: int = 0) -> Iterator[StoredRow]:
+    def suspects(self, since: int) -> Suspects:
+        """Return what PostgreSQL itself does not find as it was sealed."""
+        return suspects(self._connection, since)
+
+    def rows(self, since: int = 0, only: Sequence[int] | None = None) -> Iterator[StoredRow]:
         """
         Yield all rows, with what the ledger says of their batches.
 
         Args:
 
             since: Only those of batches with this number or a greater one.
+
+            only: Only those of these batches.
         """
         # A table of PostgreSQL keeps the rows of a batch side by side. SQLite's is
         # in the order of its key, and sorts, so that few batches are open at once.
@@ -69,7 +76,7 @@ class StoredLog:
             f"SELECT {self._columns('a', Row._fields)}, a.batch_id, a.batch_ix, a.commitment, "  # noqa: S608
             f"b.n, b.root, {self._columns('b', ['last_at'])}, b.dropped FROM user_activity a "
             f"LEFT JOIN user_activity_batch b ON b.batch_id = a.batch_id "
-            f"WHERE a.batch_id >= {since:d} {order}"
+            f"WHERE a.batch_id >= {since:d} {_among(only)} {order}"
         )
         for values in self._stream(sql):
             yield StoredRow(Row._make(values[:12]), *values[12:])
@@ -82,7 +89,7 @@ class StoredLog:
             found = dict(zip(_SEALED, values, strict=True))
             digest, mac = bytes(found.pop("seal")), bytes(found.pop("mac"))
             for name in ("writer_id", "chain_id"):
-                found[name] = UUID(bytes=bytes(found[name])[:16].ljust(16, b"\0"))
+                found[name] = _uuid(bytes(found[name]))
             for name in ("root", "prev"):
                 found[name] = bytes(found[name])
             yield StoredSeal(Seal(**found), digest, mac)
@@ -113,8 +120,7 @@ class StoredLog:
             "(SELECT 1 FROM user_activity a WHERE a.batch_id = b.batch_id)"
         )
         for writer_id, seq, batch_id, chain_id, link in self._stream(sql):
-            ids = UUID(bytes=bytes(writer_id)), UUID(bytes=bytes(chain_id))
-            yield ids[0], seq, batch_id, ids[1], link
+            yield _uuid(bytes(writer_id)), seq, batch_id, _uuid(bytes(chain_id)), link
 
     def checkpoints(self) -> list[str]:
         """Return the lines that were exported, as the database has them."""
@@ -139,6 +145,17 @@ class StoredLog:
         with self._connection.exec_driver_sql(sql, execution_options=options) as found:
             for part in found.partitions(_AT_ONCE):
                 yield from part
+
+
+def _among(batches: Sequence[int] | None) -> str:
+    if batches is None:
+        return ""
+    return f"AND a.batch_id = ANY ('{{{','.join(f'{batch:d}' for batch in batches)}}}'::bigint[])"
+
+
+def _uuid(found: bytes) -> UUID:
+    # What is no id can't be sealed either, so it matters little what it becomes.
+    return UUID(bytes=found) if len(found) == len(NIL_BYTES) else UUID(bytes=NIL_BYTES)
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from .writer import Goal, Writer
 
 _FLUSH_PERIOD = 1.0  # seconds between two tries while somebody waits for a flush
 _GRACE = 0.25  # seconds that a call may take to end once it was broken off
-_LAST_WORD = 0.5  # seconds that it may take to say in the log that it ends here
+_LAST_WORD = 2.0  # seconds that it may take to say in the log that it ends here
 DEAD_FOLDER = "dead"
 
 

@@ -6,6 +6,8 @@ import json
 
 from pathlib import Path
 
+import pytest
+
 from structlog_activity import ActivityLog
 from tests.cli.commands import Cli
 from tests.store.test_check import execute
@@ -78,6 +80,20 @@ def test_a_checkpoint_can_go_to_stdout(cli: Cli, url: str) -> None:
     write(url)
 
     assert 1 == len(json.loads(cli.ok("--url", url, "checkpoint", "-").out)["heads"])
+
+
+def test_postgresql_can_do_most_of_the_work(cli: Cli, url: str) -> None:
+    write(url)
+    if url.startswith("sqlite"):
+        assert 2 == cli("--url", url, "verify", "--in-database").code
+        with ActivityLog(url) as activity, pytest.raises(ValueError, match="PostgreSQL"):
+            activity.verify(in_database=True)
+        return
+    assert "3 rows" in cli.ok("--url", url, "verify", "--in-database").out
+
+    change(url)
+
+    assert 1 == cli("--url", url, "verify", "--in-database").code
 
 
 def test_what_can_not_be_checked_is_no_finding(cli: Cli, empty_url: str, tmp_path: Path) -> None:

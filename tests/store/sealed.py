@@ -132,8 +132,15 @@ class SealedLog:
     # -- what is found ------------------------------------------------------
 
     def verify(self, *, key: bytes = KEY, **how: Any) -> VerifyReport:
-        options = {"checkpoint": None, "since_checkpoint": False, "progress": None}
-        return verify_with(self.engine, keys=[key] if key else [], **{**options, **how})
+        options = {"checkpoint": None, "since_checkpoint": False, "progress": None, **how}
+        keys = [key] if key else []
+        report = verify_with(self.engine, keys=keys, in_database=False, **options)
+        if self.engine.dialect.name == "postgresql":
+            options["progress"] = None
+            there = verify_with(self.engine, keys=keys, in_database=True, **options)
+            assert set(report.findings) == set(there.findings)
+            assert (report.rows, report.erased) == (there.rows, there.erased)
+        return report
 
     def found(self, **how: Any) -> SealFinding:
         """The one finding."""

@@ -221,6 +221,15 @@ def test_lines_of_the_ledger_may_go_up_to_an_anchor(log: SealedLog) -> None:
     assert log.verify(checkpoint=path).ok, log.verify(checkpoint=path).findings
 
 
+def test_lines_that_may_go_need_not(log: SealedLog) -> None:
+    log.write(3, occurred_at=LATE)
+    for n in range(3):
+        log.remove(in_batch(n))
+    declare(log, lawful.pruned_rows(BETWEEN, 12, [(log.chain_id, 3, bytes(32))]))
+
+    assert log.verify().ok, log.verify().findings
+
+
 def test_an_anchor_of_another_seal_does_not_hold(log: SealedLog) -> None:
     log.write(3, occurred_at=LATE)
     for n in range(3):

@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from structlog_activity import BrokenChainError, to_uuid
 from structlog_activity.store.checkpoint import take_checkpoint
-from structlog_activity.store.table import user_activity_batch
+from structlog_activity.store.table import user_activity, user_activity_batch
 from tests.store.sealed import (
     BATCHES,
     KEY,
@@ -351,13 +352,75 @@ def test_progress_is_told(log: SealedLog) -> None:
     assert [(12, 12)] == told
 
 
+def test_a_place_that_is_taken_twice_is_found(log: SealedLog) -> None:
+    log.change(at(1, 2), batch_ix=1)
+
+    assert ["row.missing", "row.unsealed"] == log.kinds()
+
+
+def test_a_gap_of_several_links_is_one_finding(log: SealedLog) -> None:
+    log.write(3)
+    for n in (1, 2):
+        log.remove(in_batch(n))
+        log.remove(line(n), user_activity_batch)
+
+    assert "links 2 to 3 are gone" in log.found().problem
+
+
+@pytest.mark.parametrize(("n", "flags"), [(0, 0), (1, 1)])
+def test_only_the_first_link_is_the_first(log: SealedLog, n: int, flags: int) -> None:
+    log.change(line(n), user_activity_batch, flags=flags)
+    log.reseal(KEY)
+
+    assert ("seal.changed", n + 1) == (log.found().kind, log.found().link)
+
+
+def test_of_very_many_findings_a_thousand_are_kept(log: SealedLog) -> None:
+    with log.hands_on() as connection:
+        found = connection.execute(select(user_activity).where(at(0, 0))).one()._asdict()
+        many = [{**found, "id": UUID(int=n), "batch_id": 5} for n in range(1_003)]
+        connection.execute(insert(user_activity), many)
+
+    report = log.verify()
+
+    assert (1_000, 3) == (len(report.findings), report.omitted)
+    with pytest.raises(BrokenChainError, match="1002 more"):
+        report.raise_if_broken()
+
+
+def test_without_any_key_the_report_says_what_that_means(tmp_path: Path) -> None:
+    with sealed_sqlite(tmp_path) as log:
+        log.empty()
+        log.write(0, log.new_repository(b""))
+
+        report = log.verify(key=b"")
+
+    assert report.ok
+    assert any("no key" in note for note in report.notes)
+
+
+def test_a_moment_beyond_all_moments_is_found(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    with sealed_postgresql(request.getfixturevalue("migrated_url"), tmp_path) as log:
+        with log.hands_on() as connection:
+            connection.exec_driver_sql(
+                "UPDATE user_activity SET created_at = 'infinity' WHERE object_id = '1-1'"
+            )
+
+        assert "row.changed" == log.found().kind
+
+
+LONGER = """
+    UPDATE user_activity SET actor_id = CAST(actor_id || x'00' AS BLOB) WHERE object_id = '1-1'
+"""
 NO_TEXT = "UPDATE user_activity SET channel = CAST(x'ff' AS TEXT) WHERE object_id = '1-1'"
 TWICE = """
     UPDATE user_activity SET data = replace(data, '{', '{"count":2,') WHERE object_id = '1-1'
 """
 
 
-@pytest.mark.parametrize("statement", [NO_TEXT, TWICE])
+@pytest.mark.parametrize("statement", [NO_TEXT, TWICE, LONGER])
 def test_what_only_sqlite_takes_is_found_and_stops_nothing(tmp_path: Path, statement: str) -> None:
     with sealed_sqlite(tmp_path) as log:
         with log.hands_on() as connection:
@@ -365,3 +428,26 @@ def test_what_only_sqlite_takes_is_found_and_stops_nothing(tmp_path: Path, state
 
         assert "row.changed" == log.found().kind
         assert log.engine.connect().exec_driver_sql("SELECT 'text'").scalar() == "text"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "n = -1",
+        "writer_id = CAST(writer_id || x'00' AS BLOB)",
+        "chain_id = x'00'",
+        "root = CAST(root || x'00' AS BLOB)",
+        "prev = x''",
+        "key_id = CAST(x'ff' AS TEXT)",
+        "link = 9223372036854775807",
+    ],
+)
+def test_a_line_that_only_sqlite_takes_is_found_and_stops_nothing(
+    tmp_path: Path, change: str
+) -> None:
+    with sealed_sqlite(tmp_path) as log:
+        with log.hands_on() as connection:
+            connection.exec_driver_sql(f"UPDATE user_activity_batch SET {change} WHERE seq = 2")
+
+        assert not log.verify().ok
+        assert not log.verify(key=b"").ok

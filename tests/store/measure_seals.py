@@ -1,0 +1,97 @@
+"""
+What sealing and verifying cost: ``python -m tests.store.measure_seals [URL]``.
+
+Each figure is the median of five rounds that take turns. Times are of this process, without the
+database's own, but for verifying, where both work at the same time.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+
+from collections.abc import Callable
+from typing import Any
+
+from structlog_activity import ActivityLog, to_uuid
+from structlog_activity.record.ids import uuid7
+from structlog_activity.record.row import Row
+from structlog_activity.record.rowmaker import RowMaker
+from structlog_activity.store import seal as seals
+from structlog_activity.store.batch import Batch
+from structlog_activity.store.chain import Chain
+from structlog_activity.store.copyformat import encode
+from structlog_activity.store.seal import canonical
+from tests.support.records import record
+
+
+BATCHES, SIZE, ROUNDS = 40, 500, 5
+
+
+def rows(start: int) -> list[Row]:
+    make = RowMaker().make_from
+    return [
+        make(
+            record(
+                id=uuid7(),
+                actor_id=to_uuid("somebody"),
+                object_id=str(number),
+                channel="settings",
+                ip="192.0.2.1",
+                data={
+                    "event": "theme changed", "path": "ui.theme", "from": "light", "to": "dark",
+                    "count": number, "request_id": "01961d6f-7d33-7c1b-9a43-6a35f1f3a000",
+                },
+            )
+        )
+        for number in range(start, start + SIZE)
+    ]  # fmt: skip
+
+
+def main(url: str) -> None:
+    batches = [Batch(uuid7(), n, n, rows(n * SIZE)) for n in range(BATCHES)]
+    chain = Chain(b"key")
+    slab = [bytes(16)] * SIZE
+    work: dict[str, Callable[[Batch], Any]] = {
+        "sealing a record": chain.seal,
+        "  of which: making its data canonical": lambda b: [canonical(r.data) for r in b.rows],
+        "  of which: salts, hashes, root": lambda b: [
+            seals.leaf(seals.header(r), seals.commit_to(r, slab[0], r.data)) for r in b.rows
+        ],
+        "packing it for COPY, to compare": lambda b: encode(b, slab),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in work}
+    for _ in range(ROUNDS):
+        for name, do in work.items():
+            started = time.process_time()
+            for batch in batches:
+                do(batch)
+            taken[name].append((time.process_time() - started) / (BATCHES * SIZE))
+    for name, times in taken.items():
+        print(f"{statistics.median(times) * 1e6:8.2f} µs  {name}")
+    with ActivityLog(url, migrate=True, key=b"key") as log:
+        repository = log._repository()
+        written = [Batch(uuid7(), 1, n + 1, rows(n * SIZE)) for n in range(BATCHES * ROUNDS)]
+        started = time.perf_counter()
+        for batch in written:
+            repository.write(batch)
+        rate = len(written) * SIZE / (time.perf_counter() - started)
+        repository.close()
+        print(f"{rate:8,.0f} rows a second are written")
+        rates = []
+        for _ in range(ROUNDS):
+            started = time.perf_counter()
+            report = log.verify()
+            rates.append(report.rows / (time.perf_counter() - started))
+            report.raise_if_broken()
+        print(f"{statistics.median(rates):8,.0f} rows a second are verified ({report.rows:,} rows)")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        main(sys.argv[1])
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            main(f"sqlite:///{folder}/activity.db")
