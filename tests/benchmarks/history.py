@@ -34,8 +34,15 @@ _DAY: Final = 86_400_000_000
 _ZIPF: Final = 1.05
 _COPY: Final = (
     "COPY user_activity (tenant_id, created_at, id, actor_id, user_id, org_id, verb, object_type,"
-    " object_id, channel, ip, data, batch_id, batch_ix) FROM STDIN"
+    " object_id, channel, ip, data, batch_id, batch_ix, commitment) FROM STDIN"
 )
+# Not sealed: reading looks at no seal.
+_LEDGER: Final = """
+    INSERT INTO user_activity_batch (writer_id, seq, batch_id, n, written_at, chain_id, link, flags,
+        first_at, last_at, root, prev, seal, key_id, mac)
+    VALUES (%(writer)s, %(number)s, %(number)s, %(n)s, clock_timestamp(), %(writer)s, %(number)s, 0,
+        clock_timestamp(), clock_timestamp(), '', '', '', '', '')
+"""
 _COUNT: Final = """
     INSERT INTO user_activity_daily (tenant_id, day, channel, verb, object_type, n)
     SELECT tenant_id, (created_at AT TIME ZONE 'UTC')::date, channel, verb, object_type, count(*)
@@ -78,10 +85,7 @@ def load(connection: Any, rows: int, *, seed: int, progress: bool = True) -> Non
         with connection.transaction(), connection.cursor() as cursor:
             with cursor.copy(_COPY) as copy:
                 copy.write("".join(lines))
-            cursor.execute(
-                "INSERT INTO user_activity_batch VALUES (%s, %s, %s, %s, clock_timestamp())",
-                (writer, number, number, len(lines)),
-            )
+            cursor.execute(_LEDGER, {"writer": writer, "number": number, "n": len(lines)})
         done += len(lines)
         if shown:
             shown.update(done, done)
@@ -150,7 +154,8 @@ def _line(number: int, ix: int, row: tuple[int, int, int, int, int], bits: int) 
         f"{(0xAC << 120) + user + 1:032x}\t{(0x06 << 120) + owner * 8 + actor % 4 + 1:032x}\t"
         f"kind{kind}.verb{verb:02}\tkind{kind}\t{bits % 50_000}\tchannel{channel}\t"
         f"10.{bits & 0xFF}.{(bits >> 8) & 0xFF}.{(bits >> 16) & 0xFF}\t"
-        f'{{"path": "ui.theme", "to": "dark", "request_id": "{bits:024x}"}}\t{number}\t{ix}\n'
+        f'{{"path": "ui.theme", "to": "dark", "request_id": "{bits:024x}"}}'
+        f"\t{number}\t{ix}\t\\\\x{bits:032x}\n"
     )
 
 

@@ -151,6 +151,7 @@ class Benchmark:
     def fill(self, rows: int, seed: int) -> None:
         Schema(self.log.engine).migrate()
         history.load(self.hand, rows, seed=seed)
+        self.log.maintain()  # Months are folded, as in a log that is looked after.
 
     def close(self) -> None:
         self.hand.close()
@@ -224,7 +225,6 @@ def feeds(bench: Benchmark, rounds: int) -> Iterator[Result]:
 
 def by_hand(bench: Benchmark, rounds: int) -> Iterator[Result]:
     """``feed()`` against the statement that it sends, by hand in psycopg."""
-    names = [column.name for column in COLUMNS]
     for name, where in _pages(bench).items():
         statement, values = bench.sent(lambda where=where: bench.log.feed(**where))  # type: ignore[misc]
         sql = statement.encode()

@@ -58,14 +58,14 @@ _FILL = text("""
                 ELSE 'kind' || kind % 4 || '.verb' || kind % 40 END,
            'doc', CAST(abs(hashint4(n + 2000000)) % 300 AS text),
            CASE WHEN n % 1000 = 3 THEN 'rare' ELSE 'channel' || kind % 4 END,
-           '', CAST('{"n": ' || n % 7 || '}' AS jsonb), 1, n
+           '', CAST('{"n": ' || n % 7 || '}' AS jsonb), 1, n, ''
     FROM (
         SELECT n, :now - n * CAST(:step AS interval) AS at, abs(hashint4(n + 1000000)) AS kind
         FROM generate_series(1, :rows) n
     ) made
 """)
 _COUNT = text("""
-    INSERT INTO user_activity_daily
+    INSERT INTO user_activity_daily (tenant_id, day, channel, verb, object_type, n)
     SELECT tenant_id, CAST(created_at AT TIME ZONE 'UTC' AS date), channel, verb, object_type,
            count(*)
     FROM user_activity GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
