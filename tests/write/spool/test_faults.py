@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from structlog_activity.record.ids import uuid7
 from structlog_activity.write.spool.disk import Disk
 from structlog_activity.write.spool.marks import MarkError
 from structlog_activity.write.spool.spool import Spool
@@ -301,6 +302,22 @@ def test_when_the_folder_is_deleted_it_is_made_again(make_spool: MakeSpool, spoo
     assert len(spools.names(".seg")) == 1
     assert drain(spool) == [*range(30)]
     assert_exact(spool.counts())
+
+
+def test_the_folder_may_be_made_by_another_process_meanwhile(tmp_path: Path) -> None:
+    """As two do that start together; else the later one's records would wait in memory."""
+    folder = tmp_path / "spool" / "db"
+
+    class Overtaken(Disk):
+        def make_folder(self, path: Path) -> None:
+            super().make_folder(path)
+            folder.mkdir(0o700, exist_ok=True)
+
+    spool = Spool(folder, writer_id=uuid7, disk=Overtaken())
+    spool.prepare()
+    assert spool.trouble is None
+    assert spool.append(row(1))
+    spool.close()
 
 
 def test_a_segment_that_cannot_be_removed_stays_until_it_can(
