@@ -64,7 +64,8 @@ class Ticks:
     @property
     def value(self) -> int:
         """How many were counted."""
-        return next(map(operator.sub, self._count, self._reads))
+        value: int = next(map(operator.sub, self._count, self._reads))
+        return value
 
 
 class TicksByReason:
