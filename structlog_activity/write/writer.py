@@ -125,15 +125,22 @@ class Writer:
 
     def run(self) -> None:
         """Work until the mailbox is closed and nothing is left, or the time is up."""
+        while self.step():
+            pass
+
+    def step(self) -> bool:
+        """Wait for something to do and do it; at the end let go of all, and return `False`."""
         mailbox = self._mailbox
-        while not (mailbox.closed and (self.gave_up or self.has_settled_all())):
-            mailbox.wait_for_first(self._patience(), self._has_backlog)
-            if not (mailbox.closed or self.flushing or self._enough()):
-                mailbox.wait(self._linger)
-            with self.working:
-                self.work()
-        self._repository.close()
-        self._at_end()
+        if mailbox.closed and (self.gave_up or self.has_settled_all()):
+            self._repository.close()
+            self._at_end()
+            return False
+        mailbox.wait_for_first(self._patience(), self._has_backlog)
+        if not (mailbox.closed or self.flushing or self._enough()):
+            mailbox.wait(self._linger)
+        with self.working:
+            self.work()
+        return True
 
     def _patience(self) -> float:
         """Return how long to sleep at most: some things are to be done without a ring."""

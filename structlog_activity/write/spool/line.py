@@ -11,6 +11,7 @@ import threading
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -231,7 +232,7 @@ class Line:
         """Remove what is done with, and leave the rest to others."""
         self.closed = True
         with self.making:
-            for segment in tuple(self.held):
+            for segment in sorted(self.held, key=attrgetter("name")):
                 segment.seal()
                 if is_finished(segment):
                     self.retire(segment)
