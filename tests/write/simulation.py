@@ -91,7 +91,7 @@ class World:
         self.disk_unlucky = self.dice.choice([0.0, 0.0, 0.02, 0.2])
         self.nth_disk_call = self.dice.choice([0, 0, self.dice.randint(1, 150)])
         self.may_crash = self.kind in ("wal", "fsync") and self.dice.random() < 0.5
-        self.letters = Letters()
+        self.letters = Letters(self)
         self.store = Store(self)
 
     @property
@@ -159,13 +159,24 @@ class World:
 
 
 class Letters:
-    """Dead letters that outlive a crash, as those in files do."""
+    """
+    Dead letters that outlive a crash, as those in files do.
 
-    def __init__(self) -> None:
+    Attributes:
+
+        late: Numbers of those whose writer had given up: it counts them as lost.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
         self.numbers: set[int] = set()
+        self.late: set[int] = set()
 
     def add(self, letter: DeadLetter) -> bool:
-        self.numbers.update(numbers([letter.row]))
+        found = numbers([letter.row])
+        self.numbers.update(found)
+        if self._world.life is not None and self._world.life.buffer._writer.gave_up:
+            self.late.update(found)
         return True
 
     def __iter__(self) -> Iterator[DeadLetter]:
@@ -563,8 +574,9 @@ def _check_counts(world: World, lives: list[Told], missing: set[int]) -> None:
     # What is left in the spool of a batch that went in parts is a duplicate to the heir.
     assert written <= len(stored) <= settled + world.store.in_doubt, (written, settled)
     if not world.disk_fails:  # Else a segment that was thrown away may not have been removed.
-        # Only a COMMIT that came late, or whose answer did.
-        assert doubt <= world.store.in_doubt, f"{doubt} are counted as lost, and are not"
+        # Only a COMMIT that came late, or whose answer did, or a refusal that did.
+        most = world.store.in_doubt + len(world.letters.late)
+        assert doubt <= most, f"{doubt} are counted as lost, and at most {most} may be there"
 
 
 def main() -> None:
