@@ -12,6 +12,7 @@ same one::
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import mmap
 import os
@@ -19,7 +20,7 @@ import sys
 import tempfile
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -523,15 +524,13 @@ def run(seed: int) -> list[str]:
 @contextmanager
 def _silence() -> Iterator[None]:
     """Keep the one line on stderr that tells of a loss, and our logger, from the output."""
-    stderr = sys.stderr
     logger = logging.getLogger("structlog_activity")
     logger.disabled = True
-    with open(os.devnull, "w") as sys.stderr:
-        try:
+    try:
+        with redirect_stderr(io.StringIO()):
             yield
-        finally:
-            sys.stderr = stderr
-            logger.disabled = False
+    finally:
+        logger.disabled = False
 
 
 def _check_folder(world: World) -> None:
