@@ -41,7 +41,7 @@ def both(request: pytest.FixtureRequest, tmp_path: Path) -> Programs:
     return programs
 
 
-def test_sigterm_as_it_is_by_default_kills_and_what_was_written_ahead_is_stored_by_the_next(
+def test_what_a_sigterm_leaves_that_nobody_handles_is_stored_by_the_next(
     tmp_path: Path,
 ) -> None:
     programs = Programs(tmp_path, durability="wal")
@@ -317,8 +317,8 @@ print(best * 1000)
 """
 
 
-@pytest.mark.parametrize("durability", ["memory", "wal"])
-def test_the_p99_of_a_record_beside_three_threads_that_compute_is_below_two_milliseconds(
+@pytest.mark.parametrize("durability", [pytest.param("memory", marks=pytest.mark.soak), "wal"])
+def test_the_p99_of_a_record_beside_threads_that_compute_is_below_two_ms(
     tmp_path: Path, durability: str
 ) -> None:
     """
