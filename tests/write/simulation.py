@@ -325,7 +325,7 @@ class Simulated(BufferedRepository):
         self._is_made = False
         super().__init__(life.world.store, clock=life.world.clock, **options)
         lifetime._live.discard(self)
-        self._repository = PausableRepository(life.world.store)  # type: ignore[assignment]
+        self._repository = PausableRepository(life.world.store)
         self._is_made = True
         self._reset()
 

@@ -6,10 +6,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from structlog_activity.store.batch import Batch
 from structlog_activity.store.faults import Fault, StoreError
 from structlog_activity.write.buffer import BufferedRepository
-from tests.write.doubles import Answers, Repository, assert_invariant, down, rows
+from tests.write.doubles import (
+    DEADLINE,
+    Answers,
+    Gate,
+    Repository,
+    assert_invariant,
+    down,
+    row,
+    rows,
+)
 
 
 def test_a_half_that_is_written_is_no_longer_counted_as_on_disk(tmp_path: Path) -> None:
@@ -44,3 +55,46 @@ def test_the_heir_of_a_half_finds_in_the_ledger_that_it_is_there(tmp_path: Path)
 
 def _agree(batch: Batch) -> None:
     pass
+
+
+def test_what_finds_no_room_in_memory_goes_to_the_spool_and_is_written_later(
+    tmp_path: Path,
+) -> None:
+    gate = Gate()
+    buffer = BufferedRepository(gate, spool_dir=tmp_path / "spool", max_records=10, linger=0.0)
+    assert buffer.put(row(0))
+    assert gate.entered.wait(DEADLINE)
+    assert all(buffer.put(item) for item in rows(100, 1))
+    counts = buffer.counters()
+    assert (counts["queued"], counts["spooled"], counts["dropped"]) == (10, 90, 0)
+    gate.open()
+    assert buffer.flush(DEADLINE) is True
+    assert buffer.close(DEADLINE) is True
+    assert sorted(gate.numbers) == [*range(101)]
+
+
+@pytest.mark.parametrize("durability", ["memory", "wal", "fsync"])
+def test_beyond_the_bounds_of_spool_and_memory_records_are_dropped_and_counted(
+    tmp_path: Path, durability: str
+) -> None:
+    gate = Gate()
+    buffer = BufferedRepository(
+        gate,
+        durability=durability,
+        spool_dir=tmp_path / "spool",
+        spool_bytes=8 << 20,
+        max_records=10,
+        linger=0.0,
+    )
+    assert buffer.put(row(0))
+    assert gate.entered.wait(DEADLINE)
+    large = '"' + "x" * 100_000 + '"'
+    kept = sum(buffer.put(row(number, data=large)) for number in range(1, 201))
+    counts = buffer.counters()
+    assert_invariant(counts)
+    assert 70 < kept < 100
+    assert counts["dropped.overflow"] == 200 - kept
+    gate.open()
+    assert buffer.flush(DEADLINE) is False
+    assert buffer.close(DEADLINE) is True
+    assert len(gate.numbers) == kept + 1
