@@ -229,9 +229,10 @@ class Store(Repository):
     def commit(self, batch: Batch) -> bool:
         life, identity = self.world.life, (batch.writer_id, batch.seq)
         is_new = super().commit(batch)
-        self._unheard.pop(identity, None)
-        if is_new and life is not None and life.buffer._writer.gave_up:
-            self._unheard[identity] = len(records(batch.rows))  # The answer counts no more.
+        if life is not None and life.buffer._writer.gave_up:  # The answer counts no more.
+            self._unheard[identity] = len(records(batch.rows))
+        else:
+            self._unheard.pop(identity, None)
         return is_new
 
 

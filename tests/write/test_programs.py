@@ -302,18 +302,21 @@ record(0)
 time.sleep(0.1)
 threads = [threading.Thread(target=burn, daemon=True) for _ in range(3)]
 for thread in threads: thread.start()
-best = 1e9
-for window in range(8):
+
+def p99(act):
     times = []
     for n in range(100):
         time.sleep(0.001)
         started = time.perf_counter()
-        record(n)
+        act(n)
         times.append(time.perf_counter() - started)
-    best = min(best, sorted(times)[98])
-    if best < 0.002: break
+    return sorted(times)[98] * 1000
+
+best = 1e9
+end = time.monotonic() + 15
+while best >= 2 and time.monotonic() < end: best = min(best, p99(record))
 halt.set()
-print(best * 1000)
+print(best, 0 if best < 2 else p99(lambda n: sum(range(1000))))
 """
 
 
@@ -326,13 +329,17 @@ def test_the_p99_of_a_record_beside_threads_that_compute_is_below_two_ms(
 
     A call that lets go of the interpreter gets it back after five milliseconds for each of
     the threads. The p99 of 100 calls, the second slowest, is held to the bound, in the best
-    of up to eight windows: on a busy machine the system, too, takes the processor away.
+    window of 15 seconds: on a busy machine the system, too, takes the processor away. Where
+    even some arithmetic, alone, takes longer, nothing can be measured.
     """
     programs = Programs(tmp_path, durability=durability)
     programs.migrate()
     done = programs.run(_LATENCY)
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 2.0
+    best, arithmetic = map(float, done.stdout.split())
+    if best >= 2.0 and arithmetic >= 1.0:
+        pytest.skip(f"the machine is too busy: arithmetic takes {arithmetic:.1f} ms")
+    assert best < 2.0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
