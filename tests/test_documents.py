@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.named import exists
+
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -94,3 +96,22 @@ def test_the_readme_names_the_two_commands() -> None:
 
     assert ".venv/bin/pip install . && .venv/bin/python -m structlog_activity demo" in text
     assert ".venv/bin/pip install '.[test]' && .venv/bin/python -m pytest" in text
+
+
+def test_every_promise_of_what_survives_what_is_held_by_a_test_that_is_there() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text()
+    held = dict(re.findall(r"^(\d+)\. `([^`]+)`", text, re.MULTILINE))
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    event, levels = "power fails", ["memory", "memory and a spool", "wal", "fsync"]
+
+    assert levels == rows[0][1:]
+    assert len(rows) > 10
+    used = set[str]()
+    for row in rows[1:]:
+        assert 5 == len(row), row
+        for cell in row[1:]:
+            numbers = re.findall(r"\[(\d+)\]", cell)
+            assert numbers or cell == "\N{EN DASH}" or event == row[0], (row[0], cell)
+            used.update(numbers)
+    assert used == set(held)
+    assert not [name for name in held.values() if not exists(name)]

@@ -4,6 +4,7 @@ From a URL to an engine: which database is meant, and is everything there to rea
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import tempfile
@@ -124,6 +125,7 @@ def _postgresql_engine(url: URL, options: dict[str, Any]) -> Engine:
 
 
 def _prepare_postgresql(connection: Any, _: object) -> None:
+    _connections.add(connection)
     # The server said so while connecting; psycopg reads no dates in another style.
     if not connection.info.parameter_status("DateStyle").startswith("ISO"):
         connection.execute("SET DateStyle = ISO")
@@ -163,6 +165,15 @@ def _remove(path: str, maker: int) -> None:
 _live: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
+_connections: weakref.WeakSet[Any] = weakref.WeakSet()  # PostgreSQL's.
+
+
+def _close_all() -> None:
+    # At exit, or drivers complain of connections that nobody closed.
+    for engine in list(_live):
+        engine.dispose()
+
+
 def _close_files() -> None:
     # SQLite keeps what it knows of a file's locks in memory: a child with a copy of
     # that has its commits thrown away when the parent closes the file.
@@ -172,11 +183,21 @@ def _close_files() -> None:
 
 
 def _forget_connections() -> None:
-    # In a forked child: they are the parent's, and closing one ends its session.
+    # In a forked child: they are the parent's, and closing one ends its session, while
+    # one that isn't closed is complained of. So they are closed over another line.
+    inherited = list(_connections)
     for engine in list(_live):
         engine.dispose(close=False)
+    if inherited:
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for connection in inherited:
+            with contextlib.suppress(Exception):  # It is broken, or closed.
+                os.dup2(nowhere, connection.fileno(), inheritable=False)
+                connection.close()
+        os.close(nowhere)
 
 
+atexit.register(_close_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_close_files, after_in_child=_forget_connections)
 

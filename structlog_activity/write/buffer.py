@@ -8,6 +8,7 @@ import os
 import threading
 import time
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import InvalidRecordError, RepositoryError
@@ -85,6 +86,8 @@ class BufferedRepository:
         on_loss: Called with a reason and a number when records are lost, by
             the writer's thread; what it raises is ignored and counted.
 
+        clock: Returns seconds that never go back.
+
     Raises:
 
         ValueError: An option is out of its range.
@@ -107,6 +110,7 @@ class BufferedRepository:
         close_timeout: float = 5.0,
         rows: RowMaker | None = None,
         on_loss: OnLoss | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._options = options = Options(
             durability=durability,
@@ -122,6 +126,7 @@ class BufferedRepository:
         self._repository = PausableRepository(WatchedRepository(repository))
         self._rows = rows or RowMaker(Redactor())
         self._on_loss = on_loss
+        self._clock = clock
         self._mailbox = Mailbox(
             capacity=max_records,
             wake_at=options.plenty - 1,
@@ -160,6 +165,7 @@ class BufferedRepository:
             on_loss=self._on_loss,
             dropped=self._dropped,
             at_end=self._end,
+            clock=self._clock,
         )
         self._delivery = self._writer.delivery
         self._has_ended = False
@@ -227,7 +233,7 @@ class BufferedRepository:
         """
         if self._mailbox.is_writer():
             return False
-        deadline, before = _deadline(timeout), self._reported_losses
+        deadline, before = self._deadline(timeout), self._reported_losses
         if self._spool is not None:
             self._mailbox.open()  # There may be something that others left.
         goal = self._writer.goal()
@@ -254,7 +260,7 @@ class BufferedRepository:
             return False
         before = self._reported_losses
         seconds = self._options.close_timeout if timeout is None else timeout
-        writer.deadline = _deadline(seconds)
+        writer.deadline = self._deadline(seconds)
         if self._options.durability != MEMORY:
             self._mailbox.open()  # There may be something that a dead process left.
         self._mailbox.close()
@@ -262,8 +268,8 @@ class BufferedRepository:
         if self._mailbox.is_writer():
             return False  # It finishes after this call.
         if self._thread is not None and self._running():
-            writer.worked.wait(_left(writer.deadline))
-            self._thread.join(min(_LAST_WORD, _left(writer.deadline)))
+            writer.worked.wait(self._left(writer.deadline))
+            self._thread.join(min(_LAST_WORD, self._left(writer.deadline)))
             self._break_off(self._thread)
         if not self._running():
             self._drain_here(writer.deadline)
@@ -312,7 +318,7 @@ class BufferedRepository:
     def health(self) -> Health:
         """Judge the counters, the spool and the last answer of the database."""
         trouble, since = self._delivery.trouble, self._delivery.trouble_since
-        seconds = time.monotonic() - since
+        seconds = self._clock() - since
         reasons = judge(self.counters(), self._options.max_records, trouble, seconds)
         if self._spool is not None and self._journal is not None:
             reasons += judge_disk(self._spool, self._journal.in_memory.value)
@@ -333,8 +339,8 @@ class BufferedRepository:
     def _break_off(self, thread: threading.Thread) -> None:
         """Break off what the writer is doing, its time being up."""
         self._writer.reporter.mute()  # That a call fails now is our doing.
-        deadline = time.monotonic() + _GRACE
-        while thread.is_alive() and time.monotonic() < deadline:
+        deadline = self._clock() + _GRACE
+        while thread.is_alive() and self._clock() < deadline:
             self._repository.interrupt()  # Again: a call may have begun just now.
             thread.join(0.01)
 
@@ -349,7 +355,7 @@ class BufferedRepository:
             writer.flushing += 1
             try:
                 while not goal.is_reached():
-                    left = deadline - time.monotonic()
+                    left = deadline - self._clock()
                     over = writer.gave_up or (self._mailbox.closed and not self._running())
                     if left <= 0 or over:
                         return False
@@ -385,7 +391,7 @@ class BufferedRepository:
     def _drain_here(self, deadline: float) -> None:
         """Write from the calling thread, there being no other."""
         writer = self._writer
-        if not writer.working.acquire(timeout=_left(deadline)):
+        if not writer.working.acquire(timeout=self._left(deadline)):
             return
         try:
             writer.until = deadline
@@ -396,6 +402,12 @@ class BufferedRepository:
         finally:
             writer.until = float("inf")
             writer.working.release()
+
+    def _deadline(self, timeout: float | None) -> float:
+        return float("inf") if timeout is None else self._clock() + timeout
+
+    def _left(self, deadline: float) -> float:
+        return max(0.0, min(deadline - self._clock(), threading.TIMEOUT_MAX))
 
     # -- around a fork ------------------------------------------------------
 
@@ -414,11 +426,3 @@ class BufferedRepository:
             self._spool.abandon()
         self._mailbox.reset()
         self._reset()
-
-
-def _deadline(timeout: float | None) -> float:
-    return float("inf") if timeout is None else time.monotonic() + timeout
-
-
-def _left(deadline: float) -> float:
-    return max(0.0, min(deadline - time.monotonic(), threading.TIMEOUT_MAX))

@@ -56,6 +56,8 @@ class ChunkOrigin(Origin):
             self._chunk.settle()
         elif alone:
             self._chunk.set_aside(rows)
+        else:
+            self._chunk.let_go(rows)
 
 
 class Feeder:

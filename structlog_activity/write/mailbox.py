@@ -5,6 +5,8 @@ The queue between log calls and the writer: bounded, unlocked, woken rarely.
 from __future__ import annotations
 
 import _thread
+import contextlib
+import operator
 import sys
 import threading
 import time
@@ -27,6 +29,7 @@ OVERFLOW: Final = (BLOCK, DROP_NEWEST, DROP_OLDEST, SPILL)
 
 _OPEN, _UNSTARTED, _CLOSED = 0, 1, 2
 _SHUT = -1  # The threshold of a closed mailbox: every record rings.
+_take_oldest = operator.methodcaller("popleft")
 _POLL = 0.002  # seconds between two looks of a caller that waits for room
 
 
@@ -212,11 +215,9 @@ class Mailbox:
         return self._overflow == BLOCK and not _in_event_loop() and self._wait_for_room()
 
     def _evict(self) -> bool:
-        try:
-            self._queue.popleft()
-        except IndexError:  # The writer took them all.
-            return True
-        self.evicted.tick()
+        # The writer may have taken them all.
+        with contextlib.suppress(IndexError):
+            self.evicted.tick_with(_take_oldest, self._queue)
         return True
 
     def _wait_for_room(self) -> bool:

@@ -127,19 +127,27 @@ class Writer:
 
     def run(self) -> None:
         """Work until the mailbox is closed and nothing is left, or the time is up."""
-        mailbox = self._mailbox
         try:
-            while not (mailbox.closed and (self.gave_up or self.has_settled_all())):
-                mailbox.wait_for_first(self._patience(), self._has_backlog)
-                if not (mailbox.closed or self.flushing or self._enough()):
-                    mailbox.wait(self._linger)
-                with self.working:
-                    self.work()
+            while self.step():
+                pass
         finally:
             self.worked.set()
-        self.finish()
-        self._repository.close()
-        self._at_end()
+
+    def step(self) -> bool:
+        """Wait for something to do and do it; at the end let go of all, and return `False`."""
+        mailbox = self._mailbox
+        if mailbox.closed and (self.gave_up or self.has_settled_all()):
+            self.worked.set()
+            self.finish()
+            self._repository.close()
+            self._at_end()
+            return False
+        mailbox.wait_for_first(self._patience(), self._has_backlog)
+        if not (mailbox.closed or self.flushing or self._enough()):
+            mailbox.wait(self._linger)
+        with self.working:
+            self.work()
+        return True
 
     def finish(self) -> None:
         """Have it written that nothing is missing at the end, if that is so and takes no wait."""

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from tests.write.doubles import eventually
 from tests.write.scripts import TELLING, Programs, assert_quiet
 
 
@@ -135,7 +136,18 @@ def programs_ahead(tmp_path: Path) -> Programs:
     return programs
 
 
+def wait_for_servers(programs: Programs) -> None:
+    """Wait until no server process works for a dead one: it may still commit."""
+    if not programs.url.startswith("sqlite"):
+        others = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+        eventually(lambda: programs.ask(others) == [0], "the end of the servers")
+
+
 def assert_recovered(programs: Programs, tolls: Tolls) -> None:
+    wait_for_servers(programs)
     before = programs.stored
     counts = programs.recover()
     stored = programs.stored
@@ -309,3 +321,51 @@ def test_a_living_process_takes_over_what_a_killed_one_left(both: Programs) -> N
         living.kill()
         tolls.hear(living.stdout.read())
     assert_recovered(both, tolls)
+
+
+# -- levels that promise less -------------------------------------------------
+
+
+@pytest.mark.parametrize("spool", [False, True])
+def test_in_memory_a_kill_costs_what_was_not_written_and_no_more(
+    tmp_path: Path, spool: bool
+) -> None:
+    programs = Programs(tmp_path, spool=spool)
+    programs.migrate()
+    done = programs.run(
+        """
+        activity = ActivityLog(os.environ["URL"], linger=3600)
+        for n in range(100): record(n, activity)
+        assert activity.flush()
+        for n in range(100, 150): record(n, activity)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGKILL, "")
+    programs.recover()
+    assert programs.stored == [*range(100)]
+
+
+def test_what_an_outage_moved_into_the_spool_survives_a_kill(tmp_path: Path) -> None:
+    programs = Programs(tmp_path, spool=True)
+    programs.migrate()
+    with programs.locked():
+        done = programs.run(
+            """
+            activity = ActivityLog(os.environ["URL"], linger=0)
+
+            def wait_for(name, count):
+                end = time.monotonic() + 30
+                while activity.counters()[name] != count and time.monotonic() < end:
+                    time.sleep(0.01)
+
+            record(0, activity)
+            wait_for("in_flight", 1)
+            for n in range(1, 51): record(n, activity)
+            wait_for("spooled", 50)
+            os.kill(os.getpid(), signal.SIGKILL)
+            """
+        )
+    assert done.returncode == -signal.SIGKILL
+    assert programs.recover()["recovered"] == 50
+    assert programs.stored == [*range(1, 51)]

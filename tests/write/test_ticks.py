@@ -10,6 +10,7 @@ import pytest
 
 from structlog_activity.write.ticks import Ticks, TicksByReason
 from tests.write.doubles import interrupted, run_all
+from tests.write.spool.test_faults import interrupted as interrupted_at
 
 
 def test_nothing_is_counted_at_first() -> None:
@@ -59,6 +60,38 @@ def test_a_signal_handler_may_count_and_look_on_top_of_its_own_thread() -> None:
             own += 1
             assert ticks.value >= own
     assert ticks.value == own + len(calls)
+
+
+def test_an_interrupt_at_any_step_of_a_look_does_not_count() -> None:
+    number, ticks = 1, Ticks()
+    ticks.tick()
+    while interrupted_at(number, lambda: ticks.value, within="ticks.py", event="opcode"):
+        assert ticks.value == 1, number
+        number += 1
+    assert number > 3
+
+
+def test_an_act_is_counted_with_it_and_only_if_it_succeeds() -> None:
+    ticks, acted = Ticks(), list[str]()
+    ticks.tick_with(acted.append, "a")
+    ticks.add_with(acted.append, "b", 5)
+    with pytest.raises(ValueError, match="not in list"):
+        ticks.add_with(acted.remove, "c", 7)
+    with pytest.raises(ValueError, match="not in list"):
+        ticks.tick_with(acted.remove, "c")
+    assert (acted, ticks.value) == (["a", "b"], 6)
+
+
+def test_no_interrupt_comes_between_an_act_and_its_count() -> None:
+    number, ticks, acted = 1, Ticks(), list[int]()
+    one = partial(ticks.tick_with, acted.append, 1)
+    three = partial(ticks.add_with, acted.extend, (1, 2, 3), 3)
+    for act in (one, three):
+        while interrupted_at(number, act, within="ticks.py", event="opcode"):
+            assert ticks.value == len(acted), number
+            number += 1
+        assert number > 10
+        number = 1
 
 
 def test_reasons_are_counted_apart_and_told_in_order() -> None:

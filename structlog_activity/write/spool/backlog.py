@@ -77,8 +77,15 @@ class Backlog:
         with self._line.making:
             for segment in tuple(self._line.segments)[:-1]:
                 segment.seal()
-                if segment.claim.acquire(blocking=False):
-                    return self._evict(segment)
+                claimed: list[bool] = []
+                try:
+                    # Noted in the same step: an interrupt may strike right behind it.
+                    claimed.extend(map(segment.claim.acquire, (False,)))
+                    if claimed[0]:
+                        return self._evict(segment)
+                finally:
+                    if any(claimed) and segment in self._line.segments:
+                        segment.claim.release()
         return 0
 
     def is_finished(self, segment: Segment) -> bool:
@@ -182,11 +189,10 @@ class Backlog:
             lost = self._reader_of(segment).rows_left()
         except OSError as error:
             self._line.note(error)
-            segment.claim.release()
             return 0
+        # In one step: neither is it read any more and not counted, nor the reverse.
+        self.evicted.add_with(self._line.segments.remove, segment, lost)
         self._retire(segment)
-        for _ in range(lost):
-            self.evicted.tick()
         return lost
 
     def _finish(self, reader: Reader) -> None:

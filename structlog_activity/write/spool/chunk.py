@@ -112,11 +112,21 @@ class Chunk:
             rows: Of this chunk, the very objects.
         """
         rows = list(rows)
-        places = set(self._places_of(rows)) & self._left
         segment = self._reader.segment
         if segment.is_open:
             with contextlib.suppress(OSError):
                 segment.mark(self._marks(SETTLED, rows), synced=self._synced)
+        self.let_go(rows)
+
+    def let_go(self, rows: Iterable[Row]) -> None:
+        """
+        Settle some rows that were one batch: their mark and the ledger tell of it.
+
+        Args:
+
+            rows: Of this chunk, the very objects.
+        """
+        places = set(self._places_of(rows)) & self._left
         self._left -= places
         self._settled(self._reader, len(places))
 

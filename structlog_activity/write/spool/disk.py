@@ -36,13 +36,17 @@ class Disk:
     def make_folder(self, path: Path) -> None:
         """Make a folder that is nobody else's; what is there already stays."""
         try:
-            path.mkdir(_PRIVATE_FOLDER)
+            self._make_in_its_parent(path)
         except FileExistsError:
             return
+        path.chmod(_PRIVATE_FOLDER)  # The umask may have taken too much.
+
+    def _make_in_its_parent(self, path: Path) -> None:
+        try:
+            path.mkdir(_PRIVATE_FOLDER)
         except FileNotFoundError:
             self.make_folder(path.parent)
-            path.mkdir(_PRIVATE_FOLDER)
-        path.chmod(_PRIVATE_FOLDER)  # The umask may have taken too much.
+            path.mkdir(_PRIVATE_FOLDER)  # Unless another process was faster.
 
     def listing(self, folder: Path) -> list[tuple[str, int]]:
         """Return names and sizes of the files in a folder."""

@@ -100,7 +100,7 @@ class Folder:
         A signal's exception may strike between any two steps of `make`, also of
         its own cleaning up.
         """
-        for name in tuple(self._begun):
+        for name in sorted(self._begun):
             self._sweep_unfinished(name)
             self._begun.discard(name)
 
@@ -141,9 +141,9 @@ class Folder:
         self._others = {stem: sizes[stem + SEGMENT] for stem in found[SEGMENT]}
         self._candidates = deque(sorted(found[SEGMENT]))
         self._surveyed = True
-        for stem in found[UNFINISHED]:
+        for stem in sorted(found[UNFINISHED]):
             self._sweep_unfinished(stem)
-        for stem in found[SIDECAR] - found[SEGMENT]:
+        for stem in sorted(found[SIDECAR] - found[SEGMENT]):
             self._sweep_sidecar(stem)
 
     def survey_once(self) -> None:

@@ -11,10 +11,12 @@ import threading
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+from ..ticks import Ticks
 from .disk import Disk
 from .folder import Folder
 from .frames import HEAD, frame
@@ -90,15 +92,15 @@ class Line:
 
     # -- appending ------------------------------------------------------------
 
-    def put(self, bodies: Sequence[bytes]) -> Segment | None:
-        """Append frames, all or none, making room for them; return where they are."""
+    def put(self, bodies: Sequence[bytes], ticks: Ticks) -> Segment | None:
+        """Append and count frames, all or none, making room for them; return where they are."""
         if not self.fits(bodies):
             return None
         while True:
             last = None
             try:
                 last = self.segments[-1]
-                last.write(_frames(bodies, last.seed))
+                ticks.add_with(last.write, _frames(bodies, last.seed), len(bodies))
             except (IndexError, ValueError):
                 if not self._rotate(last):
                     return None
@@ -109,7 +111,9 @@ class Line:
         """Whether so much goes into a segment."""
         return _size_of(bodies) <= self._segment_bytes - HEADER
 
-    def put_apart(self, bodies: Sequence[bytes], mark: Callable[[Segment, int], None]) -> bool:
+    def put_apart(
+        self, bodies: Sequence[bytes], mark: Callable[[Segment, int], None], ticks: Ticks
+    ) -> bool:
         """
         Put frames into a segment of their own, to be read next; return whether they are there.
 
@@ -119,6 +123,8 @@ class Line:
 
             mark: Called with the segment and the end of the frames before they
                 are written, so that nobody ever finds them without a mark.
+
+            ticks: Counts the frames.
         """
         size = HEADER + _size_of(bodies)
         if self.closed or size > LONGEST:
@@ -138,7 +144,7 @@ class Line:
         except OSError as error:
             self.note(error)
             return False
-        self.segments.appendleft(segment)
+        ticks.add_with(self.segments.appendleft, segment, len(bodies))
         if self.closed:  # In between; others will find it.
             segment.close()
         return True
@@ -226,7 +232,7 @@ class Line:
         """Remove what is done with, and leave the rest to others."""
         self.closed = True
         with self.making:
-            for segment in tuple(self.held):
+            for segment in sorted(self.held, key=attrgetter("name")):
                 segment.seal()
                 if is_finished(segment):
                     self.retire(segment)

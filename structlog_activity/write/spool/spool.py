@@ -96,7 +96,7 @@ class Spool:
         self._line = self._new_line()
         self._segments = self._line.segments
         self._backlog = Backlog(self._line, synced=self._synced)
-        self._kept = 0
+        self._kept = Ticks()
         self._appended = Ticks()
         self._unsynced = Ticks()
 
@@ -115,13 +115,13 @@ class Spool:
         body = encode(row)
         try:
             segment = self._segments[-1]
-            segment.write(frame(body, segment.seed))
+            # In one step: a frame that an interrupt leaves uncounted is never settled.
+            self._appended.tick_with(segment.write, frame(body, segment.seed))
         except (IndexError, ValueError):
-            found = self._line.put((body,))
+            found = self._line.put((body,), self._appended)
             if found is None:
                 return False
             segment = found
-        self._appended.tick()
         if self._synced:
             self._sync(segment)
         return True
@@ -145,7 +145,7 @@ class Spool:
         return SpoolCounts(
             appended=self._appended.value,
             unsynced=self._unsynced.value,
-            kept=self._kept,
+            kept=self._kept.value,
             evicted=backlog.evicted.value,
             damaged=backlog.damaged.value,
             damaged_adopted=backlog.damaged_adopted.value,
@@ -213,14 +213,11 @@ class Spool:
                 segment.mark([Mark(identity, HEADER, end)], synced=self._synced)
 
         if fixed or not self._line.fits(bodies):
-            kept = self._line.put_apart(bodies, mark)
-        else:
-            segment = self._line.put(bodies)
-            kept = segment is not None
-            if segment is not None and self._synced:
-                self._sync(segment, len(bodies))
-        self._kept += kept * len(bodies)
-        return kept
+            return self._line.put_apart(bodies, mark, self._kept)
+        segment = self._line.put(bodies, self._kept)
+        if segment is not None and self._synced:
+            self._sync(segment, len(bodies))
+        return segment is not None
 
     def close(self) -> None:
         """Delete what is settled, and leave the rest to whoever adopts it."""

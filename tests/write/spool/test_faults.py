@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from structlog_activity.record.ids import uuid7
 from structlog_activity.write.spool.disk import Disk
 from structlog_activity.write.spool.marks import MarkError
 from structlog_activity.write.spool.spool import Spool
@@ -108,16 +109,19 @@ def test_from_any_call_on_a_dead_disk_is_survived(tmp_path: Path) -> None:
         spools.close()
 
 
-def interrupted(number: int, call: Callable[[], object]) -> bool:
-    """Call something until the n-th line of the spool's code; return whether it came so far."""
-    lines = 0
+def interrupted(
+    number: int, call: Callable[[], object], *, within: str = "/spool/", event: str = "line"
+) -> bool:
+    """Call something until the n-th line, or opcode, of our code; return whether it came so far."""
+    count = 0
 
-    def trace(frame: FrameType, event: str, arg: object) -> TraceFunction | None:
-        nonlocal lines
-        if "/spool/" not in frame.f_code.co_filename:
+    def trace(frame: FrameType, what: str, arg: object) -> TraceFunction | None:
+        nonlocal count
+        if within not in frame.f_code.co_filename or "/tests/" in frame.f_code.co_filename:
             return None
-        lines += event == "line"
-        if lines == number:
+        frame.f_trace_opcodes = event == "opcode"
+        count += what == event
+        if count == number:
             sys.settrace(None)
             raise KeyboardInterrupt
         return trace
@@ -146,6 +150,80 @@ def test_an_interrupt_at_any_line_of_the_making_of_a_file_leaves_none(tmp_path: 
         spool = spools.make(synced=True, disk=CountingDisk())
         number += 1
     assert number > 100
+
+
+def test_an_interrupt_at_any_step_of_an_append_leaves_exact_counts(make_spool: MakeSpool) -> None:
+    number, found, spool = 1, 0, make_spool(segment_bytes=1 << 20)
+    assert spool.append(row(0))
+    while interrupted(
+        number, partial(spool.append, row(1)), within="/structlog_activity/", event="opcode"
+    ):
+        found += len(drain(spool))
+        assert spool.counts().appended == found, number
+        number += 1
+    assert number > 100
+
+
+def test_an_interrupt_at_any_step_of_a_full_segment_s_successor_leaves_exact_counts(
+    tmp_path: Path,
+) -> None:
+    number, came_so_far = 0, True
+    while came_so_far:
+        number += 1
+        spools = Spools(tmp_path / f"{number}")
+        spool = spools.make(disk=CountingDisk())
+        assert all(spool.append(item) for item in rows(20))
+        spool.prepare()
+        spool._segments[-1].seal()
+        came_so_far = interrupted(
+            number, partial(spool.append, row(20)), within="/structlog_activity/"
+        )
+        assert spool.append(row(21))
+        assert spool.counts().appended == len(drain(spool)), number
+        assert_exact(spool.counts())
+        spools.close()
+        shutil.rmtree(spools.folder)
+    assert number > 50
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_an_interrupt_at_any_step_of_a_keeping_leaves_exact_counts(
+    tmp_path: Path, fixed: bool
+) -> None:
+    number, came_so_far = 0, True
+    while came_so_far:
+        number += 1
+        spools = Spools(tmp_path / f"{number}")
+        spool = spools.make(disk=CountingDisk())
+        spool.prepare()
+        came_so_far = interrupted(number, partial(spool.keep, batch(rows(3)), fixed=fixed))
+        kept = spool.counts().kept
+        assert kept in (0, 3)
+        left = drain(spool)
+        assert (len(left) == kept) or (fixed and not left), number
+        spools.close()
+        shutil.rmtree(spools.folder)
+    assert number > 20
+
+
+def test_an_interrupt_at_any_step_of_an_eviction_leaves_exact_counts(tmp_path: Path) -> None:
+    number, came_so_far = 0, True
+    while came_so_far:
+        number += 1
+        spools = Spools(tmp_path / f"{number}")
+        spool = spools.make(disk=CountingDisk())
+        assert all(spool.append(item) for item in rows(40))
+        came_so_far = interrupted(number, spool.evict, within="/spool/backlog.py")
+        left = drain(spool)
+        counts = spool.counts()
+        assert len(left) + counts.evicted == 40, number
+        assert_exact(counts)
+        spools.close()
+        # An interrupt before the file is removed leaves what is counted as lost to others.
+        assert not set(left) & set(drain(spools.make()))
+        spools.close()
+        shutil.rmtree(spools.folder)
+    assert number > 10
 
 
 def test_a_disk_that_refuses_is_not_asked_for_every_row(make_spool: MakeSpool) -> None:
@@ -224,6 +302,22 @@ def test_when_the_folder_is_deleted_it_is_made_again(make_spool: MakeSpool, spoo
     assert len(spools.names(".seg")) == 1
     assert drain(spool) == [*range(30)]
     assert_exact(spool.counts())
+
+
+def test_the_folder_may_be_made_by_another_process_meanwhile(tmp_path: Path) -> None:
+    """As two do that start together; else the later one's records would wait in memory."""
+    folder = tmp_path / "spool" / "db"
+
+    class Overtaken(Disk):
+        def make_folder(self, path: Path) -> None:
+            super().make_folder(path)
+            folder.mkdir(0o700, exist_ok=True)
+
+    spool = Spool(folder, writer_id=uuid7, disk=Overtaken())
+    spool.prepare()
+    assert spool.trouble is None
+    assert spool.append(row(1))
+    spool.close()
 
 
 def test_a_segment_that_cannot_be_removed_stays_until_it_can(
