@@ -125,7 +125,7 @@ class SqliteRepository:
     def _connected(self) -> Iterator[sqlite3.Connection]:
         with self._interruption.call():
             try:
-                self._leave_unfinished()
+                self._roll_back()  # What an interrupt left unfinished.
                 if self._connection is None:
                     self._connection = self._connect()
                 yield self._connection
@@ -136,7 +136,7 @@ class SqliteRepository:
                 self._roll_back()
                 raise self._failure(error) from None
             except BaseException:  # Nobody else may find the file locked meanwhile.
-                self.close()
+                self._roll_back()
                 raise
 
     def _connect(self) -> sqlite3.Connection:
@@ -179,14 +179,9 @@ class SqliteRepository:
         if self._interruption.asked:
             raise StoreError(Fault.TRANSIENT, f"{self._where}: the write was broken off")
 
-    def _leave_unfinished(self) -> None:
-        """Let go of a connection that is in the middle of something, as an interrupt leaves it."""
-        if self._connection is not None and self._connection.in_transaction:
-            self.close()
-
     def _roll_back(self) -> None:
-        # A full disk rolls back by itself, and a second rollback would raise.
         try:
+            # A full disk rolls back by itself, and a second rollback would raise.
             if self._connection is not None and self._connection.in_transaction:
                 self._connection.rollback()
         except Exception:  # noqa: BLE001  Whatever it is: a new connection has no transaction.
