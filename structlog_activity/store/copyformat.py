@@ -57,6 +57,8 @@ def encode(batch: Batch) -> bytes:
     for index, row in enumerate(batch.rows):
         try:
             add(_encode_row(row, batch.batch_id, index))
+        except MemoryError:  # Another row may have used it up.
+            raise
         except Exception as error:  # noqa: BLE001  Whatever it is, it is this row's.
             raise UnencodableRowError(index, type(error).__name__) from None
     add(_TRAILER)

@@ -246,6 +246,18 @@ def test_a_system_that_is_short_of_something_is_transient(
     assert repository.write(Batch(record().id, 2, 2, rows(1)))
 
 
+def test_a_row_for_which_no_memory_is_left_is_not_at_fault(
+    repository: PostgresRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("structlog_activity.store.copyformat._encode_row", refuse)
+        assert Fault.TRANSIENT is failure(repository, rows(3)).fault
+    assert repository.write(Batch(record().id, 2, 2, rows(1)))
+
+
 def test_too_many_open_files_are_transient(repository: PostgresRepository) -> None:
     with no_more_files():
         error = failure(repository, rows(1))

@@ -17,6 +17,7 @@ from structlog_activity.store import postgresql
 from structlog_activity.store.batch import Batch
 from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.interruption import Interruption
+from structlog_activity.store.opening import interruptible
 from structlog_activity.store.postgresql import PostgresRepository
 from structlog_activity.store.repository import Repository
 from structlog_activity.store.sqlite import SqliteRepository
@@ -61,7 +62,7 @@ class Strikes:
 strikes = Strikes()
 
 
-def _watched(call: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+def _watched(call: Any) -> Generator[Any, Any, Any]:
     """Do what psycopg does in a call, with a step at each wait."""
     answer: Any = None
     while True:
@@ -74,7 +75,7 @@ def _watched(call: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
 
 
 def _breakable(interruption: Interruption) -> type[psycopg.Connection[Any]]:
-    class Connection(_interruptible(interruption)):  # type: ignore[misc]
+    class Connection(interruptible(interruption)):  # type: ignore[misc]
         @classmethod
         def connect(cls, *args: Any, **options: Any) -> Any:
             strikes.step("before connect")
@@ -86,16 +87,13 @@ def _breakable(interruption: Interruption) -> type[psycopg.Connection[Any]]:
                 raise
             return connection
 
-        def wait(self, gen: Generator[Any, Any, Any], *args: Any, **options: Any) -> Any:
+        def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
             strikes.step(f"before {gen.__name__}")
             answer = super().wait(_watched(gen), *args, **options)
             strikes.step(f"after {gen.__name__}")
             return answer
 
     return Connection
-
-
-_interruptible = postgresql.interruptible
 
 
 class BreakableConnection(sqlite3.Connection):
