@@ -4,10 +4,13 @@ Whatever happens to the disk, below SQLite or below the spool, no record is lost
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
+import threading
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,9 @@ import pytest
 from structlog_activity import ActivityLog
 from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.sqlite import SqliteRepository
+from structlog_activity.write import buffer
+from structlog_activity.write.spool.disk import Disk as SpoolDisk
+from structlog_activity.write.spool.spool import Spool
 from tests.support.files import no_more_files
 from tests.support.proxy import FaultProxy
 from tests.write.checker import Trial
@@ -213,3 +219,33 @@ def test_while_too_many_files_are_open_the_spool_and_memory_lose_nothing(
             trial.trouble("CANTOPEN")
         trial.flush()
         assert trial.kept == [*range(200)]
+
+
+def test_what_can_not_be_read_is_looked_at_again_without_hurry(
+    make_file_trial: MakeTrial, file: File, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+    can_read = threading.Event()
+    read = SpoolDisk.read
+
+    def refuse(disk: SpoolDisk, fd: int, size: int) -> bytes:
+        reads.append(fd)
+        if can_read.is_set():
+            return read(disk, fd, size)
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(buffer, "Spool", partial(Spool, segment_bytes=4096))
+    other = file.connect()
+    other.execute("BEGIN IMMEDIATE")  # Meanwhile the spool grows beyond what is kept in memory.
+    with make_file_trial(
+        url=f"{file.url}?timeout=0.05", durability="wal", spool_dir=str(tmp_path / "spool")
+    ) as trial:
+        trial.submit(*range(300))
+        trial.trouble("SQLITE_BUSY")
+        monkeypatch.setattr(SpoolDisk, "read", refuse)
+        other.close()
+        assert trial.buffer.flush(1.5) is False
+        assert "Input/output error" in "".join(trial.buffer.health().reasons)
+        assert 0 < len(reads) < 200, "it spins"
+        can_read.set()
+        trial.flush()
