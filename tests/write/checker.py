@@ -103,10 +103,11 @@ class Trial:
             self.kept.append(number)
 
     @contextmanager
-    def callers(self, count: int = 3) -> Iterator[None]:
+    def callers(self, count: int = 3, *, start: int = 0) -> Iterator[None]:
         """Log all the time, from that many threads, while the block runs."""
         self._halt.clear()
-        threads = [threading.Thread(target=self._call, args=(n,)) for n in range(1, count + 1)]
+        firsts = [start + n * 1_000_000 for n in range(1, count + 1)]
+        threads = [threading.Thread(target=self._call, args=(first,)) for first in firsts]
         for thread in threads:
             thread.start()
         try:
@@ -117,10 +118,9 @@ class Trial:
                 thread.join()
 
     def _call(self, number: int) -> None:
-        next_ = number * 1_000_000
         while not self._halt.wait(0.001):
-            self.submit(next_)
-            next_ += 1
+            self.submit(number)
+            number += 1
 
     # -- what tests wait for ------------------------------------------------
 
