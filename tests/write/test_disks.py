@@ -81,6 +81,12 @@ def file_there(disk: Disk) -> File:
     return file
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have SQLite wait for a lock for a moment only."""
+    monkeypatch.setattr("structlog_activity.store.engine._BUSY_TIMEOUT", 20)
+
+
 # -- below SQLite --------------------------------------------------------------
 
 
@@ -153,8 +159,10 @@ def test_a_file_of_sqlite_that_is_gone_is_written_to_when_it_is_back(
         trial.flush()
 
 
-def test_a_lock_on_a_file_of_sqlite_is_waited_out(make_file_trial: MakeTrial, file: File) -> None:
-    with make_file_trial(url=f"{file.url}?timeout=0.05") as trial, trial.callers(1):
+def test_a_lock_on_a_file_of_sqlite_is_waited_out(
+    make_file_trial: MakeTrial, file: File, impatient: None
+) -> None:
+    with make_file_trial() as trial, trial.callers(1):
         trial.flush_more()
         other = file.connect()
         other.execute("BEGIN IMMEDIATE")
@@ -222,7 +230,11 @@ def test_while_too_many_files_are_open_the_spool_and_memory_lose_nothing(
 
 
 def test_what_can_not_be_read_is_looked_at_again_without_hurry(
-    make_file_trial: MakeTrial, file: File, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_file_trial: MakeTrial,
+    file: File,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    impatient: None,
 ) -> None:
     reads: list[int] = []
     can_read = threading.Event()
@@ -237,9 +249,7 @@ def test_what_can_not_be_read_is_looked_at_again_without_hurry(
     monkeypatch.setattr(buffer, "Spool", partial(Spool, segment_bytes=4096))
     other = file.connect()
     other.execute("BEGIN IMMEDIATE")  # Meanwhile the spool grows beyond what is kept in memory.
-    with make_file_trial(
-        url=f"{file.url}?timeout=0.05", durability="wal", spool_dir=str(tmp_path / "spool")
-    ) as trial:
+    with make_file_trial(durability="wal", spool_dir=str(tmp_path / "spool")) as trial:
         trial.submit(*range(300))
         trial.trouble("SQLITE_BUSY")
         monkeypatch.setattr(SpoolDisk, "read", refuse)
