@@ -10,6 +10,7 @@ import subprocess
 import threading
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from structlog_activity.write.spool.disk import Disk as SpoolDisk
 from structlog_activity.write.spool.spool import Spool
 from tests.support.files import no_more_files
 from tests.support.proxy import FaultProxy
-from tests.write.checker import Trial
+from tests.write.checker import SECONDS, Trial
 from tests.write.conftest import MakeTrial
 from tests.write.databases import File
 
@@ -87,6 +88,17 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("structlog_activity.store.engine._BUSY_TIMEOUT", 20)
 
 
+@contextmanager
+def let_go_of(trial: Trial) -> Iterator[None]:
+    """Have the writer keep its hands off the file while the block changes it."""
+    repository = trial.buffer._repository
+    assert repository.pause(SECONDS)
+    try:
+        yield
+    finally:
+        repository.resume()
+
+
 # -- below SQLite --------------------------------------------------------------
 
 
@@ -114,8 +126,8 @@ def test_a_disk_that_becomes_read_only_below_sqlite_is_waited_out(
     with trial_on(file_there) as trial:
         trial.submit(*range(50))
         trial.flush()
-        trial.buffer._repository.close()  # With a file open for writing it can't be.
-        assert disk.mount("remount,ro")
+        with let_go_of(trial):  # With a file open for writing it can't be.
+            assert disk.mount("remount,ro")
         trial.submit(*range(50, 100))
         trial.trouble("SQLITE_")
         assert trial.buffer.counters()["dead"] == 0
@@ -130,17 +142,17 @@ def test_a_damaged_file_of_sqlite_holds_records_and_is_told(
     with make_file_trial() as trial:
         trial.submit(*range(50))
         trial.flush()
-        trial.buffer._repository.close()
-        whole = file.path.read_bytes()
-        file.path.write_bytes(damage or whole[:100] + b"\xff" * (len(whole) - 100))
+        with let_go_of(trial):
+            whole = file.path.read_bytes()
+            file.path.write_bytes(damage or whole[:100] + b"\xff" * (len(whole) - 100))
         trial.submit(*range(50, 100))
         trial.trouble()
         assert not trial.buffer.health().ok
         assert trial.buffer.counters()["dead"] == 0
-        trial.buffer._repository.close()
-        for path in file.path.parent.glob(f"{file.path.name}-*"):
-            path.unlink()
-        file.path.write_bytes(whole)
+        with let_go_of(trial):
+            for path in file.path.parent.glob(f"{file.path.name}-*"):
+                path.unlink()
+            file.path.write_bytes(whole)
         trial.flush()
 
 
@@ -150,12 +162,14 @@ def test_a_file_of_sqlite_that_is_gone_is_written_to_when_it_is_back(
     with make_file_trial() as trial:
         trial.submit(*range(50))
         trial.flush()
-        trial.buffer._repository.close()
-        away = file.path.rename(file.path.with_suffix(".away"))
+        with let_go_of(trial):
+            away = file.path.rename(file.path.with_suffix(".away"))
         trial.submit(*range(50, 100))
         trial.trouble("run structlog-activity migrate")
-        trial.buffer._repository.close()
-        away.replace(file.path)
+        with let_go_of(trial):
+            for path in file.path.parent.glob(f"{file.path.name}-*"):
+                path.unlink()
+            away.replace(file.path)
         trial.flush()
 
 
