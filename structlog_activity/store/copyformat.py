@@ -64,6 +64,8 @@ def encode(batch: Batch, salts: Sequence[bytes]) -> bytes:
     for index, (row, salt) in enumerate(zip(batch.rows, salts, strict=True)):
         try:
             add(_encode_row(row, batch.batch_id, index, salt))
+        except MemoryError:  # Another row may have used it up.
+            raise
         except Exception as error:  # noqa: BLE001  Whatever it is, it is this row's.
             raise UnencodableRowError(index, type(error).__name__) from None
     add(_TRAILER)

@@ -11,6 +11,7 @@ from typing import Final
 import psycopg
 
 from .faults import Fault, StoreError
+from .shortage import shortage
 from .sqlstate import fault_of_sqlstate
 
 
@@ -32,6 +33,8 @@ def diagnosed(error: Exception, where: str) -> StoreError:
         where: The database, for the message.
     """
     name = type(error).__name__
+    if refused := shortage(error):
+        return StoreError(Fault.TRANSIENT, f"writing to {where} failed: {refused}")
     if not isinstance(error, psycopg.Error):
         return StoreError(Fault.UNKNOWN, f"writing to {where} failed: {name}")
     sqlstate = error.sqlstate or ""
@@ -40,6 +43,9 @@ def diagnosed(error: Exception, where: str) -> StoreError:
         return StoreError(fault, f"the connection to {where} failed: {name}")
     if sqlstate == _NO_PRIVILEGE:
         message = f"the role may not write to the activity tables of {where}: see GRANT INSERT"
+        return StoreError(Fault.CONFIGURATION, message, sqlstate=sqlstate)
+    if _is_without_partition(error):
+        message = f"no partition of user_activity in {where} takes a row: attach the missing one"
         return StoreError(Fault.CONFIGURATION, message, sqlstate=sqlstate)
     line = _LINE.search(error.diag.context or "")
     return StoreError(
@@ -57,6 +63,14 @@ def _fault(error: psycopg.Error, sqlstate: str) -> Fault:
     if fault is Fault.DUPLICATE and not is_primary_key(error):
         return Fault.DATA
     return fault
+
+
+def _is_without_partition(error: psycopg.Error) -> bool:
+    """Tell a missing partition from a constraint that a row breaks: both are check violations."""
+    # A constraint has a name, also one of a domain; a trigger that raises the same
+    # code names no table.
+    is_check = isinstance(error, psycopg.errors.CheckViolation)
+    return is_check and not error.diag.constraint_name and bool(error.diag.table_name)
 
 
 def is_primary_key(error: psycopg.Error) -> bool:

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import psycopg
 
+from psycopg.pq import TransactionStatus as _Status
 from sqlalchemy import URL
 
 from ..errors import RepositoryError
@@ -202,6 +203,7 @@ class PostgresRepository:
     def _connected(self) -> Iterator[psycopg.Connection[Any]]:
         with self._interruption.call():
             try:
+                self._leave_unfinished()
                 if self._connection is None:
                     self._connection = self._connect()
                 self._make_months_ahead(self._connection)
@@ -211,6 +213,9 @@ class PostgresRepository:
                 raise StoreError.of(error) from None
             except Exception as error:  # noqa: BLE001  Drivers raise more than their own classes.
                 raise self._failure(error) from None
+            except BaseException:  # Nobody else may find rows locked meanwhile.
+                self.close()
+                raise
 
     def _commit(self, connection: psycopg.Connection[Any]) -> None:
         self._chain.in_doubt()
@@ -261,13 +266,22 @@ class PostgresRepository:
         self._roll_back(is_elsewhere=failure.sqlstate == _READ_ONLY)
         return failure
 
+    def _leave_unfinished(self) -> None:
+        """Let go of a connection that is in the middle of something, as an interrupt leaves it."""
+        # Within a transaction that never ended, the ledger would have the very
+        # batch that is sent again, and it would pass for committed.
+        connection = self._connection
+        if connection is not None and connection.info.transaction_status is not _Status.IDLE:
+            self.close()
+
     def _roll_back(self, *, is_elsewhere: bool) -> None:
         connection = self._connection
         try:
-            if connection is None or connection.broken or is_elsewhere:
-                raise psycopg.OperationalError
-            connection.rollback()
-        except psycopg.Error:
+            if connection is None or is_elsewhere or _is_busy(connection):
+                self.close()
+            else:
+                connection.rollback()
+        except Exception:  # noqa: BLE001  Whatever it is: a new connection has no transaction.
             self.close()
 
     def _make_months_ahead(self, connection: psycopg.Connection[Any]) -> None:
@@ -282,6 +296,11 @@ class PostgresRepository:
         with contextlib.suppress(psycopg.Error), connection.transaction():
             connection.execute("SET LOCAL lock_timeout = '2s'")
             make_months(connection, first, last)
+
+
+def _is_busy(connection: psycopg.Connection[Any]) -> bool:
+    """Tell whether the server owes us an answer, or waits for the rest of a COPY."""
+    return connection.info.transaction_status is _Status.ACTIVE
 
 
 def _begin(connection: psycopg.Connection[Any]) -> str:

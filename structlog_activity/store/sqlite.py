@@ -24,6 +24,7 @@ from .faults import Fault, StoreError
 from .interruption import Interruption
 from .schema import check_version
 from .seal import UnsealableRowError
+from .shortage import is_out_of_files, shortage
 from .sqlstate import fault_of_sqlite
 
 
@@ -49,6 +50,9 @@ _DAILY = """
 _abandoned: Final[list[Any]] = []
 # SQLite waits for a lock in a way that nothing breaks off, so it waits in pieces.
 _BUSY = "SQLITE_BUSY"
+# What SQLite says of a folder that is missing, and where too many files are open.
+_CANTOPEN = "SQLITE_CANTOPEN"
+_FILES: Final = 4  # The database, its log, the shared memory, and their folder.
 _PIECE: Final = 100  # milliseconds
 _STORED = "SELECT 1 FROM user_activity WHERE tenant_id = ? AND created_at = ? AND id = ?"
 
@@ -155,6 +159,7 @@ class SqliteRepository:
     def _connected(self) -> Iterator[sqlite3.Connection]:
         with self._interruption.call():
             try:
+                self._roll_back()  # What an interrupt left unfinished.
                 if self._connection is None:
                     self._connection = self._connect()
                 yield self._connection
@@ -164,6 +169,9 @@ class SqliteRepository:
             except Exception as error:  # noqa: BLE001  Binding raises more than sqlite3's classes.
                 self._roll_back()
                 raise self._failure(error) from None
+            except BaseException:  # Nobody else may find the file locked meanwhile.
+                self._roll_back()
+                raise
 
     def _connect(self) -> sqlite3.Connection:
         if self._migrate is not None:
@@ -212,26 +220,33 @@ class SqliteRepository:
             raise StoreError(Fault.TRANSIENT, f"{self._where}: the write was broken off")
 
     def _roll_back(self) -> None:
-        # A full disk rolls back by itself, and a second rollback would raise.
-        if self._connection is not None and self._connection.in_transaction:
-            with contextlib.suppress(sqlite3.Error):
+        try:
+            # A full disk rolls back by itself, and a second rollback would raise.
+            if self._connection is not None and self._connection.in_transaction:
                 self._connection.rollback()
+        except Exception:  # noqa: BLE001  Whatever it is: a new connection has no transaction.
+            self.close()
 
     def _failure(self, error: Exception) -> StoreError:
         if isinstance(error, UnsealableRowError):
             return StoreError(Fault.DATA, f"a row can't be sealed: {error}", row=error.row)
         original = getattr(error, "orig", None) or error  # SQLAlchemy wraps what connecting raises.
-        name = _name(original)
-        if isinstance(original, sqlite3.Error) and name:
-            fault = fault_of_sqlite(name)
-            if fault in (Fault.TRANSIENT, Fault.CONFIGURATION):
-                self.close()
-        elif isinstance(original, (ValueError, OverflowError, sqlite3.Error)):
-            fault = Fault.DATA  # UnicodeEncodeError, an int beyond 64 bits, a type it can't bind.
-        else:
-            fault = Fault.UNKNOWN
-        name = name or type(original).__name__
+        name = _name(original) or shortage(original) or type(original).__name__
+        fault = _fault(original)
+        if fault in (Fault.TRANSIENT, Fault.CONFIGURATION):
+            self.close()
         return StoreError(fault, f"{self._where} refused: {name}", sqlstate=name)
+
+
+def _fault(error: BaseException) -> Fault:
+    if name := _name(error):
+        is_short = name.startswith(_CANTOPEN) and is_out_of_files(_FILES)
+        return Fault.TRANSIENT if is_short else fault_of_sqlite(name)
+    if shortage(error):
+        return Fault.TRANSIENT
+    if isinstance(error, (ValueError, OverflowError, sqlite3.Error)):
+        return Fault.DATA  # UnicodeEncodeError, an int beyond 64 bits, a type it can't bind.
+    return Fault.UNKNOWN
 
 
 def _ledger_row(sealed: SealedBatch) -> list[Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Final
 
 from .faults import Fault
+from .shortage import is_out_of_files
 
 
 _CLASSES: Final = {
@@ -104,4 +105,6 @@ def connect_problem(error: BaseException) -> tuple[Fault, str]:
     for words, fault, problem in _CONNECT_WORDS:
         if words in text:
             return fault, problem
+    if is_out_of_files(1):
+        return Fault.TRANSIENT, "too many files are open"
     return Fault.TRANSIENT, f"connecting failed ({type(error).__name__})"

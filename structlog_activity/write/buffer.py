@@ -351,17 +351,20 @@ class BufferedRepository:
 
     def _await(self, goal: Goal, deadline: float) -> bool:
         writer = self._writer
+        next_ring = self._clock()
         with writer.changed:
             writer.flushing += 1
             try:
                 while not goal.is_reached():
-                    left = deadline - self._clock()
+                    now = self._clock()
                     over = writer.gave_up or (self._mailbox.closed and not self._running())
-                    if left <= 0 or over:
+                    if now >= deadline or over:
                         return False
-                    writer.hurry.ring()
-                    self._mailbox.ring()
-                    writer.changed.wait(min(left, _FLUSH_PERIOD))
+                    if now >= next_ring:  # Not each time: it tells of change, and so would answer.
+                        next_ring = now + _FLUSH_PERIOD
+                        writer.hurry.ring()
+                        self._mailbox.ring()
+                    writer.changed.wait(min(deadline, next_ring) - now)
             finally:
                 writer.flushing -= 1
         return True

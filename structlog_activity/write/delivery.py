@@ -8,7 +8,7 @@ import threading
 import time
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -281,9 +281,7 @@ class Delivery:
         for row in rows:
             unique.setdefault(row.key, row)
         if len(unique) < len(rows):
-            kept = set(map(id, unique.values()))
-            twins = [row for row in rows if id(row) not in kept]
-            self._settle("duplicates", twins, origin, alone=True)
+            self._settle("duplicates", list(_twins(rows)), origin, alone=True)
         return list(unique.values())
 
     # -- what is told -------------------------------------------------------
@@ -326,6 +324,15 @@ class Delivery:
             seconds = self._clock() - self.trouble_since
             self.trouble = None
             self._reporter.warn("recovered", f"records are written again after {seconds:.1f} s")
+
+
+def _twins(rows: Sequence[Row]) -> Iterator[Row]:
+    """Yield those rows whose like came before, be it the very same object."""
+    seen: set[tuple[bytes, int, bytes]] = set()
+    for row in rows:
+        if row.key in seen:
+            yield row
+        seen.add(row.key)
 
 
 def _is_safe(origin: Origin) -> bool:

@@ -31,6 +31,7 @@ from .spool.spool import Spool
 
 _AFTER_BUG: Final = 1.0  # seconds
 _SPILL_PERIOD: Final = 0.2  # seconds between two looks at the mailbox during an outage
+_STUCK_PERIOD: Final = 1.0  # seconds between two tries to read what the disk does not give
 
 
 class Writer:
@@ -122,6 +123,7 @@ class Writer:
         self.gave_up = False
         self.worked = threading.Event()  # Set when the thread has nothing more to write.
         self._is_finished = False
+        self._is_stuck = False  # Rows are on disk, and not one of them could be read.
 
     # -- the thread ---------------------------------------------------------
 
@@ -142,7 +144,7 @@ class Writer:
             self._repository.close()
             self._at_end()
             return False
-        mailbox.wait_for_first(self._patience(), self._has_backlog)
+        mailbox.wait_for_first(self._patience(), self._must_not_sleep)
         if not (mailbox.closed or self.flushing or self._enough()):
             mailbox.wait(self._linger)
         with self.working:
@@ -160,12 +162,17 @@ class Writer:
 
     def _patience(self) -> float:
         """Return how long to sleep at most: some things are to be done without a ring."""
+        if self._is_stuck:
+            return _STUCK_PERIOD
         if self._rejections:
             return PERIOD
         return LOOK_PERIOD if self.feeder else -1
 
     def _enough(self) -> bool:
         return self._mailbox.position()[1] >= self._plenty
+
+    def _must_not_sleep(self) -> bool:
+        return not self._is_stuck and self._has_backlog()
 
     def _has_backlog(self) -> bool:
         return self.spool is not None and self.spool.counts().waiting > 0
@@ -191,13 +198,18 @@ class Writer:
     def _drain(self) -> None:
         if self._time_left() > 0:
             self._deliver()  # What an earlier round had no time for.
+        had_backlog = self._has_backlog()
         while self._time_left() > 0 and self._deliver_next():
-            pass
+            had_backlog = False
+        self._is_stuck = had_backlog
         self._note_losses()
         self._tell_progress()
 
     def _deliver_next(self) -> bool:
+        """Deliver a batch from memory and one from disk; return whether to go on at once."""
+        looks = 0
         if self.feeder is not None:
+            looks = self.feeder.looks_done
             self.feeder.look_after()
         pending = self._mailbox.take(self._batch_size)
         if pending:
@@ -205,7 +217,11 @@ class Writer:
         is_fed = self.feeder is not None and self.feeder.feed(self.delivery, self._batch_size)
         if is_fed:
             self._deliver()
-        return bool(pending) or is_fed or self._must_look()
+        return bool(pending) or is_fed or self._may_look_on(looks)
+
+    def _may_look_on(self, looks: int) -> bool:
+        """Tell whether a look is wanted, and the last one came to its end."""
+        return self.feeder is not None and self.feeder.is_wanted and self.feeder.looks_done > looks
 
     def _must_look(self) -> bool:
         return self.feeder is not None and self.feeder.is_wanted

@@ -15,6 +15,7 @@ from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.faults import Fault, StoreError
 from structlog_activity.store.postgresql import PostgresRepository
 from structlog_activity.store.schema import Schema
+from tests.support.files import no_more_files
 from tests.support.postgres import PostgresServer
 from tests.support.records import record
 
@@ -102,6 +103,51 @@ def test_broken_json_is_the_rows_own_fault(repository: PostgresRepository) -> No
     assert (Fault.DATA, 4) == (error.fault, error.row)
 
 
+def test_a_partition_that_is_missing_is_nobodys_row(
+    repository: PostgresRepository, engine: Engine
+) -> None:
+    """The server calls it a check violation, as it calls a constraint that a row breaks."""
+    run(engine, "ALTER TABLE user_activity DETACH PARTITION user_activity_past")
+    old = [row._replace(created_at=1_000_000) for row in rows(3)]
+
+    error = failure(repository, old)
+
+    assert (Fault.CONFIGURATION, "23514") == (error.fault, error.sqlstate)
+    assert "partition" in str(error)
+    run(engine, "ALTER TABLE user_activity ATTACH PARTITION user_activity_past DEFAULT")
+    assert repository.write(Batch(record().id, 1, 1, old))
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        "ALTER TABLE user_activity ADD CONSTRAINT few CHECK (data ->> 'n' <> '2')",
+        "ALTER TABLE user_activity ADD CHECK (data ->> 'n' <> '2')",
+        """
+        CREATE DOMAIN few AS text CHECK (VALUE <> 'theme:2');
+        ALTER TABLE user_activity ALTER COLUMN object_id TYPE few
+        """,
+        """
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE check_violation; END $$;
+        CREATE TRIGGER refuse BEFORE INSERT ON user_activity
+        FOR EACH ROW WHEN (NEW.data ->> 'n' = '2') EXECUTE FUNCTION refuse()
+        """,
+    ],
+    ids=["named", "unnamed", "domain", "trigger"],
+)
+def test_a_check_that_a_row_breaks_is_the_rows_own_fault(
+    repository: PostgresRepository, engine: Engine, check: str
+) -> None:
+    run(engine, check)
+    batch = rows(5)
+    batch[2] = batch[2]._replace(object_id="theme:2")
+
+    error = failure(repository, batch)
+
+    assert (Fault.DATA, 2, "23514") == (error.fault, error.row, error.sqlstate)
+
+
 @pytest.mark.parametrize(
     ("sql", "sqlstate"),
     [
@@ -177,6 +223,48 @@ def test_a_terminated_connection_is_transient_and_replaced(
 
     assert Fault.TRANSIENT is error.fault
     assert repository.write(Batch(record().id, 2, 2, rows(2)))
+
+
+def test_a_system_that_is_short_of_something_is_transient(
+    repository: PostgresRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for error, words in (
+        (OSError(24, "Too many open files"), "Too many"),
+        (MemoryError(), "memory"),
+    ):
+
+        def refuse(*_: object, error: BaseException = error) -> None:
+            raise error
+
+        repository.close()
+        with monkeypatch.context() as patch:
+            patch.setattr("socket.fromfd", refuse)
+            found = failure(repository, rows(1))
+
+        assert Fault.TRANSIENT is found.fault
+        assert words in str(found)
+    assert repository.write(Batch(record().id, 2, 2, rows(1)))
+
+
+def test_a_row_for_which_no_memory_is_left_is_not_at_fault(
+    repository: PostgresRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("structlog_activity.store.copyformat._encode_row", refuse)
+        assert Fault.TRANSIENT is failure(repository, rows(3)).fault
+    assert repository.write(Batch(record().id, 2, 2, rows(1)))
+
+
+def test_too_many_open_files_are_transient(repository: PostgresRepository) -> None:
+    with no_more_files():
+        error = failure(repository, rows(1))
+
+    assert Fault.TRANSIENT is error.fault
+    assert "files are open" in str(error)
+    assert repository.write(Batch(record().id, 2, 2, rows(1)))
 
 
 def test_a_locked_table_is_waited_for_no_longer_than_the_lock_timeout(

@@ -18,6 +18,7 @@ from structlog_activity.store.faults import Fault, StoreError
 from structlog_activity.store.schema import Schema
 from structlog_activity.store.sqlite import SqliteRepository
 from structlog_activity.store.sqlstate import fault_of_sqlite, fault_of_sqlstate
+from tests.support.files import no_more_files
 from tests.support.records import record
 
 
@@ -94,6 +95,35 @@ def test_a_folder_that_is_missing_is_a_matter_of_configuration(tmp_path: Path) -
     error = failure(repository, rows(1))
 
     assert (Fault.CONFIGURATION, "SQLITE_CANTOPEN") == (error.fault, error.sqlstate)
+
+
+def test_too_many_open_files_are_transient(repository: SqliteRepository, path: Path) -> None:
+    """SQLite says that it can't open its file, as it says of a folder that is missing."""
+    for files in range(4):  # The file, its log, the shared memory: any of them may be refused.
+        with no_more_files(but=files):
+            try:
+                repository.write(Batch(record().id, 1, 1, rows(1)))
+            except StoreError as error:
+                assert Fault.TRANSIENT is error.fault, (files, str(error))
+        repository.close()
+
+    with no_more_files():
+        assert Fault.TRANSIENT is failure(repository, rows(1)).fault
+    assert repository.write(Batch(record().id, 2, 2, rows(1)))
+
+
+def test_a_shortage_of_memory_is_transient(
+    repository: SqliteRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("structlog_activity.store.sqlite.check_version", refuse)
+        error = failure(repository, rows(1))
+
+    assert (Fault.TRANSIENT, "no memory is left") == (error.fault, error.sqlstate)
+    assert repository.write(Batch(record().id, 2, 2, rows(1)))
 
 
 def test_a_file_that_is_no_database_is_a_matter_of_configuration(tmp_path: Path) -> None:

@@ -853,6 +853,20 @@ def test_duplicates_are_counted_and_are_no_loss(make_buffer: MakeBuffer) -> None
     assert buffer.counters()["duplicates"] == 10
 
 
+def test_a_row_that_is_put_twice_is_written_once_and_no_flush_waits_for_its_twin(
+    make_buffer: MakeBuffer,
+) -> None:
+    repository = Repository()
+    buffer = make_buffer(repository, linger=FOREVER)
+    twin = row(0)
+    assert buffer.put(twin)
+    assert buffer.put(twin)
+    assert buffer.flush(DEADLINE) is True
+    assert repository.numbers == [0]
+    counts = buffer.counters()
+    assert (counts["written"], counts["duplicates"], counts["in_flight"]) == (1, 1, 0)
+
+
 # -- what is told -------------------------------------------------------------
 
 

@@ -281,6 +281,17 @@ def test_twins_in_one_batch_are_written_once_in_the_place_of_the_first() -> None
     assert settled(delivery) == (3, 2, 0)
 
 
+def test_one_row_that_comes_twice_is_written_once_and_counted_twice() -> None:
+    """The very same object, not only an equal one."""
+    repository = Repository()
+    delivery = make(repository)
+    one, other = rows(2)
+    delivery.deliver([one, other, one, one])
+    assert repository.rows == [one, other]
+    assert settled(delivery) == (2, 2, 0)
+    assert delivery.memory.settled == 4
+
+
 class InsertOnly(Repository):
     """A role that may insert and not look."""
 

@@ -40,7 +40,7 @@ class Backlog:
         self.counts = Counter(
             adopted=0, taken=0, taken_adopted=0, settled=0, settled_adopted=0
         )  # fmt: skip
-        self.evicted = Ticks()
+        self._evicted: dict[str, int] = {}  # Of each segment, and true once it left the line.
         self.damaged = Ticks()
         self.damaged_adopted = Ticks()
 
@@ -77,16 +77,16 @@ class Backlog:
         with self._line.making:
             for segment in tuple(self._line.segments)[:-1]:
                 segment.seal()
-                claimed: list[bool] = []
-                try:
-                    # Noted in the same step: an interrupt may strike right behind it.
-                    claimed.extend(map(segment.claim.acquire, (False,)))
-                    if claimed[0]:
-                        return self._evict(segment)
-                finally:
-                    if any(claimed) and segment in self._line.segments:
-                        segment.claim.release()
+                lost = self._evict(segment)
+                if lost is not None:
+                    return lost
         return 0
+
+    @property
+    def evicted(self) -> int:
+        """How many rows were thrown away."""
+        there = {segment.name for segment in tuple(self._line.segments)}
+        return sum(lost for name, lost in self._evicted.copy().items() if name not in there)
 
     def is_finished(self, segment: Segment) -> bool:
         """Whether a segment needs no one to read it."""
@@ -184,16 +184,33 @@ class Backlog:
         if not left and self.is_finished(segment):
             self._finish(reader)
 
-    def _evict(self, segment: Segment) -> int:
+    def _evict(self, segment: Segment) -> int | None:
+        """Remove a segment; return how many rows go with it, `None` if it is on its way."""
+        claimed: list[bool] = []
         try:
-            lost = self._reader_of(segment).rows_left()
+            # Noted in the same step: an interrupt may strike right behind it.
+            claimed.extend(map(segment.claim.acquire, (False,)))
+            if not claimed[0]:
+                return None
+            self._evicted[segment.name] = lost = self._reader_of(segment).rows_left()
+            self._retire(segment)
         except OSError as error:
             self._line.note(error)
+            segment.claim.release()
             return 0
-        # In one step: neither is it read any more and not counted, nor the reverse.
-        self.evicted.add_with(self._line.segments.remove, segment, lost)
-        self._retire(segment)
+        except BaseException:
+            if any(claimed):
+                self._end_eviction(segment)
+            raise
         return lost
+
+    def _end_eviction(self, segment: Segment) -> None:
+        """Undo an eviction, or finish it, into which an interrupt came."""
+        if segment in tuple(self._line.segments):
+            self._evicted.pop(segment.name, None)
+            segment.claim.release()
+        else:
+            self._retire(segment)
 
     def _finish(self, reader: Reader) -> None:
         if reader is self._adopted:

@@ -146,7 +146,7 @@ class Spool:
             appended=self._appended.value,
             unsynced=self._unsynced.value,
             kept=self._kept.value,
-            evicted=backlog.evicted.value,
+            evicted=backlog.evicted,
             damaged=backlog.damaged.value,
             damaged_adopted=backlog.damaged_adopted.value,
             corrupt=folder.corrupt,

@@ -226,6 +226,26 @@ def test_an_interrupt_at_any_step_of_an_eviction_leaves_exact_counts(tmp_path: P
     assert number > 10
 
 
+def test_an_interrupt_at_any_line_of_an_eviction_leaves_rows_counted_or_readable(
+    tmp_path: Path,
+) -> None:
+    number, goes_on = 0, True
+    while goes_on:
+        number += 1
+        spools = Spools(tmp_path / f"{number}")
+        spool = spools.make(disk=CountingDisk())
+        for count in range(7):  # Three of them fill a segment.
+            assert spool.append(row(count, data=f'"{"x" * 1200}"'))
+        goes_on = interrupted(number, spool.evict)
+        found = drain(spool)
+        assert len(found) + spool.counts().evicted == 7, number
+        assert found == [*range(7 - len(found), 7)], number
+        assert_exact(spool.counts())
+        spools.close()
+        assert spools.names() == [], number
+    assert number > 30
+
+
 def test_a_disk_that_refuses_is_not_asked_for_every_row(make_spool: MakeSpool) -> None:
     disk = CountingDisk(lambda number, name: name == "allocate")
     spool = make_spool(disk=disk)
