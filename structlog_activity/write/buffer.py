@@ -31,7 +31,6 @@ from .writer import Goal, Writer
 
 _FLUSH_PERIOD = 1.0  # seconds between two tries while somebody waits for a flush
 _GRACE = 0.25  # seconds that a call may take to end once it was broken off
-_LAST_WORD = 2.0  # seconds that it may take to say in the log that it ends here
 DEAD_FOLDER = "dead"
 
 
@@ -268,8 +267,7 @@ class BufferedRepository:
         if self._mailbox.is_writer():
             return False  # It finishes after this call.
         if self._thread is not None and self._running():
-            writer.worked.wait(self._left(writer.deadline))
-            self._thread.join(min(_LAST_WORD, self._left(writer.deadline)))
+            self._thread.join(self._left(writer.deadline))
             self._break_off(self._thread)
         if not self._running():
             self._drain_here(writer.deadline)

@@ -121,7 +121,6 @@ class Writer:
         self.flushing = 0
         self.deadline = self.until = float("inf")  # When to stop: for good, for this call.
         self.gave_up = False
-        self.worked = threading.Event()  # Set when the thread has nothing more to write.
         self._is_finished = False
         self._is_stuck = False  # Rows are on disk, and not one of them could be read.
 
@@ -129,17 +128,13 @@ class Writer:
 
     def run(self) -> None:
         """Work until the mailbox is closed and nothing is left, or the time is up."""
-        try:
-            while self.step():
-                pass
-        finally:
-            self.worked.set()
+        while self.step():
+            pass
 
     def step(self) -> bool:
         """Wait for something to do and do it; at the end let go of all, and return `False`."""
         mailbox = self._mailbox
         if mailbox.closed and (self.gave_up or self.has_settled_all()):
-            self.worked.set()
             self.finish()
             self._repository.close()
             self._at_end()
