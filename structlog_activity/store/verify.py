@@ -101,8 +101,8 @@ def verify_log(
         since: Leave out batches with a lesser number, and their rows; the
             chains are checked from their beginning all the same.
 
-        in_database: Have PostgreSQL compute the digests of rows: twice as fast,
-            and no proof where the server itself may lie.
+        in_database: Have PostgreSQL compute the digests of rows: faster, and
+            no proof where the server itself may lie.
 
         findings: Those that there are already.
 

@@ -166,6 +166,14 @@ def test_the_end_is_a_link_without_rows() -> None:
     assert last.seal.chain_id != commit(chain, batch(2)).seal.chain_id
 
 
+def test_the_end_is_that_of_the_writer_and_not_of_one_it_took_over_from() -> None:
+    chain = Chain()
+    commit(chain, batch(1))
+    commit(chain, dataclasses.replace(batch(7, inherited=True), writer_id=uuid7()))
+
+    assert WRITER == chain.seal_end().seal.writer_id
+
+
 def test_nothing_ends_with_a_commit_in_doubt() -> None:
     chain = Chain()
     commit(chain, batch(1))

@@ -154,6 +154,12 @@ def test_rows_that_went_for_their_age_are_not_missed(log: SealedLog) -> None:
     assert any("activity.pruned" in note for note in report.notes)
 
 
+def test_rows_that_may_go_need_not(log: SealedLog) -> None:
+    declare(log, lawful.pruned_rows(BETWEEN, 0, []))
+
+    assert log.verify().ok, log.verify().findings
+
+
 def test_a_younger_row_is_missed_all_the_same(log: SealedLog) -> None:
     log.write(3, occurred_at=LATE)
     log.remove(in_batch(3))

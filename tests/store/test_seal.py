@@ -202,6 +202,33 @@ def test_the_order_of_keys_does_not_matter(data: dict[str, Any], chance: Any) ->
     assert seals.canonical(made(data).data) == seals.canonical(shuffled)
 
 
+FLAT = st.dictionaries(
+    st.text('ab"\\{}[]:, é', max_size=4),
+    st.text('ab"\\{}[]:, é-e0.', max_size=8) | st.integers() | st.booleans() | st.none() | FLOATS,
+    max_size=6,
+)
+
+
+@given(FLAT)
+def test_blanks_do_not_matter(data: dict[str, Any]) -> None:
+    text_ = made(data).data
+    value = json.loads(text_)
+    ordered = dict(sorted(value.items(), key=lambda item: (len(item[0].encode()), item[0])))
+    spaced = json.dumps(value, ensure_ascii=False, indent=1)
+
+    assert list(ordered) == list(json.loads(seals.canonical(text_)))
+    assert seals.canonical(spaced) == seals.canonical(text_)
+
+
+@pytest.mark.parametrize(
+    "data",
+    ['{"a":1}"b":2}', '{"a":1,', '"a":1,"b":2}', '{"a":1,}', '{"a":01}', '{"a":+1}', '["a":1}'],
+)
+def test_what_is_no_json_has_no_canonical_form(data: str) -> None:
+    with pytest.raises(ValueError, match="line 1"):
+        seals.canonical(data)
+
+
 @pytest.mark.parametrize("data", ['{"a":1,"a":1}', '{"é":1,"\\u00e9":2}', '{"b":{"a":1,"a":2}}'])
 def test_a_key_that_stands_twice_is_refused(data: str) -> None:
     with pytest.raises(ValueError, match="twice"):
