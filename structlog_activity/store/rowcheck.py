@@ -61,7 +61,12 @@ class _Open:
     n: int
     root: bytes
     leaves: dict[int, bytes] = field(default_factory=dict)
-    ids: list[bytes] = field(default_factory=list)
+    found: dict[int, bytes] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> list[bytes]:
+        """Ids of the rows that are there, in the order of their places."""
+        return [self.found[ix] for ix in sorted(self.found)]
 
 
 class RowCheck:
@@ -138,7 +143,7 @@ class RowCheck:
             self._add("row.unsealed", "two rows have one place in their batch", batch_id, row.id)
         else:
             batch.leaves[ix] = self._leaf(stored)
-            batch.ids.append(row.id)
+            batch.found[ix] = row.id
             self._statements.read(row)
         if len(batch.leaves) == n:
             del self._open[batch_id]

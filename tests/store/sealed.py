@@ -98,6 +98,8 @@ class SealedLog:
     def copy(self, where: Any, table: Table = user_activity, **values: Any) -> None:
         """Insert what is there once more, with other values."""
         with self.hands_on() as connection:
+            if table is user_activity_batch:
+                values["ordinal"] = connection.scalar(select(func.max(lines_of.ordinal) + 1))
             for found in connection.execute(select(table).where(where)).all():
                 connection.execute(insert(table).values(**{**found._asdict(), **values}))
 
