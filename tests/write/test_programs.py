@@ -8,7 +8,9 @@ import asyncio
 import re
 import shutil
 import signal
+import socket
 import sys
+import time
 import tracemalloc
 
 from pathlib import Path
@@ -58,6 +60,28 @@ def test_what_a_sigterm_leaves_that_nobody_handles_is_stored_by_the_next(
     counts = programs.recover()
     assert (counts["recovered"], counts["written"]) == (500, 500)
     assert programs.stored == [*range(500)]
+
+
+def test_a_postgresql_that_lets_everybody_in_and_answers_nobody_delays_no_end(
+    programs: Programs,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        where = f"127.0.0.1:{server.getsockname()[1]}"
+        started = time.monotonic()
+        done = programs.run(
+            f"""
+            activity = ActivityLog("postgresql://a:hunter2@{where}/b", close_timeout=0.3)
+            for n in range(7): record(n, activity)
+            sys.exit(4)
+            """
+        )
+        seconds = time.monotonic() - started
+    assert done.returncode == 4
+    assert re.fullmatch(
+        r"structlog_activity: 7 records were not written in time and are lost: .*\n", done.stderr
+    )
+    assert "hunter2" not in done.stderr
+    assert seconds < 8  # Without an end of ours: as long as connecting may take, which is ten.
 
 
 def test_what_drivers_say_at_debug_is_never_recorded(both: Programs) -> None:
