@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .record.ids import NIL, to_uuid
     from .record.objects import register_object
     from .record.record import ActivityRecord
+    from .record.redact import Redactor, unsafe
     from .shared import ActivityHandler, configure
     from .write.buffer import BufferedRepository
 
@@ -67,6 +68,7 @@ __all__ = [
     "InvalidFilterError",
     "InvalidRecordError",
     "MappingRule",
+    "Redactor",
     "RepositoryError",
     "SchemaError",
     "WSGIActivityMiddleware",
@@ -82,6 +84,7 @@ __all__ = [
     "register_object",
     "stats",
     "to_uuid",
+    "unsafe",
 ]
 
 _MODULES: Final = {
@@ -112,6 +115,7 @@ _MODULES: Final = {
     "record.ids": ("NIL", "to_uuid"),
     "record.objects": ("register_object",),
     "record.record": ("ActivityRecord",),
+    "record.redact": ("Redactor", "unsafe"),
     "shared": ("ActivityHandler", "configure"),
     "write.buffer": ("BufferedRepository",),
 }

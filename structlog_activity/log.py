@@ -9,9 +9,11 @@ import os
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
 
+from .capture.cleaner import EventCleaner
 from .capture.faults import fault_counts
 from .capture.handler import RecorderHandler, RecordingHandler
 from .capture.keys import ActivityKeys
@@ -98,8 +100,12 @@ class ActivityLog(ReadMethods):
         defaults: Values for what neither call nor context says, under the
             words of log calls, for example ``{"channel": "billing"}``.
 
-        redact: Replace the values of keys that look like secrets; a `Redactor`
-            says which keys those are.
+        redact: Replace what looks like a secret; a `Redactor` says what does,
+            and what becomes of it. `False`, and nothing else, stores everything.
+
+        redact_event: Replace it also in the event that the processor passes on,
+            so that the log line has no secrets either. Calls without a verb are
+            not looked at.
 
         key: Secret that signs cursors, so that nobody can make one.
 
@@ -139,6 +145,7 @@ class ActivityLog(ReadMethods):
         keys: ActivityKeys | None = None,
         defaults: Mapping[str, Any] | None = None,
         redact: bool | Redactor = True,
+        redact_event: bool = False,
         key: bytes | None = None,
         strict: bool = False,
         migrate: bool | None = None,
@@ -160,7 +167,8 @@ class ActivityLog(ReadMethods):
         self._key = key or b""
         self._is_ready = False
         self._defaults = dict(defaults or {})
-        self._rows = rows = RowMaker(_redactor(redact))
+        self._redactor = redactor = _redactor(redact)
+        self._rows = rows = RowMaker(redactor)
         self._buffer: BufferedRepository = BufferedRepository(
             self._repository(),
             durability=durability,
@@ -185,7 +193,8 @@ class ActivityLog(ReadMethods):
             defaults=self._defaults,
             strict=strict,
         )
-        self.processor = ActivityProcessor(self._recorder)
+        cleaner = EventCleaner(redactor) if redact_event and redactor is not None else None
+        self.processor = ActivityProcessor(self._recorder, cleaner)
 
     def __repr__(self) -> str:
         from .store.engine import shown
@@ -343,15 +352,23 @@ class ActivityLog(ReadMethods):
         A record in a transaction of the host's is counted at its end: as
         submitted, accepted and written, or as ``rolled_back`` and nothing else.
         ``faults.<kind>`` counts, for the whole process, how often ``identify``,
-        a lazy value (by its key) or a mapping rule failed.
+        a lazy value (by its key) or a mapping rule failed; ``redaction_failed``
+        how often a function of the `Redactor` did.
         """
         counts = Counter(self._buffer.counters())
         counts.update(self._inside.counters())
+        if self._redactor is not None and self._redactor.failures:
+            counts["redaction_failed"] = self._redactor.failures
         return {**counts, **fault_counts()}
 
     def health(self) -> Health:
-        """Return whether records reach the database, and if not, why."""
-        return self._buffer.health()
+        """Return whether records reach the database, whole, and if not, why."""
+        health = self._buffer.health()
+        failures = 0 if self._redactor is None else self._redactor.failures
+        if not failures:
+            return health
+        reason = f"{failures} values were lost to a redaction function that failed"
+        return replace(health, ok=False, reasons=(*health.reasons, reason))
 
     def install_signal_flush(self, *signals: int) -> None:
         """
@@ -480,4 +497,6 @@ class ActivityLog(ReadMethods):
 def _redactor(redact: bool | Redactor) -> Redactor | None:  # noqa: FBT001  As the option.
     if isinstance(redact, Redactor):
         return redact
+    if not isinstance(redact, bool):  # An empty setting must not switch it off.
+        raise ValueError(f"redact={redact!r}: use True, False or a Redactor")  # noqa: TRY004
     return Redactor() if redact else None
