@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .capture.middleware import ActivityMiddleware, WSGIActivityMiddleware
     from .capture.processor import ActivityProcessor
     from .errors import (
+        AccessDeniedError,
         ActivityError,
         BrokenChainError,
         InvalidCursorError,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from .read.feed import feed
     from .read.filter import ALL_TENANTS, ActivityFilter
     from .read.page import ActivityPage, ActivityStats
+    from .read.policy import AccessPolicy
     from .read.stats import stats
     from .record.actor import ActorContext
     from .record.builders import build_record_from_actor, build_record_from_uuid
@@ -48,6 +50,8 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "ALL_TENANTS",
     "NIL",
+    "AccessDeniedError",
+    "AccessPolicy",
     "ActivityAdapter",
     "ActivityError",
     "ActivityFilter",
@@ -96,6 +100,7 @@ _MODULES: Final = {
     "capture.middleware": ("ActivityMiddleware", "WSGIActivityMiddleware"),
     "capture.processor": ("ActivityProcessor",),
     "errors": (
+        "AccessDeniedError",
         "ActivityError",
         "BrokenChainError",
         "InvalidCursorError",
@@ -109,6 +114,7 @@ _MODULES: Final = {
     "read.feed": ("feed",),
     "read.filter": ("ALL_TENANTS", "ActivityFilter"),
     "read.page": ("ActivityPage", "ActivityStats"),
+    "read.policy": ("AccessPolicy",),
     "read.stats": ("stats",),
     "record.actor": ("ActorContext",),
     "record.builders": ("build_record_from_actor", "build_record_from_uuid"),

@@ -203,5 +203,6 @@ _TENANT: Final = Shape(
     until=False,
     keyword=False,
     data=(),
+    people=False,
     postgresql=True,
 )

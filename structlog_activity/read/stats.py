@@ -29,6 +29,7 @@ from .conditions import Shape, conditions, dimensions, has_only_dimensions, shap
 from .connect import Bind, on_any_bind, reading
 from .filter import ActivityFilter
 from .page import ActivityStats
+from .policy import AccessPolicy
 
 
 _ROWS: Final = user_activity.c
@@ -39,7 +40,9 @@ _EPOCH: Final = date(1970, 1, 1)
 
 
 @on_any_bind
-def stats(bind: Bind, where: ActivityFilter) -> ActivityStats:
+def stats(
+    bind: Bind, where: ActivityFilter, *, policy: AccessPolicy | None = None
+) -> ActivityStats:
     """
     Count the records that a filter selects.
 
@@ -54,12 +57,17 @@ def stats(bind: Bind, where: ActivityFilter) -> ActivityStats:
 
         where: What to count.
 
+        policy: What the reader may see; `None`: everything.
+
     Raises:
+
+        AccessDeniedError: *policy* does not grant it.
 
         RepositoryError: The database can't be read.
 
     .. versionadded:: 0.1.0
     """
+    where = where if policy is None else policy.applied(where)
     with reading(bind) as connection:
         postgresql = connection.dialect.name == "postgresql"
         shape = shape_of(where, postgresql=postgresql)

@@ -146,7 +146,8 @@ _PAIRS: Final = (
         re.compile(
             r"(?<![\w.-])(?P<name>[\w.-]++)(?:\]|%5[Dd])?=(?!=)"
             # The first are marks that this module itself has put there.
-            r"(?P<secret>\[(?:pan|hmac|redaction) [*\w]+\]|\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?|[^\s&;,\"'<>]+)",
+            r"(?P<secret>\[(?:pan|hmac|redaction) [*\w]+\]"
+            r"|\"(?:[^\"\\]|\\.)*+\"?|'(?:[^'\\]|\\.)*+'?|[^\s&;,\"'<>]+)",
             _FLAGS | re.DOTALL,
         ),
     ),
