@@ -8,7 +8,7 @@ import asyncio
 import os
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .write.accounts import Health
     from .write.buffer import BufferedRepository
     from .write.deadletters import LettersInFolder
+    from .write.hooks import AfterWrite, Enricher
     from .write.importer import Importer
 
     AnySession: TypeAlias = (
@@ -117,6 +118,16 @@ class ActivityLog(ReadMethods):
         on_loss: Called with a reason and a number when records are lost, by
             the writer's thread.
 
+        enrichers: Functions that are called with each record before it is
+            written, off the caller's thread, and return what to add to its
+            ``data``; see `BufferedRepository`. Records in the transaction of a
+            session are not enriched.
+
+        after_write: Called with the records of each batch once it is
+            committed; not with those in the transaction of a session.
+
+        hook_timeout: How long a batch waits for either, in seconds.
+
         migrate: Bring the schema up to date before the first use. Default:
             `True` for SQLite, `False` for PostgreSQL.
 
@@ -150,6 +161,9 @@ class ActivityLog(ReadMethods):
         strict: bool = False,
         migrate: bool | None = None,
         on_loss: Callable[[str, int], object] | None = None,
+        enrichers: Sequence[Enricher] = (),
+        after_write: AfterWrite | None = None,
+        hook_timeout: float = 1.0,
     ) -> None:
         # Imported here, not at first use: a fork in the middle of an import
         # would leave the child with its lock.
@@ -181,6 +195,9 @@ class ActivityLog(ReadMethods):
             close_timeout=close_timeout,
             rows=rows,
             on_loss=on_loss,
+            enrichers=enrichers,
+            after_write=after_write,
+            hook_timeout=hook_timeout,
         )
         if strict:
             self._buffer.check_spool()

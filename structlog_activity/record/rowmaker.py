@@ -4,6 +4,7 @@ Checked fields become a row: the one place where a record's rules are applied.
 
 from __future__ import annotations
 
+import json
 import time
 
 from collections.abc import Callable, Mapping
@@ -113,6 +114,12 @@ class RowMaker:
         if not issubclass(type(data), dict):
             raise InvalidRecordError("data", f"a dict is needed, not {type_name(data)}")
         return self.make(fields, data, strict=strict)
+
+    def enriched(self, row: Row, added: dict[Any, Any]) -> Row:
+        """Return *row* with what is *added* to its data; what is there already stays."""
+        data: dict[str, Any] = json.loads(row.data)
+        more = self._plainer.mapping(added, row.verb)
+        return row._replace(data=encode_json({**more, **data}))
 
 
 class _Making:
