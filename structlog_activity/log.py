@@ -5,6 +5,7 @@ The activity log of an application: one object that joins all rooms.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 
 from collections import Counter
@@ -128,6 +129,9 @@ class ActivityLog(ReadMethods):
 
         hook_timeout: How long a batch waits for either, in seconds.
 
+        warn_role: Warn once, on the logger ``structlog_activity``, if the role
+            that writes to PostgreSQL could also change what was recorded.
+
         migrate: Bring the schema up to date before the first use. Default:
             `True` for SQLite, `False` for PostgreSQL.
 
@@ -160,6 +164,7 @@ class ActivityLog(ReadMethods):
         key: bytes | None = None,
         strict: bool = False,
         migrate: bool | None = None,
+        warn_role: bool = True,
         on_loss: Callable[[str, int], object] | None = None,
         enrichers: Sequence[Enricher] = (),
         after_write: AfterWrite | None = None,
@@ -179,6 +184,8 @@ class ActivityLog(ReadMethods):
         self._url = parse_url(url or os.environ.get(URL_VARIABLE) or DEFAULT_URL)
         self._migrates = self._url.get_backend_name() == SQLITE if migrate is None else migrate
         self._key = key or b""
+        self._warns_role = warn_role
+        self._power = ""
         self._is_ready = False
         self._defaults = dict(defaults or {})
         self._redactor = redactor = _redactor(redact)
@@ -381,6 +388,8 @@ class ActivityLog(ReadMethods):
     def health(self) -> Health:
         """Return whether records reach the database, whole, and if not, why."""
         health = self._buffer.health()
+        if self._power:
+            health = replace(health, notes=(*health.notes, self._power))
         failures = 0 if self._redactor is None else self._redactor.failures
         if not failures:
             return health
@@ -483,10 +492,19 @@ class ActivityLog(ReadMethods):
             require_psycopg()
             from .store.postgresql import PostgresRepository
 
-            return PostgresRepository(self._url, migrate=migrate)
+            on_power = self._note_power if self._warns_role else None
+            return PostgresRepository(self._url, migrate=migrate, on_power=on_power)
         from .store.sqlite import SqliteRepository
 
         return SqliteRepository(self.engine, migrate=migrate)
+
+    def _note_power(self, why: str) -> None:
+        from .store.roles import REMEDY
+
+        if self._power:
+            return
+        self._power = why
+        logging.getLogger("structlog_activity").warning("%s; %s", why, REMEDY)
 
     def _read(self, read: Callable[[Engine, bytes], _T]) -> _T:
         from .store.engine import ConnectionLostError
