@@ -25,7 +25,7 @@ SHORTEST: Final = 8
 
 _FLAGS: Final = re.ASCII
 _LONGEST_NAME: Final = 64  # A longer one is no name, but encoded bytes.
-_DIGITS: Final = re.compile(r"\d{4}", _FLAGS)
+_DIGITS: Final = re.compile(r"\d{4}[ -]?\d{4}", _FLAGS)
 
 
 class Look(NamedTuple):
@@ -191,9 +191,7 @@ def may_hold_secret(text: str) -> bool:
         or "earer" in text
         or "asic " in text
         or "oken " in text
-        or "AKIA" in text
-        or "ASIA" in text
-        or "AIza" in text
+        or ("A" in text and ("AKIA" in text or "ASIA" in text or "AIza" in text))
         or "xox" in text
         or "xapp-" in text
         or "-----" in text
