@@ -5,11 +5,10 @@ The activity log of an application: one object that joins all rooms.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
@@ -17,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
 from .capture.cleaner import EventCleaner
 from .capture.faults import fault_counts
 from .capture.handler import RecorderHandler, RecordingHandler
+from .capture.install import Installable
 from .capture.keys import ActivityKeys
 from .capture.processor import ActivityProcessor
 from .capture.recorder import Recorder
 from .read.methods import ReadMethods
 from .record.record import ActivityRecord
-from .record.redact import Redactor
+from .record.redact import Redactor, redactor_of
 from .record.rowmaker import RowMaker
 
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session, scoped_session
 
     from .capture.lines import LineReader
-    from .capture.mapping import MappingRule
     from .findings import Finding
     from .store.repository import Repository
     from .store.schema import Migration
@@ -54,7 +53,7 @@ SPOOL_VARIABLE: Final = "STRUCTLOG_ACTIVITY_SPOOL_DIR"
 DEFAULT_URL: Final = "sqlite:///activity.db"
 
 
-class ActivityLog(ReadMethods):
+class ActivityLog(ReadMethods, Installable):
     """
     Record what log calls tell, and read it back.
 
@@ -188,7 +187,7 @@ class ActivityLog(ReadMethods):
         self._power = ""
         self._is_ready = False
         self._defaults = dict(defaults or {})
-        self._redactor = redactor = _redactor(redact)
+        self._redactor = redactor = redactor_of(redact)
         self._rows = rows = RowMaker(redactor)
         self._buffer: BufferedRepository = BufferedRepository(
             self._repository(),
@@ -244,32 +243,6 @@ class ActivityLog(ReadMethods):
         return make_engine(self._url)
 
     # -- setting up ---------------------------------------------------------
-
-    def configure(
-        self,
-        *,
-        rules: Iterable[MappingRule | Mapping[str, Any]] = (),
-        loggers: Iterable[str] = ("",),
-    ) -> Self:
-        """
-        Put processor and handler into structlog's and logging's live configuration.
-
-        See `structlog_activity.configure`, which has the same arguments.
-
-        Returns:
-
-            The log itself.
-        """
-        from .capture.install import install
-
-        install(self.processor, self.handler, rules=rules, loggers=loggers)
-        return self
-
-    def unconfigure(self) -> None:
-        """Take processor and handler out of structlog's and logging's configuration again."""
-        from .capture.install import uninstall
-
-        uninstall(self.processor, self.handler)
 
     def doctor(self) -> list[Finding]:
         """Look for what keeps activities from being recorded: in this process and the database."""
@@ -499,12 +472,10 @@ class ActivityLog(ReadMethods):
         return SqliteRepository(self.engine, migrate=migrate)
 
     def _note_power(self, why: str) -> None:
-        from .store.roles import REMEDY
+        from .store.roles import warn_of_power
 
-        if self._power:
-            return
         self._power = why
-        logging.getLogger("structlog_activity").warning("%s; %s", why, REMEDY)
+        warn_of_power(why)
 
     def _read(self, read: Callable[[Engine, bytes], _T]) -> _T:
         from .store.engine import ConnectionLostError
@@ -527,11 +498,3 @@ class ActivityLog(ReadMethods):
                 Schema(self.engine).check()
             self._is_ready = True
         return self.engine
-
-
-def _redactor(redact: bool | Redactor) -> Redactor | None:  # noqa: FBT001  As the option.
-    if isinstance(redact, Redactor):
-        return redact
-    if not isinstance(redact, bool):  # An empty setting must not switch it off.
-        raise ValueError(f"redact={redact!r}: use True, False or a Redactor")  # noqa: TRY004
-    return Redactor() if redact else None

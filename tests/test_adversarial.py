@@ -11,6 +11,7 @@ import logging
 import warnings
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -79,16 +80,16 @@ BY_KEY: Final = {
 }
 
 SECRETS: Final[dict[str, Callable[[], Any]]] = {
-    **{f"secret: {name}": (lambda token=token: token) for name, token in TOKENS.items()},
+    **{f"secret: {name}": partial(str, token) for name, token in TOKENS.items()},
     **{
-        f"secret: {name} in {place}": (lambda token=token, wrap=wrap: wrap(token))
+        f"secret: {name} in {place}": partial(wrap, token)
         for number, (name, token) in enumerate(TOKENS.items())
         for place, wrap in list(WRAPS.items())[number % 2 :: 2]
     },
     **{f"secret by key: {name}": make for name, make in BY_KEY.items() if name != "password"},
 }
 
-BAIT: Final = {f"bait: {piece!r}": (lambda p=piece: (p * 8192)[:8192]) for piece in ADVERSARIAL}
+BAIT: Final = {f"bait: {piece!r}": partial(str, (piece * 8192)[:8192]) for piece in ADVERSARIAL}
 
 TABLE: Final[dict[str, Callable[[], Any]]] = {
     **VALUES,

@@ -330,6 +330,21 @@ def _folded(key: str) -> str:
     return "".join(filter(str.isalnum, text))
 
 
+def redactor_of(redact: bool | Redactor) -> Redactor | None:  # noqa: FBT001  As the option.
+    """
+    Return the redactor that an option names, `None` for the word `False`.
+
+    Raises:
+
+        ValueError: It names none.
+    """
+    if isinstance(redact, Redactor):
+        return redact
+    if not isinstance(redact, bool):  # An empty setting must not switch it off.
+        raise ValueError(f"redact={redact!r}: use True, False or a Redactor")  # noqa: TRY004
+    return Redactor() if redact else None
+
+
 def _is_id(key: str) -> bool:
     name = key.rstrip("s")
     return (

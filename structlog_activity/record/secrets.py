@@ -24,6 +24,7 @@ SHORTEST: Final = 8
 """Texts of fewer characters are not looked at."""
 
 _FLAGS: Final = re.ASCII
+_SHORTEST_CARD: Final = 12  # digits, and one more
 _LONGEST_NAME: Final = 64  # A longer one is no name, but encoded bytes.
 _DIGITS: Final = re.compile(r"\d{4}[ -]?\d{4}", _FLAGS)
 
@@ -105,7 +106,7 @@ LOOKS: Final[dict[str, Look]] = {
     ),
     "jwt": _look("eyJ", r"(?P<secret>eyJ[\w-]*+(?:\.[\w-]*+)*+)", _is_jwt),
     "bearer": _look(
-        "earer|EARER|asic |ASIC |oken |OKEN |pikey |piKey |pi-key ",
+        "",
         r"\b(?:bearer|basic|token|api-?key)[ \t]{1,8}(?P<secret>[\w.~+/=-]{8,})",
         _is_token,
         re.IGNORECASE,
@@ -180,28 +181,41 @@ _PAIRS: Final = (
 
 def may_hold_secret(text: str) -> bool:
     """Tell whether a text is worth a closer look; most are not."""
-    # One after the other, and not in a loop: this is what every text pays.
     return (
-        "=" in text
-        or '"' in text
-        or "'" in text
-        or "://" in text
-        or "_" in text
+        _may_hold_pair(text)
+        or _may_hold_token(text)
+        or _may_hold_credentials(text)
+        or (len(text) > _SHORTEST_CARD and _DIGITS.search(text) is not None)
+    )
+
+
+# One after the other, and not in a loop: this is what every text pays.
+
+
+def _may_hold_pair(text: str) -> bool:
+    return "=" in text or '"' in text or "'" in text or "://" in text or "-----" in text
+
+
+def _may_hold_token(text: str) -> bool:
+    return (
+        "_" in text
         or "eyJ" in text
-        or "earer" in text
-        or "asic " in text
-        or "oken " in text
-        or ("A" in text and ("AKIA" in text or "ASIA" in text or "AIza" in text))
         or "xox" in text
         or "xapp-" in text
-        or "-----" in text
-        or "EARER" in text
-        or "ASIC " in text
-        or "OKEN " in text
-        or "pikey " in text
-        or "piKey " in text
-        or "pi-key " in text
-        or (len(text) > 12 and _DIGITS.search(text) is not None)  # noqa: PLR2004
+        or ("A" in text and ("AKIA" in text or "ASIA" in text or "AIza" in text))
+    )
+
+
+def _may_hold_credentials(text: str) -> bool:
+    if " " not in text and "\t" not in text:
+        return False
+    lower = text.lower()
+    return (
+        "earer" in lower
+        or "asic" in lower
+        or "oken" in lower
+        or "pikey" in lower
+        or ("pi-key" in lower)
     )
 
 

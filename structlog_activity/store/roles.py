@@ -4,6 +4,8 @@ Roles on PostgreSQL: who may add to the log, read it, and change what it says.
 
 from __future__ import annotations
 
+import logging
+
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -70,6 +72,13 @@ def power_over_history(execute: Callable[[str], Any]) -> str:
     role, *powers = found
     why = next((why for why, has in zip(_WHY, powers, strict=True) if has), "")
     return why and f"the database role {role} can change or remove what was recorded: it {why}"
+
+
+def warn_of_power(why: str) -> None:
+    """Say so on the logger ``structlog_activity``, where anybody listens: it is no failure."""
+    logger = logging.getLogger("structlog_activity")
+    if logger.hasHandlers():
+        logger.warning("%s; %s", why, REMEDY)
 
 
 def check_role(engine: Engine) -> Iterator[Finding]:
