@@ -101,7 +101,7 @@ LOOKS: Final[dict[str, Look]] = {
     # slash in it is not taken for a port and a path.
     "url": _look(
         "://",
-        r"://[^\s/?#@:\"']*:(?P<secret>[^\s/\"']{1,512}"
+        r"://[^\s/?#:\"']*:(?P<secret>[^\s/\"']{1,512}"
         r"|(?!\d{1,5}(?:[/?#\s]|\Z))[^\s\"'@]{1,256})@",
     ),
     "jwt": _look("eyJ", r"(?P<secret>eyJ[\w-]*+(?:\.[\w-]*+)*+)", _is_jwt),

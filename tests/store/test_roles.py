@@ -150,6 +150,17 @@ def test_the_tenant_is_forgotten_with_the_transaction(database: str) -> None:
     engine.dispose()
 
 
+@pytest.mark.parametrize("failure", ["SELECT 1 / 0", "SELECT pg_cancel_backend(pg_backend_pid())"])
+def test_the_tenant_is_forgotten_with_a_failure(database: str, failure: str) -> None:
+    engine = make_engine(parse_url(as_role(database, "reader")), pool_size=1, max_overflow=0)
+    with pytest.raises(DBAPIError), engine.begin() as connection:
+        connection.execute(text(scope(A)))
+        connection.execute(text(failure))
+    with engine.begin() as connection:  # The very same one, out of the pool.
+        assert connection.scalar(text(COUNT)) == 0
+    engine.dispose()
+
+
 def test_no_condition_of_a_readers_sees_another_tenants_rows(database: str) -> None:
     """Of a view without security_barrier it would: a cheap function is asked first."""
     spy = (
