@@ -52,12 +52,13 @@ class Aside:
 
             work: What it raises is ignored.
 
-            timeout: How long it may take, in seconds.
+            timeout: How long to wait for its end, in seconds.
 
         Returns:
 
-            Whether it is done. `False` also if it was not begun, because what
-            came before it is not over yet.
+            `False` if it is not done at all, because what came before it is
+            not over yet, or no thread can be started. `True`: it is done, or
+            will be.
         """
         if self._last is not None and not self._last.done.is_set():
             return False
@@ -65,7 +66,8 @@ class Aside:
             return False
         self._last = call = _Call(work)
         self._calls.put(call)
-        return call.done.wait(max(0.0, min(timeout, threading.TIMEOUT_MAX)))
+        call.done.wait(max(0.0, min(timeout, threading.TIMEOUT_MAX)))
+        return True
 
     def stop(self) -> None:
         """End the thread once it is done, if there is one."""

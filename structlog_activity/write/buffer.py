@@ -95,6 +95,7 @@ class BufferedRepository:
 
         after_write: Called with the records of each batch once it is committed.
             It is not called for records that were in the database before.
+            `close` waits for it, `flush` does not.
 
         hook_timeout: How long a batch waits for all its enrichers, and the next
             one for *after_write*, in seconds. What fails or takes longer is
