@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .capture.middleware import ActivityMiddleware, WSGIActivityMiddleware
     from .capture.processor import ActivityProcessor
     from .errors import (
+        AccessDeniedError,
         ActivityError,
         BrokenChainError,
         InvalidCursorError,
@@ -33,12 +34,14 @@ if TYPE_CHECKING:
     from .read.feed import feed
     from .read.filter import ALL_TENANTS, ActivityFilter
     from .read.page import ActivityPage, ActivityStats
+    from .read.policy import AccessPolicy
     from .read.stats import stats
     from .record.actor import ActorContext
     from .record.builders import build_record_from_actor, build_record_from_uuid
     from .record.ids import NIL, to_uuid
     from .record.objects import register_object
     from .record.record import ActivityRecord
+    from .record.redact import Redactor, unsafe
     from .shared import ActivityHandler, configure
     from .store.maintenance import MaintenanceReport
     from .write.buffer import BufferedRepository
@@ -48,6 +51,8 @@ __version__ = "0.1.0.dev0"
 __all__ = [
     "ALL_TENANTS",
     "NIL",
+    "AccessDeniedError",
+    "AccessPolicy",
     "ActivityAdapter",
     "ActivityError",
     "ActivityFilter",
@@ -69,6 +74,7 @@ __all__ = [
     "InvalidRecordError",
     "MaintenanceReport",
     "MappingRule",
+    "Redactor",
     "RepositoryError",
     "SchemaError",
     "WSGIActivityMiddleware",
@@ -84,6 +90,7 @@ __all__ = [
     "register_object",
     "stats",
     "to_uuid",
+    "unsafe",
 ]
 
 _MODULES: Final = {
@@ -95,6 +102,7 @@ _MODULES: Final = {
     "capture.middleware": ("ActivityMiddleware", "WSGIActivityMiddleware"),
     "capture.processor": ("ActivityProcessor",),
     "errors": (
+        "AccessDeniedError",
         "ActivityError",
         "BrokenChainError",
         "InvalidCursorError",
@@ -108,12 +116,14 @@ _MODULES: Final = {
     "read.feed": ("feed",),
     "read.filter": ("ALL_TENANTS", "ActivityFilter"),
     "read.page": ("ActivityPage", "ActivityStats"),
+    "read.policy": ("AccessPolicy",),
     "read.stats": ("stats",),
     "record.actor": ("ActorContext",),
     "record.builders": ("build_record_from_actor", "build_record_from_uuid"),
     "record.ids": ("NIL", "to_uuid"),
     "record.objects": ("register_object",),
     "record.record": ("ActivityRecord",),
+    "record.redact": ("Redactor", "unsafe"),
     "shared": ("ActivityHandler", "configure"),
     "store.maintenance": ("MaintenanceReport",),
     "write.buffer": ("BufferedRepository",),

@@ -27,8 +27,12 @@ def check_setup(logs: Iterable[ActivityLog]) -> list[Finding]:
 def check_log(log: ActivityLog) -> Iterator[Finding]:
     """Yield what is wrong with the database of a log, and what became of its records so far."""
     from .store.check import check_database
+    from .store.roles import check_role
 
-    yield from check_database(log.engine, migrates=log.migrates)
+    found = list(check_database(log.engine, migrates=log.migrates))
+    yield from found
+    if not found:
+        yield from check_role(log.engine)
     for reason in log.health().reasons:
         yield Finding("log.health", reason, "activity.health(), activity.counters()")
     counts = log.counters()

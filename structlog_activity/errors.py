@@ -7,6 +7,7 @@ The errors of this package, in one tree.
     ├── InvalidRecordError (ValueError)      a record lacks or breaks a field
     ├── InvalidFilterError (ValueError)      a read asks for something that makes no sense
     │   └── InvalidCursorError               a cursor of another feed, or a damaged one
+    ├── AccessDeniedError (PermissionError)  a read asks for what its policy does not grant
     ├── RepositoryError                      the database said no, or nothing at all
     │   └── SchemaError                      tables are missing or of another version
     └── BrokenChainError                     the stored log is not what was written
@@ -81,6 +82,25 @@ class InvalidCursorError(InvalidFilterError):
 
     .. versionadded:: 0.1.0
     """
+
+
+class AccessDeniedError(ActivityError, PermissionError):
+    """
+    Say which part of a read its access policy does not grant.
+
+    The text names no value: who asks for something that isn't theirs learns
+    nothing from the answer.
+
+    Attributes:
+
+        field: Name of the offending argument, for example ``"tenant_id"``.
+
+    .. versionadded:: 0.1.0
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        self.field = field
+        super().__init__(f"{field}: {problem}")
 
 
 class RepositoryError(ActivityError):

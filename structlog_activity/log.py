@@ -8,22 +8,26 @@ import asyncio
 import os
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
 
+from .capture.cleaner import EventCleaner
 from .capture.faults import fault_counts
 from .capture.handler import RecorderHandler, RecordingHandler
+from .capture.install import Installable
 from .capture.keys import ActivityKeys
 from .capture.processor import ActivityProcessor
 from .capture.recorder import Recorder
 from .read.following import TailMethods
 from .read.methods import ReadMethods
 from .record.record import ActivityRecord
-from .record.redact import Redactor
+from .record.redact import Redactor, redactor_of
 from .record.rowmaker import RowMaker
 from .store.methods import UpkeepMethods
 from .store.sealmethods import SealMethods
+from .write.signals import EndsOnSignals
 
 
 if TYPE_CHECKING:
@@ -32,13 +36,13 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session, scoped_session
 
     from .capture.lines import LineReader
-    from .capture.mapping import MappingRule
     from .findings import Finding
     from .store.repository import Repository
     from .store.schema import Migration
     from .write.accounts import Health
     from .write.buffer import BufferedRepository
     from .write.deadletters import LettersInFolder
+    from .write.hooks import AfterWrite, Enricher
     from .write.importer import Importer
 
     AnySession: TypeAlias = (
@@ -53,7 +57,7 @@ SPOOL_VARIABLE: Final = "STRUCTLOG_ACTIVITY_SPOOL_DIR"
 DEFAULT_URL: Final = "sqlite:///activity.db"
 
 
-class ActivityLog(ReadMethods, TailMethods, UpkeepMethods, SealMethods):
+class ActivityLog(ReadMethods, TailMethods, UpkeepMethods, SealMethods, Installable, EndsOnSignals):
     """
     Record what log calls tell, and read it back.
 
@@ -101,8 +105,12 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods, SealMethods):
         defaults: Values for what neither call nor context says, under the
             words of log calls, for example ``{"channel": "billing"}``.
 
-        redact: Replace the values of keys that look like secrets; a `Redactor`
-            says which keys those are.
+        redact: Replace what looks like a secret; a `Redactor` says what does,
+            and what becomes of it. `False`, and nothing else, stores everything.
+
+        redact_event: Replace it also in the event that the processor passes on,
+            so that the log line has no secrets either. Calls without a verb are
+            not looked at.
 
         key: Secret that signs cursors and the seals of stored batches, so that
             nobody can make one. Keep it where the database's keepers can't
@@ -118,6 +126,19 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods, SealMethods):
 
         on_loss: Called with a reason and a number when records are lost, by
             the writer's thread.
+
+        enrichers: Functions that are called with each record before it is
+            written, off the caller's thread, and return what to add to its
+            ``data``; see `BufferedRepository`. Records in the transaction of a
+            session are not enriched.
+
+        after_write: Called with the records of each batch once it is
+            committed; not with those in the transaction of a session.
+
+        hook_timeout: How long a batch waits for either, in seconds.
+
+        warn_role: Warn once, on the logger ``structlog_activity``, if the role
+            that writes to PostgreSQL could also change what was recorded.
 
         migrate: Bring the schema up to date before the first use. Default:
             `True` for SQLite, `False` for PostgreSQL.
@@ -147,11 +168,16 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods, SealMethods):
         keys: ActivityKeys | None = None,
         defaults: Mapping[str, Any] | None = None,
         redact: bool | Redactor = True,
+        redact_event: bool = False,
         key: bytes | None = None,
         old_keys: Iterable[bytes] = (),
         strict: bool = False,
         migrate: bool | None = None,
+        warn_role: bool = True,
         on_loss: Callable[[str, int], object] | None = None,
+        enrichers: Sequence[Enricher] = (),
+        after_write: AfterWrite | None = None,
+        hook_timeout: float = 1.0,
     ) -> None:
         # Imported here, not at first use: a fork in the middle of an import
         # would leave the child with its lock.
@@ -168,9 +194,12 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods, SealMethods):
         self._migrates = self._url.get_backend_name() == SQLITE if migrate is None else migrate
         self._key = key or b""
         self._keys = tuple(filter(None, (self._key, *old_keys)))
+        self._warns_role = warn_role
+        self._power = ""
         self._is_ready = False
         self._defaults = dict(defaults or {})
-        self._rows = rows = RowMaker(_redactor(redact))
+        self._redactor = redactor = redactor_of(redact)
+        self._rows = rows = RowMaker(redactor)
         self._buffer: BufferedRepository = BufferedRepository(
             self._repository(),
             durability=durability,
@@ -183,6 +212,9 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods, SealMethods):
             close_timeout=close_timeout,
             rows=rows,
             on_loss=on_loss,
+            enrichers=enrichers,
+            after_write=after_write,
+            hook_timeout=hook_timeout,
         )
         if strict:
             self._buffer.check_spool()
@@ -195,7 +227,8 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods, SealMethods):
             defaults=self._defaults,
             strict=strict,
         )
-        self.processor = ActivityProcessor(self._recorder)
+        cleaner = EventCleaner(redactor) if redact_event and redactor is not None else None
+        self.processor = ActivityProcessor(self._recorder, cleaner)
 
     def __repr__(self) -> str:
         from .store.engine import shown
@@ -230,32 +263,6 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods, SealMethods):
         return self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     # -- setting up ---------------------------------------------------------
-
-    def configure(
-        self,
-        *,
-        rules: Iterable[MappingRule | Mapping[str, Any]] = (),
-        loggers: Iterable[str] = ("",),
-    ) -> Self:
-        """
-        Put processor and handler into structlog's and logging's live configuration.
-
-        See `structlog_activity.configure`, which has the same arguments.
-
-        Returns:
-
-            The log itself.
-        """
-        from .capture.install import install
-
-        install(self.processor, self.handler, rules=rules, loggers=loggers)
-        return self
-
-    def unconfigure(self) -> None:
-        """Take processor and handler out of structlog's and logging's configuration again."""
-        from .capture.install import uninstall
-
-        uninstall(self.processor, self.handler)
 
     def doctor(self) -> list[Finding]:
         """Look for what keeps activities from being recorded: in this process and the database."""
@@ -363,35 +370,25 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods, SealMethods):
         A record in a transaction of the host's is counted at its end: as
         submitted, accepted and written, or as ``rolled_back`` and nothing else.
         ``faults.<kind>`` counts, for the whole process, how often ``identify``,
-        a lazy value (by its key) or a mapping rule failed.
+        a lazy value (by its key) or a mapping rule failed; ``redaction_failed``
+        how often a function of the `Redactor` did.
         """
         counts = Counter(self._buffer.counters())
         counts.update(self._inside.counters())
+        if self._redactor is not None and self._redactor.failures:
+            counts["redaction_failed"] = self._redactor.failures
         return {**counts, **fault_counts()}
 
     def health(self) -> Health:
-        """Return whether records reach the database, and if not, why."""
-        return self._buffer.health()
-
-    def install_signal_flush(self, *signals: int) -> None:
-        """
-        Let signals end the program as `sys.exit` does, so that what waits is written.
-
-        Python ends a program at once on SIGTERM, without its exit hooks. A
-        handler that is there already is called instead, and decides; a signal
-        that is ignored stays ignored. The exit status is 128 + the signal.
-
-        Args:
-
-            signals: Which; default is SIGTERM.
-
-        Raises:
-
-            ValueError: This is not the main thread.
-        """
-        from .write.signals import exit_on
-
-        exit_on(*signals)
+        """Return whether records reach the database, whole, and if not, why."""
+        health = self._buffer.health()
+        if self._power:
+            health = replace(health, notes=(*health.notes, self._power))
+        failures = 0 if self._redactor is None else self._redactor.failures
+        if not failures:
+            return health
+        reason = f"{failures} values were lost to a redaction function that failed"
+        return replace(health, ok=False, reasons=(*health.reasons, reason))
 
     # -- the database -------------------------------------------------------
 
@@ -462,17 +459,21 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods, SealMethods):
         return self._migrates
 
     def _repository(self) -> Repository:
-        from .store.engine import POSTGRESQL, require_psycopg
+        from .store.choice import repository_for
 
-        migrate = self.migrate if self._migrates else None
-        if self._url.get_backend_name() == POSTGRESQL:
-            require_psycopg()
-            from .store.postgresql import PostgresRepository
+        return repository_for(
+            self._url,
+            lambda: self.engine,
+            key=self._key,
+            migrate=self.migrate if self._migrates else None,
+            on_power=self._note_power if self._warns_role else None,
+        )
 
-            return PostgresRepository(self._url, key=self._key, migrate=migrate)
-        from .store.sqlite import SqliteRepository
+    def _note_power(self, why: str) -> None:
+        from .store.roles import warn_of_power
 
-        return SqliteRepository(self.engine, key=self._key, migrate=migrate)
+        self._power = why
+        warn_of_power(why)
 
     def _read(self, read: Callable[[Engine, bytes], _T]) -> _T:
         from .store.engine import ConnectionLostError
@@ -495,9 +496,3 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods, SealMethods):
                 Schema(self.engine).check()
             self._is_ready = True
         return self._reader
-
-
-def _redactor(redact: bool | Redactor) -> Redactor | None:  # noqa: FBT001  As the option.
-    if isinstance(redact, Redactor):
-        return redact
-    return Redactor() if redact else None

@@ -27,7 +27,7 @@ ROOMS: dict[str, set[str]] = {
     "write": {"errors", "record", "store.batch", "store.faults", "store.repository"},
     "read": {"errors", "record", "store.table", "store.engine", "store.listening"},
     "log": {"errors", "record", "capture", "store", "write", "read", "findings", "doctor"},
-    "doctor": {"capture", "findings", "store.check", "log"},
+    "doctor": {"capture", "findings", "store.check", "store.roles", "log"},
     "testing": {"errors", "record", "capture", "read", "store.batch", "store.faults"},
     "cli": {"errors", "record", "capture", "store", "read", "log", "doctor", "findings", NAME},
     "shared": {"capture", "log"},

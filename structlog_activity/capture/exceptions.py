@@ -13,6 +13,7 @@ from ..record.plain import error_message
 from ..record.text import type_name
 
 
+_LONGEST: Final = 1 << 20  # characters that are read of a text, from its end
 _HEADER: Final = "Traceback (most recent call last):"
 
 
@@ -42,7 +43,7 @@ def _formatted_error(exception: Any) -> dict[str, Any] | None:
         return {"type": kind, "message": message}
     if type(exception) is not str or not exception.strip():
         return None
-    lines = exception.strip().rpartition(_HEADER)[2].strip("\n").split("\n")
+    lines = exception[-_LONGEST:].strip().rpartition(_HEADER)[2].strip("\n").split("\n")
     # Frames are indented; the rest is the error, whose message may have many lines.
     rest = "\n".join(dropwhile(lambda line: line[:1] == " ", lines))
     kind, _, message = rest.partition(": ")

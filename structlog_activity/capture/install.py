@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import structlog
 
@@ -113,3 +113,36 @@ def _set_mapper(handler: logging.Handler, mapper: ActivityMapper | None) -> None
     handler.filters[:] = _without(handler.filters, (ActivityMapper,))
     if mapper is not None:
         handler.addFilter(mapper)
+
+
+class Installable:
+    """What has a processor and a handler, to be put into the live configuration."""
+
+    processor: ActivityProcessor
+
+    @property
+    def handler(self) -> RecordingHandler:
+        """A handler for stdlib logging."""
+        raise NotImplementedError
+
+    def configure(
+        self,
+        *,
+        rules: Iterable[MappingRule | Mapping[str, Any]] = (),
+        loggers: Iterable[str] = ("",),
+    ) -> Self:
+        """
+        Put processor and handler into structlog's and logging's live configuration.
+
+        See `structlog_activity.configure`, which has the same arguments.
+
+        Returns:
+
+            The log itself.
+        """
+        install(self.processor, self.handler, rules=rules, loggers=loggers)
+        return self
+
+    def unconfigure(self) -> None:
+        """Take processor and handler out of structlog's and logging's configuration again."""
+        uninstall(self.processor, self.handler)

@@ -9,6 +9,7 @@ from logging import LogRecord
 from typing import Any
 
 from ..errors import InvalidRecordError
+from .cleaner import EventCleaner
 from .marks import ERROR, is_marked, is_marked_record, mark_record
 from .recorder import Recorder
 from .sessions import take_session
@@ -29,13 +30,17 @@ class ActivityProcessor:
 
         recorder: Makes the records; `ActivityLog.processor` has one.
 
+        cleaner: Takes the secrets out of the events that are recorded, before
+            they are passed on; `None`: they pass as they are.
+
     .. versionadded:: 0.1.0
     """
 
-    __slots__ = ("_others", "_recorder", "_verb")
+    __slots__ = ("_cleaner", "_others", "_recorder", "_verb")
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, cleaner: EventCleaner | None = None) -> None:
         self._recorder = recorder
+        self._cleaner = cleaner
         self._verb, *self._others = recorder.keys.verb
 
     def __call__(self, logger: Any, method_name: str, event_dict: Any) -> Any:
@@ -56,6 +61,8 @@ class ActivityProcessor:
             return event_dict
         if type(event_dict) is dict or issubclass(type(event_dict), MutableMapping):
             self._catch(event_dict)
+            if self._cleaner is not None:
+                self._cleaner.clean(event_dict)
         return event_dict
 
     def _has_other(self, event_dict: Any) -> bool:

@@ -283,7 +283,9 @@ class Recorder:
 def _may_wait(event: dict[str, Any]) -> bool:
     try:
         return _WAITING_TYPES.issuperset(map(type, event.values()))
-    except Exception:  # noqa: BLE001  A metaclass can make even a class fail to be looked up.
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001  A metaclass can make a lookup of its class do anything.
         return False
 
 

@@ -30,6 +30,13 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--down", type=int, metavar="VERSION", help="go back to this version; 0 removes all tables"
     )
+    what.add_argument(
+        "--roles",
+        action="store_true",
+        help="PostgreSQL: print the SQL that makes an insert-only writer, a reader of one tenant "
+        "and an auditor; with --apply run it",
+    )
+    parser.add_argument("--apply", action="store_true", help="really make the --roles")
     parser.add_argument("--yes", action="store_true", help="really go --down: records are lost")
     parser.set_defaults(run=migrate)
 
@@ -41,6 +48,8 @@ def migrate(options: argparse.Namespace) -> int:
         if problem:
             say(f"error: {problem}")
             return 2
+        if options.roles:
+            return _roles(activity, apply=options.apply)
         if options.sql:
             return _print_sql(activity.engine.dialect.name)
         if options.status or options.down is not None:
@@ -51,6 +60,10 @@ def migrate(options: argparse.Namespace) -> int:
 def _problem(options: argparse.Namespace, dialect: str) -> str:
     from ..store.schema import migrations
 
+    if options.roles and dialect != "postgresql":
+        return "--roles: SQLite has no roles; who may read the file may change it"
+    if options.apply and not options.roles:
+        return "--apply goes with --roles only"
     last = migrations(dialect)[-1].version
     version = options.to if options.down is None else options.down
     if version is not None and not 0 <= version <= last:
@@ -71,6 +84,17 @@ def _migrate(activity: ActivityLog, options: argparse.Namespace) -> int:
         if options.down is not None:
             return _print_steps(schema.downgrade(options.down), "undone", options)
         return _print_steps(schema.migrate(options.to), "applied", options)
+
+
+def _roles(activity: ActivityLog, *, apply: bool) -> int:
+    from ..store.roles import apply_roles, roles_sql
+
+    if not apply:
+        print(roles_sql())
+        return 0
+    apply_roles(activity.engine)
+    print("made the roles activity_writer, activity_reader and activity_auditor")
+    return 0
 
 
 def _print_sql(dialect: str) -> int:

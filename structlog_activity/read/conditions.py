@@ -12,7 +12,20 @@ import json
 
 from typing import Any, NamedTuple, TypeAlias
 
-from sqlalchemy import ColumnElement, Text, and_, bindparam, cast, exists, func, or_
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Text,
+    and_,
+    any_,
+    bindparam,
+    cast,
+    exists,
+    func,
+    not_,
+    or_,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from .filter import ActivityFilter, AllTenants, Scalar
@@ -60,6 +73,8 @@ class Shape(NamedTuple):
 
         data: Kinds of the values that keys of ``data`` must equal.
 
+        people: Whether machines' doings are left out.
+
         postgresql: Whether PostgreSQL is read, and not SQLite.
     """
 
@@ -74,6 +89,7 @@ class Shape(NamedTuple):
     until: bool
     keyword: bool
     data: tuple[str, ...]
+    people: bool
     postgresql: bool
 
 
@@ -93,8 +109,14 @@ def shape_of(where: ActivityFilter, *, postgresql: bool) -> Shape:
         until=where.until is not None,
         keyword=where.keyword is not None,
         data=tuple(_kind(value) for value in (where.data or {}).values()),
+        people=hides_machines(where),
         postgresql=postgresql,
     )
+
+
+def hides_machines(where: ActivityFilter) -> bool:
+    """Tell whether a filter leaves out what no person did."""
+    return not where.machine_activity and bool(where.machine_types or where.machine_keys)
 
 
 def values_of(where: ActivityFilter, *, postgresql: bool) -> dict[str, Any]:
@@ -111,6 +133,7 @@ def values_of(where: ActivityFilter, *, postgresql: bool) -> dict[str, Any]:
         "keyword": f"%{_escaped(where.keyword or '')}%",
         **{name: getattr(where, name) for name in _EQUAL},
         **_numbered_values(where, postgresql=postgresql),
+        **(_machine_values(where) if hides_machines(where) else {}),
     }
 
 
@@ -123,6 +146,18 @@ def _numbered_values(where: ActivityFilter, *, postgresql: bool) -> dict[str, An
     for i, (key, value) in enumerate((where.data or {}).items()):
         values |= {f"key_{i}": key, f"value_{i}": _json(value) if postgresql else value}
     return values
+
+
+def _machine_values(where: ActivityFilter) -> dict[str, Any]:
+    signs: list[Any] = [{key: sign} for key in where.machine_keys for sign in (True, "true")]
+    for kind in where.machine_types:
+        signs += [{"actor_type": kind}, {"actorType": kind}, {"actor": {"type": kind}}]
+    return {
+        "machine_signs": [_json(sign) for sign in signs],
+        # No stored text holds NUL; an empty list has no type.
+        "machine_types": list(where.machine_types) or ["\0"],
+        "machine_keys": list(where.machine_keys) or ["\0"],
+    }
 
 
 def conditions(shape: Shape, columns: Columns) -> list[ColumnElement[bool]]:
@@ -142,6 +177,8 @@ def conditions(shape: Shape, columns: Columns) -> list[ColumnElement[bool]]:
             or_(*(func.lower(columns[name]).like(pattern, escape="\\") for name in _SEARCHED))
         )
     found += [_data_equals(i, kind, shape, columns) for i, kind in enumerate(shape.data)]
+    if shape.people:
+        found.append(_by_people(shape, columns))
     return found
 
 
@@ -166,7 +203,7 @@ def dimensions(shape: Shape, columns: Columns) -> list[ColumnElement[bool]]:
 def has_only_dimensions(shape: Shape) -> bool:
     """Tell whether the counts alone can answer, but for the edges of the time span."""
     others = set(shape.equal) - {"object_type"}
-    return not (others or shape.involving or shape.keyword or shape.data)
+    return not (others or shape.involving or shape.keyword or shape.data or shape.people)
 
 
 def _verbs(shape: Shape, columns: Columns) -> ColumnElement[bool]:
@@ -191,7 +228,26 @@ def _data_equals(i: int, kind: str, shape: Shape, columns: Columns) -> ColumnEle
     return exists().where(found if kind == "null" else and_(found, item.value == value))
 
 
-def _json(value: Scalar) -> str:
+def _by_people(shape: Shape, columns: Columns) -> ColumnElement[bool]:
+    if shape.postgresql:
+        # Containment is never unknown; ``data->>'key' IN (...)`` is, without the key.
+        signs: Any = cast(bindparam("machine_signs", type_=ARRAY(Text)), ARRAY(JSONB))
+        is_machine: ColumnElement[bool] = columns.data.bool_op("@>")(any_(signs))
+        return not_(is_machine)
+    return text(  # type: ignore[return-value]
+        "NOT EXISTS (SELECT 1 FROM json_each(user_activity.data) AS item WHERE "
+        "item.key IN :machine_keys AND item.value = CASE item.type WHEN 'true' THEN 1 "
+        "WHEN 'text' THEN 'true' END "
+        "OR item.key IN ('actor_type', 'actorType') AND item.type = 'text' "
+        "AND item.value IN :machine_types "
+        "OR item.key = 'actor' AND CASE item.type WHEN 'object' "
+        "THEN json_extract(item.value, '$.type') END IN :machine_types)"
+    ).bindparams(
+        bindparam("machine_keys", expanding=True), bindparam("machine_types", expanding=True)
+    )
+
+
+def _json(value: Any) -> str:
     # As it is stored: an escape for é is refused where the database is not UTF8.
     return json.dumps(value, ensure_ascii=False)
 

@@ -13,6 +13,7 @@ from .connect import Bind, on_any_bind, reading
 from .cursor import Place, decode_cursor, encode_cursor
 from .filter import ActivityFilter
 from .page import ActivityPage
+from .policy import AccessPolicy
 from .rows import Rows, found_rows, search
 from .statements import to_record
 from .totals import total
@@ -22,7 +23,9 @@ _LATEST: Final = 253_402_300_799_999_999  # 9999-12-31, in microseconds since 19
 
 
 @on_any_bind
-def feed(bind: Bind, where: ActivityFilter, *, key: bytes = b"") -> ActivityPage:
+def feed(
+    bind: Bind, where: ActivityFilter, *, key: bytes = b"", policy: AccessPolicy | None = None
+) -> ActivityPage:
     """
     Return a page of the records that a filter selects, newest first.
 
@@ -37,7 +40,11 @@ def feed(bind: Bind, where: ActivityFilter, *, key: bytes = b"") -> ActivityPage
 
         key: Secret that signs the cursors.
 
+        policy: What the reader may see; `None`: everything.
+
     Raises:
+
+        AccessDeniedError: *policy* does not grant it.
 
         InvalidCursorError: ``where.after`` or ``where.before`` is no cursor of
             this feed.
@@ -46,14 +53,16 @@ def feed(bind: Bind, where: ActivityFilter, *, key: bytes = b"") -> ActivityPage
 
     .. versionadded:: 0.1.0
     """
-    digest = where.digest()
+    where = where if policy is None else policy.applied(where)
+    digest = where.digest() if policy is None else policy.digest(where.digest())
     place = _place(where, digest, key)
     with reading(bind) as connection:
         postgresql = connection.dialect.name == "postgresql"
         asked = search(where, place, wanted=where.limit + 1, postgresql=postgresql)
         rows = found_rows(connection, asked)
         counted = total(connection, asked, len(rows))
-    return _page(rows, where, counted, digest=digest, key=key)
+    page = _page(rows, where, counted, digest=digest, key=key)
+    return page if policy is None else policy.sanitized_page(page)
 
 
 def _place(where: ActivityFilter, digest: bytes, key: bytes) -> Place | None:

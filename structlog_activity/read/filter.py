@@ -24,6 +24,11 @@ DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
 MAX_OFFSET: Final = 2**31 - 1
 TOTALS: Final = ("capped", "exact", "none")
+MACHINE_TYPES: Final = ("system", "machine", "job", "task")
+"""Types of actors that are no person."""
+
+MACHINE_KEYS: Final = ("system", "machine")
+"""Keys of ``data`` that are true where no person acted."""
 
 _LONGEST_KEYWORD = 200
 _MOST_VALUES = 200
@@ -36,6 +41,7 @@ _LONGEST = {
     "channels": MAX_CHANNEL,
     "channel_denylist": MAX_CHANNEL,
 }
+_TEXTS = ("verbs", "channels", "channel_denylist", "machine_types", "machine_keys")
 _DIGEST_SIZE = 16
 _LONGEST_INT = 4096  # bits
 _CURSORS = ("after", "before")
@@ -78,6 +84,9 @@ class Conditions(TypedDict, total=False):
     until: datetime | date | str | None
     keyword: str | None
     data: Mapping[str, Scalar] | None
+    machine_activity: bool
+    machine_types: str | Sequence[str]
+    machine_keys: str | Sequence[str]
 
 
 class Where(Conditions, total=False):
@@ -135,6 +144,14 @@ class ActivityFilter:
 
         data: Top-level keys of ``data`` and the scalars they must equal.
 
+        machine_activity: `False` leaves out what no person did: records whose
+            ``data`` has one of *machine_keys* true, or one of *machine_types*
+            as ``actor_type``, ``actorType`` or ``type`` of ``actor``.
+
+        machine_types: Types of actors that are no person.
+
+        machine_keys: Keys that say so.
+
         limit: Records of a page, 1 to 200. 0 or less means 50, more means 200.
 
         offset: Records to skip; less than 0 means 0. Slow where it is large:
@@ -169,6 +186,9 @@ class ActivityFilter:
     until: datetime | date | str | None = None
     keyword: str | None = None
     data: Mapping[str, Scalar] | None = None
+    machine_activity: bool = True
+    machine_types: str | Sequence[str] = MACHINE_TYPES
+    machine_keys: str | Sequence[str] = MACHINE_KEYS
     limit: int = DEFAULT_LIMIT
     offset: int = 0
     after: str | None = None
@@ -182,7 +202,7 @@ class ActivityFilter:
         for name in ("object_type", "channel", "after", "before"):
             self._set(name, _text(name, getattr(self, name)))
         self._set("object_id", _object_id(self.object_id))
-        for name in ("verbs", "channels", "channel_denylist"):
+        for name in _TEXTS:
             self._set(name, _texts(name, getattr(self, name)))
         for name in ("since", "until"):
             self._set(name, _moment(name, getattr(self, name)))
@@ -197,6 +217,9 @@ class ActivityFilter:
         object.__setattr__(self, name, value)
 
     def _check(self) -> None:
+        if not isinstance(self.machine_activity, bool):
+            problem = "True or False is needed"
+            raise InvalidFilterError("machine_activity", self.machine_activity, problem)
         if self.total not in TOTALS:
             raise InvalidFilterError("total", self.total, f"use one of {', '.join(TOTALS)}")
         if self.after and self.before:
@@ -238,6 +261,12 @@ class ActivityFilter:
         }
         text = json.dumps(conditions, sort_keys=True, default=repr)
         return hashlib.sha256(text.encode()).digest()[:_DIGEST_SIZE]
+
+    def narrowed(self, **changes: Any) -> ActivityFilter:
+        """Return this filter with some conditions replaced by narrower ones."""
+        found = replace(self, **changes)
+        found._set("object_id", self.object_id)  # noqa: SLF001  See `of_object`.
+        return found
 
     def of_object(self, object: Any) -> ActivityFilter:  # noqa: A002  The word of log calls.
         """

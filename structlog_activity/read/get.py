@@ -19,6 +19,7 @@ from .arguments import moment_of, record_id
 from .conditions import Shape, conditions
 from .connect import Bind, on_any_bind, reading
 from .filter import ActivityFilter
+from .policy import AccessPolicy
 from .rows import Search, bounds, search, spans_of
 from .spans import Span
 from .statements import COLUMNS, Cut, literal, to_record, within
@@ -29,7 +30,13 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 @on_any_bind
-def get(bind: Bind, tenant_id: Any, id: Any) -> ActivityRecord | None:  # noqa: A002
+def get(
+    bind: Bind,
+    tenant_id: Any,
+    id: Any,  # noqa: A002
+    *,
+    policy: AccessPolicy | None = None,
+) -> ActivityRecord | None:
     """
     Return the record of a tenant that has an id, `None` if there is none.
 
@@ -46,7 +53,12 @@ def get(bind: Bind, tenant_id: Any, id: Any) -> ActivityRecord | None:  # noqa: 
 
         id: The record's, in any form that `to_uuid` reads.
 
+        policy: What the reader may see; what is not granted is not there. `None`:
+            everything.
+
     Raises:
+
+        AccessDeniedError: *policy* does not grant the tenant.
 
         InvalidFilterError: The tenant is missing or an argument can't be read.
 
@@ -55,13 +67,14 @@ def get(bind: Bind, tenant_id: Any, id: Any) -> ActivityRecord | None:  # noqa: 
     .. versionadded:: 0.1.0
     """
     where, id_ = ActivityFilter(tenant_id=tenant_id), record_id(id)
+    where = where if policy is None else policy.applied(where)
     with reading(bind) as connection:
         for asked, span in _places(connection, where, id_):
-            row = connection.execute(
-                _statement(asked.shape, bounds(span)), asked.bound(span) | {"id": id_}
-            ).first()
+            found = _statement(asked.shape, bounds(span))
+            row = connection.execute(found, asked.bound(span) | {"id": id_}).first()
             if row is not None:
-                return to_record(row)
+                record = to_record(row)
+                return record if policy is None else policy.sanitized(record)
     return None
 
 

@@ -10,6 +10,7 @@ from .connect import Bind, on_any_bind
 from .feed import feed
 from .filter import ActivityFilter
 from .page import ActivityPage
+from .policy import AccessPolicy
 
 
 @on_any_bind
@@ -19,6 +20,7 @@ def history(
     where: ActivityFilter,
     *,
     key: bytes = b"",
+    policy: AccessPolicy | None = None,
 ) -> ActivityPage:
     """
     Return a page of what was done to an object, newest first.
@@ -35,7 +37,11 @@ def history(
 
         key: Secret that signs the cursors.
 
+        policy: What the reader may see; `None`: everything.
+
     Raises:
+
+        AccessDeniedError: *policy* does not grant it.
 
         InvalidFilterError: *object* can't be read, or *where* names one too.
 
@@ -45,4 +51,4 @@ def history(
 
     .. versionadded:: 0.1.0
     """
-    return feed(bind, where.of_object(object), key=key)
+    return feed(bind, where.of_object(object), key=key, policy=policy)

@@ -16,6 +16,7 @@ from .buckets import calendar, filled
 from .cursor import Place, decode_cursor, encode_cursor
 from .filter import ActivityFilter, AllTenants, ascii_lower
 from .page import ActivityPage, ActivityStats
+from .policy import AccessPolicy
 
 
 _CAP: Final = 10_000
@@ -29,12 +30,17 @@ class MemoryReads:
         """All records, in any order."""
         raise NotImplementedError
 
-    def feed(self, **where: Any) -> ActivityPage:
+    def feed(self, *, policy: AccessPolicy | None = None, **where: Any) -> ActivityPage:
         """Return a page of the records; as `ActivityLog.feed`."""
-        return self._page(ActivityFilter.of(where))
+        return self._page(ActivityFilter.of(where), policy)
 
-    def _page(self, filter_: ActivityFilter) -> ActivityPage:
-        digest = filter_.digest()
+    def _page(self, filter_: ActivityFilter, policy: AccessPolicy | None) -> ActivityPage:
+        if policy is None:
+            return self._bound_page(filter_, filter_.digest())
+        filter_ = policy.applied(filter_)
+        return policy.sanitized_page(self._bound_page(filter_, policy.digest(filter_.digest())))
+
+    def _bound_page(self, filter_: ActivityFilter, digest: bytes) -> ActivityPage:
         found = self._selected(filter_)
         start, stop = _bounds(found, filter_, digest)
         records = found[start:stop]
@@ -50,9 +56,9 @@ class MemoryReads:
             or (filter_.total == "capped" and len(found) <= _CAP),
         )
 
-    def stats(self, **where: Any) -> ActivityStats:
+    def stats(self, *, policy: AccessPolicy | None = None, **where: Any) -> ActivityStats:
         """Count the records; as `ActivityLog.stats`."""
-        found = self._selected(ActivityFilter.of(where))
+        found = self._selected(_granted(where, policy))
         days = Counter(r.occurred_at.date() for r in found if r.occurred_at)
         return ActivityStats(
             total=len(found),
@@ -62,23 +68,42 @@ class MemoryReads:
             by_day=dict(sorted(days.items())),
         )
 
-    def history(self, object: Any, **where: Any) -> ActivityPage:  # noqa: A002
+    def history(
+        self,
+        object: Any,  # noqa: A002
+        *,
+        policy: AccessPolicy | None = None,
+        **where: Any,
+    ) -> ActivityPage:
         """Return a page of what was done to an object; as `ActivityLog.history`."""
-        return self._page(ActivityFilter.of(where).of_object(object))
+        return self._page(ActivityFilter.of(where).of_object(object), policy)
 
-    def get(self, tenant_id: Any, id: Any) -> ActivityRecord | None:  # noqa: A002
+    def get(
+        self,
+        tenant_id: Any,
+        id: Any,  # noqa: A002
+        *,
+        policy: AccessPolicy | None = None,
+    ) -> ActivityRecord | None:
         """Return the record that has an id; as `ActivityLog.get`."""
         id_ = record_id(id)
         at = moment_of(id_)
-        found = [r for r in self._selected(ActivityFilter(tenant_id=tenant_id)) if r.id == id_]
+        where = _granted({"tenant_id": tenant_id}, policy)
+        found = [r for r in self._selected(where) if r.id == id_]
         timed = [r for r in found if r.occurred_at and at == _millisecond(r.occurred_at)]
-        return next(iter(timed or found), None)
+        record = next(iter(timed or found), None)
+        return record if policy is None or record is None else policy.sanitized(record)
 
     def timeline(
-        self, *, bucket: str = "day", tz: Any = "UTC", **where: Any
+        self,
+        *,
+        bucket: str = "day",
+        tz: Any = "UTC",
+        policy: AccessPolicy | None = None,
+        **where: Any,
     ) -> list[tuple[datetime, int]]:
         """Count the records per piece of time; as `ActivityLog.timeline`."""
-        filter_, wanted = ActivityFilter.of(where), calendar(bucket, tz)
+        filter_, wanted = _granted(where, policy), calendar(bucket, tz)
         moments = [r.occurred_at for r in self._selected(filter_) if r.occurred_at]
         first: Any = filter_.since or min(moments, default=None)
         last: Any = filter_.until or max(moments, default=None)
@@ -91,15 +116,29 @@ class MemoryReads:
         counts = Counter(pieces[bisect_right(starts, at) - 1].bucket for at in moments)
         return filled(pieces, counts, filter_, wanted.zone)
 
-    def top(self, *, by: str, limit: int = 10, **where: Any) -> list[tuple[Any, int]]:
+    def top(
+        self,
+        *,
+        by: str,
+        limit: int = 10,
+        policy: AccessPolicy | None = None,
+        **where: Any,
+    ) -> list[tuple[Any, int]]:
         """Return what most records have in one field; as `ActivityLog.top`."""
         top_columns(by)
-        counts = Counter(getattr(r, by) for r in self._selected(ActivityFilter.of(where)))
+        if policy is not None:
+            policy.check_counted(by)
+        counts = Counter(getattr(r, by) for r in self._selected(_granted(where, policy)))
         return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[: top_limit(limit)]
 
     def _selected(self, where: ActivityFilter) -> list[ActivityRecord]:
         found = [record for record in self.records if matches(where, record)]
         return sorted(found, key=_place, reverse=True)
+
+
+def _granted(where: dict[str, Any], policy: AccessPolicy | None) -> ActivityFilter:
+    filter_ = ActivityFilter.of(where)
+    return filter_ if policy is None else policy.applied(filter_)
 
 
 def matches(where: ActivityFilter, record: ActivityRecord) -> bool:
@@ -158,6 +197,18 @@ def _has_data(where: ActivityFilter, record: ActivityRecord) -> bool:
     )
 
 
+def _is_by_people(where: ActivityFilter, record: ActivityRecord) -> bool:
+    if where.machine_activity:
+        return True
+    data = record.data
+    actor = data.get("actor")
+    types = [data.get("actor_type"), data.get("actorType")]
+    types.append(actor.get("type") if isinstance(actor, dict) else None)
+    is_machine = any(_same(data.get(key), sign) for key in where.machine_keys for sign in _TRUE)
+    return not is_machine and not any(kind in where.machine_types for kind in types)
+
+
+_TRUE: Final = (True, "true")
 _TESTS: Final = (
     _has_fields,
     _involves,
@@ -166,6 +217,7 @@ _TESTS: Final = (
     _is_in_time,
     _has_keyword,
     _has_data,
+    _is_by_people,
 )
 
 

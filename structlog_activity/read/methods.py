@@ -15,6 +15,7 @@ from .arguments import Key, record_id, top_columns, top_limit
 from .buckets import calendar
 from .filter import ActivityFilter, Conditions, Where
 from .page import ActivityPage, ActivityStats
+from .policy import AccessPolicy
 
 
 if TYPE_CHECKING:
@@ -34,15 +35,19 @@ class ReadMethods:
         """Call *read* with an engine and the secret that signs cursors."""
         raise NotImplementedError
 
-    def feed(self, **where: Unpack[Where]) -> ActivityPage:
+    def feed(self, *, policy: AccessPolicy | None = None, **where: Unpack[Where]) -> ActivityPage:
         """
         Return a page of records, newest first; see `structlog_activity.feed`.
 
         Args:
 
+            policy: What the reader may see; `None`: everything.
+
             where: The attributes of an `ActivityFilter`; *tenant_id* is required.
 
         Raises:
+
+            AccessDeniedError: *policy* does not grant it.
 
             InvalidFilterError: A name is unknown, or a value of a wrong type or
                 without sense.
@@ -54,11 +59,13 @@ class ReadMethods:
         from .feed import feed
 
         filter_ = ActivityFilter.of(where)
-        return self._read(lambda engine, key: feed(engine, filter_, key=key))
+        return self._read(lambda engine, key: feed(engine, filter_, key=key, policy=policy))
 
     def history(
         self,
         object: Any,  # noqa: A002  The word of log calls.
+        *,
+        policy: AccessPolicy | None = None,
         **where: Unpack[Where],
     ) -> ActivityPage:
         """
@@ -70,9 +77,13 @@ class ReadMethods:
                 ``("type", id)``, an instance of a registered class. Without an
                 id it is the object that has none, not all of its type.
 
+            policy: What the reader may see; `None`: everything.
+
             where: As for `feed`, but for the object's type and id.
 
         Raises:
+
+            AccessDeniedError: *policy* does not grant it.
 
             InvalidFilterError: The object can't be read, or as for `feed`.
 
@@ -83,9 +94,15 @@ class ReadMethods:
         from .feed import feed
 
         filter_ = ActivityFilter.of(where).of_object(object)
-        return self._read(lambda engine, key: feed(engine, filter_, key=key))
+        return self._read(lambda engine, key: feed(engine, filter_, key=key, policy=policy))
 
-    def get(self, tenant_id: Any, id: Any) -> ActivityRecord | None:  # noqa: A002
+    def get(
+        self,
+        tenant_id: Any,
+        id: Any,  # noqa: A002
+        *,
+        policy: AccessPolicy | None = None,
+    ) -> ActivityRecord | None:
         """
         Return the record that has an id, `None` if there is none.
 
@@ -99,7 +116,12 @@ class ReadMethods:
 
             id: The record's, in any form that `to_uuid` reads.
 
+            policy: What the reader may see; what is not granted is not there.
+                `None`: everything.
+
         Raises:
+
+            AccessDeniedError: *policy* does not grant it.
 
             InvalidFilterError: The tenant is missing or an argument can't be read.
 
@@ -108,17 +130,21 @@ class ReadMethods:
         from .get import get
 
         tenant, id_ = ActivityFilter(tenant_id=tenant_id).tenant_id, record_id(id)
-        return self._read(lambda engine, _: get(engine, tenant, id_))
+        return self._read(lambda engine, _: get(engine, tenant, id_, policy=policy))
 
-    def stats(self, **where: Unpack[Where]) -> ActivityStats:
+    def stats(self, *, policy: AccessPolicy | None = None, **where: Unpack[Where]) -> ActivityStats:
         """
         Count records; see `structlog_activity.stats`.
 
         Args:
 
+            policy: What the reader may see; `None`: everything.
+
             where: The attributes of an `ActivityFilter`; *tenant_id* is required.
 
         Raises:
+
+            AccessDeniedError: *policy* does not grant it.
 
             InvalidFilterError: As for `feed`.
 
@@ -127,10 +153,15 @@ class ReadMethods:
         from .stats import stats
 
         filter_ = ActivityFilter.of(where)
-        return self._read(lambda engine, _: stats(engine, filter_))
+        return self._read(lambda engine, _: stats(engine, filter_, policy=policy))
 
     def timeline(
-        self, *, bucket: str = "day", tz: Any = "UTC", **where: Unpack[Conditions]
+        self,
+        *,
+        bucket: str = "day",
+        tz: Any = "UTC",
+        policy: AccessPolicy | None = None,
+        **where: Unpack[Conditions],
     ) -> list[tuple[datetime, int]]:
         """
         Count records per hour, day, week or month.
@@ -147,6 +178,8 @@ class ReadMethods:
             tz: Time zone whose clocks tell where a bucket begins, such as
                 ``"Europe/Berlin"``.
 
+            policy: What the reader may see; `None`: everything.
+
             where: The conditions of an `ActivityFilter`; *tenant_id* is required.
 
         Returns:
@@ -155,6 +188,8 @@ class ReadMethods:
             order.
 
         Raises:
+
+            AccessDeniedError: *policy* does not grant it.
 
             InvalidFilterError: Bucket or zone is unknown, there would be more
                 than 100,000 buckets, or as for `feed`.
@@ -165,10 +200,17 @@ class ReadMethods:
 
         filter_ = ActivityFilter.of(where)
         calendar(bucket, tz)
-        return self._read(lambda engine, _: timeline(engine, filter_, bucket=bucket, tz=tz))
+        return self._read(
+            lambda engine, _: timeline(engine, filter_, bucket=bucket, tz=tz, policy=policy)
+        )
 
     def top(
-        self, *, by: str, limit: int = 10, **where: Unpack[Conditions]
+        self,
+        *,
+        by: str,
+        limit: int = 10,
+        policy: AccessPolicy | None = None,
+        **where: Unpack[Conditions],
     ) -> list[tuple[Key, int]]:
         """
         Return what most records have in one field.
@@ -180,6 +222,8 @@ class ReadMethods:
 
             limit: Most keys, 1 to 200. 0 or less means 10, more means 200.
 
+            policy: What the reader may see; `None`: everything.
+
             where: The conditions of an `ActivityFilter`; *tenant_id* is required.
 
         Returns:
@@ -189,6 +233,8 @@ class ReadMethods:
             set is a key too (`NIL`, ``""``).
 
         Raises:
+
+            AccessDeniedError: *policy* does not grant it.
 
             InvalidFilterError: *by* names no such field, *limit* is no whole
                 number, or as for `feed`.
@@ -200,38 +246,60 @@ class ReadMethods:
         filter_ = ActivityFilter.of(where)
         top_columns(by)
         most = top_limit(limit)
-        return self._read(lambda engine, _: top(engine, filter_, by=by, limit=most))
+        return self._read(lambda engine, _: top(engine, filter_, by=by, limit=most, policy=policy))
 
     # -- the same, for coroutines -------------------------------------------
 
-    async def afeed(self, **where: Unpack[Where]) -> ActivityPage:
+    async def afeed(
+        self, *, policy: AccessPolicy | None = None, **where: Unpack[Where]
+    ) -> ActivityPage:
         """Do what `feed` does, in a thread."""
-        return await asyncio.to_thread(self.feed, **where)
+        return await asyncio.to_thread(self.feed, policy=policy, **where)
 
     async def ahistory(
         self,
         object: Any,  # noqa: A002
+        *,
+        policy: AccessPolicy | None = None,
         **where: Unpack[Where],
     ) -> ActivityPage:
         """Do what `history` does, in a thread."""
-        return await asyncio.to_thread(self.history, object, **where)
+        return await asyncio.to_thread(self.history, object, policy=policy, **where)
 
-    async def aget(self, tenant_id: Any, id: Any) -> ActivityRecord | None:  # noqa: A002
+    async def aget(
+        self,
+        tenant_id: Any,
+        id: Any,  # noqa: A002
+        *,
+        policy: AccessPolicy | None = None,
+    ) -> ActivityRecord | None:
         """Do what `get` does, in a thread."""
-        return await asyncio.to_thread(self.get, tenant_id, id)
+        return await asyncio.to_thread(self.get, tenant_id, id, policy=policy)
 
-    async def astats(self, **where: Unpack[Where]) -> ActivityStats:
+    async def astats(
+        self, *, policy: AccessPolicy | None = None, **where: Unpack[Where]
+    ) -> ActivityStats:
         """Do what `stats` does, in a thread."""
-        return await asyncio.to_thread(self.stats, **where)
+        return await asyncio.to_thread(self.stats, policy=policy, **where)
 
     async def atimeline(
-        self, *, bucket: str = "day", tz: Any = "UTC", **where: Unpack[Conditions]
+        self,
+        *,
+        bucket: str = "day",
+        tz: Any = "UTC",
+        policy: AccessPolicy | None = None,
+        **where: Unpack[Conditions],
     ) -> list[tuple[datetime, int]]:
         """Do what `timeline` does, in a thread."""
-        return await asyncio.to_thread(self.timeline, bucket=bucket, tz=tz, **where)
+        return await asyncio.to_thread(self.timeline, bucket=bucket, tz=tz, policy=policy, **where)
 
     async def atop(
-        self, *, by: str, limit: int = 10, **where: Unpack[Conditions]
+        self,
+        *,
+        by: str,
+        limit: int = 10,
+        policy: AccessPolicy | None = None,
+        **where: Unpack[Conditions],
     ) -> list[tuple[Key, int]]:
         """Do what `top` does, in a thread."""
-        return await asyncio.to_thread(self.top, by=by, limit=limit, **where)
+        return await asyncio.to_thread(self.top, by=by, limit=limit, policy=policy, **where)

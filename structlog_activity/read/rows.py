@@ -217,5 +217,6 @@ _TENANT: Final = Shape(
     until=False,
     keyword=False,
     data=(),
+    people=False,
     postgresql=True,
 )

@@ -33,6 +33,7 @@ from .connect import Bind, on_any_bind, reading
 from .filter import ActivityFilter
 from .months import counts, days_in, days_of_months, month_bounds, read_day
 from .page import ActivityStats
+from .policy import AccessPolicy
 from .spans import month_of
 from .statements import literal as fixed
 
@@ -44,7 +45,9 @@ DIMENSIONS: Final = ("verb", "channel", "object_type", "day")
 
 
 @on_any_bind
-def stats(bind: Bind, where: ActivityFilter) -> ActivityStats:
+def stats(
+    bind: Bind, where: ActivityFilter, *, policy: AccessPolicy | None = None
+) -> ActivityStats:
     """
     Count the records that a filter selects.
 
@@ -60,12 +63,17 @@ def stats(bind: Bind, where: ActivityFilter) -> ActivityStats:
 
         where: What to count.
 
+        policy: What the reader may see; `None`: everything.
+
     Raises:
+
+        AccessDeniedError: *policy* does not grant it.
 
         RepositoryError: The database can't be read.
 
     .. versionadded:: 0.1.0
     """
+    where = where if policy is None else policy.applied(where)
     with reading(bind) as connection:
         found = count_by(connection, where, DIMENSIONS)
     return ActivityStats(

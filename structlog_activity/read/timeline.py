@@ -11,11 +11,17 @@ from .conditions import shape_of, values_of
 from .connect import Bind, on_any_bind, reading
 from .counting import Count, counts_of, ends_of
 from .filter import ActivityFilter
+from .policy import AccessPolicy
 
 
 @on_any_bind
 def timeline(
-    bind: Bind, where: ActivityFilter, *, bucket: str = "day", tz: str = "UTC"
+    bind: Bind,
+    where: ActivityFilter,
+    *,
+    bucket: str = "day",
+    tz: str = "UTC",
+    policy: AccessPolicy | None = None,
 ) -> list[tuple[datetime, int]]:
     """
     Count the records that a filter selects per hour, day, week or month.
@@ -38,11 +44,15 @@ def timeline(
         tz: Time zone whose clocks tell where a bucket begins, such as
             ``"Europe/Berlin"``.
 
+        policy: What the reader may see; `None`: everything.
+
     Returns:
 
         Pairs of the bucket's first moment, in that zone, and its count, in order.
 
     Raises:
+
+        AccessDeniedError: *policy* does not grant it.
 
         InvalidFilterError: Bucket or zone is unknown, or there would be more
             than 100,000 buckets.
@@ -52,6 +62,7 @@ def timeline(
     .. versionadded:: 0.1.0
     """
     wanted = calendar(bucket, tz)
+    where = where if policy is None else policy.applied(where)
     with reading(bind) as connection:
         postgresql = connection.dialect.name == "postgresql"
         shape = shape_of(where, postgresql=postgresql)

@@ -14,6 +14,7 @@ from .arguments import Key, top_columns, top_limit
 from .conditions import Shape, conditions, has_only_dimensions, shape_of, values_of
 from .connect import Bind, on_any_bind, reading
 from .filter import ActivityFilter
+from .policy import AccessPolicy
 from .statements import literal
 from .stats import count_by
 
@@ -23,7 +24,14 @@ _COUNTED: Final = ("verb", "channel", "object_type")
 
 
 @on_any_bind
-def top(bind: Bind, where: ActivityFilter, *, by: str, limit: int = 10) -> list[tuple[Key, int]]:
+def top(
+    bind: Bind,
+    where: ActivityFilter,
+    *,
+    by: str,
+    limit: int = 10,
+    policy: AccessPolicy | None = None,
+) -> list[tuple[Key, int]]:
     """
     Return what most of the records that a filter selects have in one field.
 
@@ -41,6 +49,8 @@ def top(bind: Bind, where: ActivityFilter, *, by: str, limit: int = 10) -> list[
 
         limit: Most keys, 1 to 200. 0 or less means 10, more means 200.
 
+        policy: What the reader may see; `None`: everything.
+
     Returns:
 
         Pairs of key and count, the largest count first, then by key. A key is a
@@ -49,6 +59,8 @@ def top(bind: Bind, where: ActivityFilter, *, by: str, limit: int = 10) -> list[
 
     Raises:
 
+        AccessDeniedError: *policy* does not grant it, or hides the field.
+
         InvalidFilterError: *by* names no such field, or *limit* is no whole number.
 
         RepositoryError: The database can't be read.
@@ -56,6 +68,9 @@ def top(bind: Bind, where: ActivityFilter, *, by: str, limit: int = 10) -> list[
     .. versionadded:: 0.1.0
     """
     columns, most = top_columns(by), top_limit(limit)
+    if policy is not None:
+        policy.check_counted(by)
+        where = policy.applied(where)
     with reading(bind) as connection:
         postgresql = connection.dialect.name == "postgresql"
         shape = shape_of(where, postgresql=postgresql)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 from base64 import b64encode
 from collections import deque
@@ -24,7 +25,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from .inside import class_attribute, mro, stored_fields, vars_of
-from .redact import REDACTED, Redactor
+from .redact import DROPPED, REDACTED, Redactor, Unsafe
 from .text import shortened, storable, type_name
 from .times import as_given, exact
 
@@ -51,6 +52,8 @@ _AFFORDED = slice(MAX_ITEMS + 1)
 _KEPT = slice(MAX_BYTES)
 _TRUSTED_ZONES = ("datetime.", "zoneinfo.", "pytz", "dateutil.", "pendulum.")
 _UNREADABLE = "<unreadable>"
+_LONGEST_WORD = 512
+_LAST_WORD = re.compile(r"(?<=\s)\S+\Z")
 _int_of = UUID.__dict__["int"].__get__
 
 encode_json = json.JSONEncoder(
@@ -61,7 +64,7 @@ encode_json = json.JSONEncoder(
 
 class Plainer:
     """
-    Make mappings plain and redact them by key, each within the same budgets.
+    Make mappings plain and redact them, each within the same budgets.
 
     A mapping may nest 8 levels, hold 256 items a level and 2,000 values in all,
     strings of 8,192 and together 65,536 characters. What is beyond is cut, and
@@ -69,7 +72,7 @@ class Plainer:
 
     Args:
 
-        redactor: Tells which keys hide their values; `None` hides nothing.
+        redactor: Replaces what must not be stored; `None` replaces nothing.
     """
 
     __slots__ = ("_redactor",)
@@ -77,22 +80,35 @@ class Plainer:
     def __init__(self, redactor: Redactor | None) -> None:
         self._redactor = redactor
 
-    def mapping(self, values: dict[Any, Any]) -> dict[str, Any]:
-        """Return a plain copy of *values*."""
-        return _Walk(self._redactor).items(dict.items(values), 0)
+    def mapping(self, values: dict[Any, Any], verb: str = "") -> dict[str, Any]:
+        """
+        Return a plain copy of *values*.
 
-    def value(self, value: Any) -> Any:
-        """Return a plain copy of one value."""
-        return _Walk(self._redactor).value(value, 0)
+        Args:
+
+            values: The ``data`` of a record, or what is to be added to it.
+
+            verb: The record's; it may say which keys are stored at all.
+        """
+        pairs: Iterable[tuple[Any, Any]] = dict.items(values)
+        allowed = None if self._redactor is None else self._redactor.allowed(verb)
+        if allowed is not None:
+            pairs = [(k, v) for k, v in pairs if type(k) is str and k in allowed]
+        return _Walk(self._redactor).items(pairs, 0)
+
+    def value(self, value: Any, key: str = "") -> Any:
+        """Return a plain copy of one value, found under *key*."""
+        return _Walk(self._redactor, key).value(value, 0)
 
 
 class _Walk:
     """One pass over one record's values, with what is left of its budgets."""
 
-    __slots__ = ("_characters", "_nodes", "_open", "_redactor")
+    __slots__ = ("_characters", "_key", "_nodes", "_open", "_redactor")
 
-    def __init__(self, redactor: Redactor | None) -> None:
+    def __init__(self, redactor: Redactor | None, key: str = "") -> None:
         self._redactor = redactor
+        self._key = key  # Under which the value at hand is found.
         self._nodes = MAX_NODES
         self._characters = MAX_TOTAL
         self._open: set[int] = set()
@@ -108,35 +124,73 @@ class _Walk:
             return _number(value)
         if kind is bool or value is None:
             return value
+        if kind is Unsafe:
+            return self._as_it_is(value.value, depth - 1)
         return self._other(kind, value, depth)
 
     def text(self, value: str) -> str:
         if len(value) > MAX_STRING:
-            value = f"{value[:MAX_STRING]}<cut: {len(value) - MAX_STRING} characters>"
+            return self._long_text(value)
+        if self._redactor is not None:
+            value = self._redactor.cleaned(self._key, value)
         self._characters -= len(value)
         return storable(value)
+
+    def _long_text(self, value: str) -> str:
+        kept = value[:MAX_STRING]
+        if self._redactor is not None:
+            kept = kept if value[MAX_STRING].isspace() else _without_half_word(kept)
+        note = f"<cut: {len(value) - len(kept)} characters>"
+        return self.text(kept) + note
 
     def items(self, pairs: Iterable[tuple[Any, Any]], depth: int) -> dict[str, Any]:
         out: dict[str, Any] = {}
         hides = self._redactor.hides if self._redactor else None
+        above = self._key
         try:
             for key, value in pairs:
                 if len(out) >= MAX_ITEMS:
                     out[CUT] = "more items"
                     break
-                text = key if type(key) is str else _key_text(key)
+                self._key = text = key if type(key) is str else _key_text(key)
                 hidden = hides is not None and value is not None and hides(text)
-                out[self._key(text, out)] = REDACTED if hidden else self.value(value, depth + 1)
+                found = self._instead(value, depth) if hidden else self.value(value, depth + 1)
+                if found is not DROPPED:
+                    out[self._name(text, out)] = found
         except RuntimeError:  # Another thread changed the mapping while it was read.
             out[CUT] = "changed while it was read"
+        self._key = above
         return out
 
-    def _key(self, text: str, taken: dict[str, Any]) -> str:
-        name = storable(shortened(text[:MAX_STRING], MAX_KEY))
+    def _name(self, text: str, taken: dict[str, Any]) -> str:
+        text = text[:MAX_STRING]
+        if self._redactor is not None:
+            # Twice what is kept, so that no secret is cut in half before it is seen.
+            text = self._redactor.cleaned_key(text[: 2 * MAX_KEY]) + text[2 * MAX_KEY :]
+        name = storable(shortened(text, MAX_KEY))
         self._characters -= len(name)
         if name not in taken:
             return name
         return next(n for i in range(2, MAX_ITEMS + 3) if (n := f"{name}#{i}") not in taken)
+
+    def _instead(self, value: Any, depth: int) -> Any:
+        """Return what is stored instead of a value that its key hides."""
+        redactor, key = self._redactor, self._key
+        assert redactor is not None  # noqa: S101  It says what is hidden.
+        if type(value) is Unsafe:
+            return self.value(value, depth + 1)
+        if redactor.masks(key):
+            return REDACTED
+        found = redactor.hidden(key, self._as_it_is(value, depth))
+        return found if found is DROPPED else self._as_it_is(found, depth)
+
+    def _as_it_is(self, value: Any, depth: int) -> Any:
+        """Return a plain copy in which nothing is redacted."""
+        redactor, self._redactor = self._redactor, None
+        try:
+            return self.value(value, depth + 1)
+        finally:
+            self._redactor = redactor
 
     def _other(self, kind: type, value: Any, depth: int) -> Any:
         try:
@@ -151,12 +205,23 @@ class _Walk:
             if key in _CONVERTERS:
                 plain = _CONVERTERS[key](value)
                 return self.text(plain) if type(plain) is str else plain
+            if key in _ENCODERS:
+                return self._encoded(*_ENCODERS[key](value))
             if base is Enum:
                 return self.value(vars_of(value).get("_value_"), depth)
         fields = stored_fields(kind, value)
         if fields is None:
             return f"<{type_name(value)}>"
         return self._container(lambda _: fields.items(), value, depth)
+
+    def _encoded(self, head: bytes, size: int) -> str:
+        if self._redactor is not None:
+            text = head.decode("latin-1")
+            if self._redactor.cleaned(self._key, text) != text:
+                return REDACTED
+        text = f"base64:{b64encode(head).decode()}" if size <= MAX_BYTES else f"<bytes: {size}>"
+        self._characters -= len(text)
+        return text
 
     def _container(self, read: Callable[[Any], Any], value: Any, depth: int) -> Any:
         if depth >= MAX_DEPTH:
@@ -177,8 +242,15 @@ class _Walk:
 
     def _sequence(self, content: Sequence[Any], depth: int) -> list[Any]:
         if len(content) == _PAIR and self._is_secret_pair(content[0]):
-            return [self.value(content[0], depth + 1), REDACTED]
+            return self._pair(content, depth)
         return self._values(content, depth)
+
+    def _pair(self, content: Sequence[Any], depth: int) -> list[Any]:
+        name = self.value(content[0], depth + 1)
+        above, self._key = self._key, _key_text(content[0])
+        found = self._instead(content[1], depth)
+        self._key = above
+        return [name, REDACTED if found is DROPPED else found]
 
     def _values(self, content: Sequence[Any], depth: int) -> list[Any]:
         out = [self.value(item, depth + 1) for item in content[:MAX_ITEMS]]
@@ -256,8 +328,10 @@ def _time(value: time) -> str:
     return clock.isoformat()
 
 
-def _bytes(value: bytes | bytearray, size: int) -> str:
-    return f"base64:{b64encode(value).decode()}" if size <= MAX_BYTES else f"<bytes: {size}>"
+def _without_half_word(text: str) -> str:
+    """Return *text* without its last word: half a secret no longer looks like one."""
+    word = _LAST_WORD.search(text, len(text) - _LONGEST_WORD)
+    return text[: word.start()] if word else text
 
 
 def _path(value: PurePath) -> str:
@@ -319,10 +393,6 @@ _CONVERTERS: Final = _by_id(
         bool: bool,
         int: lambda value: _number(int.__int__(value)),
         float: lambda value: _number(float.__float__(value)),
-        bytes: lambda value: _bytes(bytes.__getitem__(value, _KEPT), bytes.__len__(value)),
-        bytearray: lambda value: _bytes(
-            bytearray.__getitem__(value, _KEPT), bytearray.__len__(value)
-        ),
         memoryview: lambda value: f"<memoryview: {value.nbytes}>",
         datetime: _moment,
         date: date.isoformat,
@@ -334,3 +404,14 @@ _CONVERTERS: Final = _by_id(
         GeneratorType: lambda _: "<generator>",
     }
 )
+
+_ENCODERS: Final = _by_id(
+    {
+        bytes: lambda value: (bytes.__getitem__(value, _KEPT), bytes.__len__(value)),
+        bytearray: lambda value: (
+            bytes(bytearray.__getitem__(value, _KEPT)),
+            bytearray.__len__(value),
+        ),
+    }
+)
+"""How to read bytes: their beginning, and how many there are."""

@@ -4,6 +4,7 @@ Checked fields become a row: the one place where a record's rules are applied.
 
 from __future__ import annotations
 
+import json
 import time
 
 from collections.abc import Callable, Mapping
@@ -53,8 +54,8 @@ class RowMaker:
 
     Args:
 
-        redactor: Tells which keys of ``data`` hide their values; `None`
-            hides nothing.
+        redactor: Replaces what must not be stored in ``data``, in the id of the
+            object and in what is kept of unreadable fields; `None` replaces nothing.
 
         clock: Returns now, in nanoseconds since 1970.
     """
@@ -114,6 +115,12 @@ class RowMaker:
             raise InvalidRecordError("data", f"a dict is needed, not {type_name(data)}")
         return self.make(fields, data, strict=strict)
 
+    def enriched(self, row: Row, added: dict[Any, Any]) -> Row:
+        """Return *row* with what is *added* to its data; what is there already stays."""
+        data: dict[str, Any] = json.loads(row.data)
+        more = self._plainer.mapping(added, row.verb)
+        return row._replace(data=encode_json({**more, **data}))
+
 
 class _Making:
     """One row in the making, with the originals of what had to be changed."""
@@ -147,7 +154,7 @@ class _Making:
             object_id,
             self._text("channel", MAX_CHANNEL) if "channel" in fields else "",
             self._ip() if "ip" in fields else "",
-            self._json(data),
+            self._json(data, verb),
         )
 
     def _verb(self) -> str:
@@ -190,7 +197,7 @@ class _Making:
         """Return *value* as short text, as the id of an object may be of any plain type."""
         if value is None:
             return ""
-        plain = self._plainer.value(value)
+        plain = self._plainer.value(value, name)
         if type(plain) is not str:
             plain = encode_json(plain)
         text: str = plain.strip()
@@ -213,7 +220,7 @@ class _Making:
         except InvalidRecordError as error:
             return self._replaced(name, value, error.problem, NIL_BYTES)
         if found != NIL_BYTES and (raw := raw_id(value)):
-            self._raw[name] = storable(raw[:MAX_RAW])
+            self._raw[name] = self._plainer.value(raw, name)[:MAX_RAW]
         return found
 
     def _own_id(self, id_: int, created_at: int) -> bytes:
@@ -243,17 +250,17 @@ class _Making:
         if 0 <= us <= self._now // 1000 + _DAY_AHEAD:
             return us
         # Not an error: a clock may be wrong, and the record is no less true.
-        self._raw["occurred_at"] = _raw_text(self._plainer, value)
+        self._raw["occurred_at"] = _raw_text(self._plainer, "occurred_at", value)
         return (ns or self._now) // 1000
 
     def _replaced(self, name: str, value: Any, problem: str, instead: _T) -> _T:
         if self._strict:
             raise InvalidRecordError(name, problem)
-        self._raw[name] = _raw_text(self._plainer, value)
+        self._raw[name] = _raw_text(self._plainer, name, value)
         return instead
 
-    def _json(self, data: dict[Any, Any]) -> str:
-        plain = self._plainer.mapping(data)
+    def _json(self, data: dict[Any, Any], verb: str) -> str:
+        plain = self._plainer.mapping(data, verb)
         keep_raw(plain, self._raw)
         return encode_json(plain)
 
@@ -273,10 +280,10 @@ def _is_unset(value: Any) -> bool:
     return value is None or (issubclass(type(value), str) and str.__len__(value) == 0)
 
 
-def _raw_text(plainer: Plainer, value: Any) -> str:
+def _raw_text(plainer: Plainer, name: str, value: Any) -> str:
     if issubclass(type(value), datetime):
         return as_given(value)
-    plain = plainer.value(value)
+    plain = plainer.value(value, name)
     text = plain if type(plain) is str else encode_json(plain)
     return text[:MAX_RAW]
 

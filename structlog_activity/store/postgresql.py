@@ -31,6 +31,7 @@ from .interruption import Interruption
 from .listening import TELL
 from .opening import interruptible
 from .partitions import make_months, month_of, months_ahead, months_there
+from .roles import power_over_history
 from .schema import check_version
 from .seal import UnsealableRowError
 from .sqlstate import connect_problem
@@ -110,6 +111,9 @@ class PostgresRepository:
 
         today: Returns the current date in UTC.
 
+        on_power: Called once, with the reason, if the role can change what was
+            recorded, which a writer need not; `None` does not look.
+
     .. versionadded:: 0.1.0
     """
 
@@ -120,12 +124,14 @@ class PostgresRepository:
         key: bytes = b"",
         migrate: Callable[[], object] | None = None,
         today: Callable[[], date] = lambda: datetime.now(UTC).date(),
+        on_power: Callable[[str], object] | None = None,
     ) -> None:
         _, given = url.get_dialect()().create_connect_args(url)
         self._arguments = {**_CONNECT, **given, "client_encoding": "UTF8", "autocommit": True}
         self._where = shown(url)
         self._chain = Chain(key)
         self._migrate = migrate
+        self._on_power = on_power
         self._today = today
         self._connection: psycopg.Connection[Any] | None = None
         self._socket: socket.socket | None = None  # A second handle on the connection's.
@@ -234,11 +240,17 @@ class PostgresRepository:
             self._take_hold_of_socket(connection.fileno())
             check_version(connection.execute, self._where)
             self._begin = _begin(connection)
+            self._look_at_role(connection)
         except BaseException:
             self._let_go_of_socket()
             connection.close()
             raise
         return connection
+
+    def _look_at_role(self, connection: psycopg.Connection[Any]) -> None:
+        on_power, self._on_power = self._on_power, None
+        if on_power is not None and (why := power_over_history(connection.execute)):
+            on_power(why)
 
     def _take_hold_of_socket(self, descriptor: int) -> None:
         # Ours alone, so that it stays what it is until we let go of it. Family and

@@ -80,7 +80,7 @@ class MigrationStatus:
 @lru_cache
 def migrations(dialect: str) -> tuple[Migration, ...]:
     """Return the steps for ``"postgresql"`` or ``"sqlite"``, in order."""
-    folder = _folder() / dialect
+    folder = migrations_folder() / dialect
     found = []
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
         stem, up, _ = file.name.partition(".up.sql")
@@ -98,7 +98,8 @@ def migrations(dialect: str) -> tuple[Migration, ...]:
     return tuple(found)
 
 
-def _folder() -> Traversable:
+def migrations_folder() -> Traversable:
+    """Return the folder that holds one of SQL files for each dialect."""
     # In a wheel the files lie within the package, in a checkout beside it.
     inside = files(__package__.partition(".")[0]) / "migrations"
     return inside if inside.is_dir() else Path(__file__).parents[2] / "migrations"

@@ -31,11 +31,14 @@ class Health:
 
         reasons: What is, in words; empty where nothing is.
 
+        notes: What is worth to know, and may well be meant so.
+
     .. versionadded:: 0.1.0
     """
 
     ok: bool
     reasons: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 class Missing(TicksByReason):

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..errors import InvalidRecordError, RepositoryError
@@ -19,11 +19,13 @@ from ..store.repository import Repository
 from . import lifetime
 from .accounts import Health, Missing, count, judge, judge_disk, named
 from .deadletters import LettersInFolder
+from .hooks import AfterWrite, Enricher, Hooks
 from .journal import Journal
 from .losses import OnLoss
 from .mailbox import DROP_NEWEST, DROP_OLDEST, Mailbox
-from .options import FSYNC, MEMORY, Options
+from .options import FSYNC, MEMORY, Options, check_functions
 from .pausable import PausableRepository
+from .report import Reporter
 from .spool.spool import Spool
 from .watchdog import WatchedRepository
 from .writer import Goal, Writer
@@ -87,6 +89,20 @@ class BufferedRepository:
 
         clock: Returns seconds that never go back.
 
+        enrichers: Functions that are called with each record before it is
+            written, off the caller's thread, and return what to add to its
+            ``data``: a mapping, or `None`. What is there already stays, what is
+            added is redacted, and ``enriched_at`` and ``enricher_version`` say
+            that it was.
+
+        after_write: Called with the records of each batch once it is committed.
+            It is not called for records that were in the database before.
+            `close` waits for it, `flush` does not.
+
+        hook_timeout: How long a batch waits for all its enrichers, and the next
+            one for *after_write*, in seconds. What fails or takes longer is
+            counted and reported, and costs no record: it is written as it is.
+
     Raises:
 
         ValueError: An option is out of its range.
@@ -110,6 +126,9 @@ class BufferedRepository:
         rows: RowMaker | None = None,
         on_loss: OnLoss | None = None,
         clock: Callable[[], float] = time.monotonic,
+        enrichers: Sequence[Enricher] = (),
+        after_write: AfterWrite | None = None,
+        hook_timeout: float = 1.0,
     ) -> None:
         self._options = options = Options(
             durability=durability,
@@ -121,11 +140,14 @@ class BufferedRepository:
             overflow=overflow,
             block_timeout=block_timeout,
             close_timeout=close_timeout,
+            hook_timeout=hook_timeout,
         )
         self._repository = PausableRepository(WatchedRepository(repository))
         self._rows = rows or RowMaker(Redactor())
         self._on_loss = on_loss
         self._clock = clock
+        self._enrichers = check_functions(enrichers, after_write)
+        self._after_write = after_write
         self._mailbox = Mailbox(
             capacity=max_records,
             wake_at=options.plenty - 1,
@@ -162,6 +184,7 @@ class BufferedRepository:
             dead_letters=self.letters_on_disk,
             rows=self._rows,
             on_loss=self._on_loss,
+            hooks=self._hooks if self._enrichers or self._after_write else None,
             dropped=self._dropped,
             at_end=self._end,
             clock=self._clock,
@@ -170,6 +193,16 @@ class BufferedRepository:
         self._has_ended = False
         self._thread: threading.Thread | None = None
         self._reported_losses = 0
+
+    def _hooks(self, reporter: Reporter) -> Hooks:
+        return Hooks(
+            self._enrichers,
+            self._after_write,
+            timeout=self._options.hook_timeout,
+            rows=self._rows,
+            reporter=reporter,
+            lifetime=self._mailbox.employ,
+        )
 
     def _new_spool(self, folder: Path) -> Spool:
         options = self._options
@@ -288,6 +321,8 @@ class BufferedRepository:
             self._has_ended = True
         if self._spool is not None:
             self._spool.close()
+        if self._writer.hooks is not None:
+            self._writer.hooks.stop()
         dropped = self._dropped()
         self._writer.losses.notice(dropped)
         if lost := dropped.get("shutdown", 0):
@@ -311,6 +346,8 @@ class BufferedRepository:
             counts["damaged"] = on_disk.damaged + on_disk.damaged_adopted
         if failures := self._writer.losses.callback_failures:
             counts["on_loss_failed"] = failures
+        if self._writer.hooks is not None:
+            counts |= self._writer.hooks.counts()
         return counts
 
     def health(self) -> Health:

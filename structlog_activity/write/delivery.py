@@ -22,6 +22,7 @@ from ..store.batch import Batch, new_batch_id
 from ..store.faults import Fault, StoreError
 from ..store.repository import Repository
 from .deadletters import DeadLetter, DeadLetters, LettersInMemory
+from .hooks import Hooks
 from .origin import Origin
 from .report import Reporter
 from .schedule import RetrySchedule
@@ -45,6 +46,8 @@ class _Sending:
 
         origin: Where its rows come from.
 
+        sent: The batch as it is written, enriched; `None` before the first try.
+
         is_fixed: Whether the origin knows the identity of the batch.
 
         is_accused: Its row failed where others came through; one more failure
@@ -53,6 +56,7 @@ class _Sending:
 
     batch: Batch
     origin: Origin
+    sent: Batch | None = None
     is_fixed: bool = False
     is_accused: bool = False
 
@@ -85,6 +89,8 @@ class Delivery:
         clock: Returns seconds that never go back.
 
         dead_letters: Where rows go that the database will never take.
+
+        hooks: The host's functions around the writing of a batch.
     """
 
     def __init__(
@@ -97,8 +103,10 @@ class Delivery:
         schedule: RetrySchedule | None = None,
         clock: Callable[[], float] = time.monotonic,
         dead_letters: DeadLetters | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         self._repository = repository
+        self._hooks = hooks
         self._wait = wait
         self._more = more
         self._reporter = reporter or Reporter()
@@ -168,9 +176,10 @@ class Delivery:
 
     def _try(self, sending: _Sending) -> None:
         """Write a batch once, and go by the answer."""
+        sent = sending.sent or self._enriched(sending)
         try:
             self._fix(sending)
-            is_new = self._repository.write(sending.batch)
+            is_new = self._repository.write(sent)
         except Exception as raised:  # noqa: BLE001  A repository of somebody else's.
             self._failed(sending, _store_error(raised))
             return
@@ -178,6 +187,16 @@ class Delivery:
         self._settle(outcome, sending.batch.rows, sending.origin)
         self._succeeded()
         self._replace_first()
+        if outcome == "written" and sending.origin.counted and self._hooks is not None:
+            self._hooks.tell(sent.rows)
+
+    def _enriched(self, sending: _Sending) -> Batch:
+        # A batch beside the first one: the spool knows rows by their identity.
+        batch = sending.batch
+        if self._hooks is not None and sending.origin.counted:
+            batch = replace(batch, rows=self._hooks.enriched(batch.rows))
+        sending.sent = batch
+        return batch
 
     def _fix(self, sending: _Sending) -> None:
         if not sending.is_fixed:

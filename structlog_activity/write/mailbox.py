@@ -80,7 +80,7 @@ class Mailbox:
         "_threshold",
         "_used",
         "_wake_at",
-        "_writer",
+        "_workers",
         "dropped",
         "evicted",
         "rejected",
@@ -111,7 +111,7 @@ class Mailbox:
         self._used = False
         self._wake_at = self._threshold
         self._asleep = False
-        self._writer = 0
+        self._workers: set[int] = set()
         self._taken = 0
         # Guards _taken and what left the queue with it. A signal handler may
         # close what its own thread is looking into, hence the R.
@@ -128,7 +128,7 @@ class Mailbox:
         """Take *pending*; return whether it was kept."""
         queue = self._queue
         waiting = len(queue)
-        if waiting >= self._capacity or self._gate or _thread.get_ident() == self._writer:
+        if waiting >= self._capacity or self._gate or _thread.get_ident() in self._workers:
             return self._put_specially(pending)
         queue.append(pending)
         # Appended first, looked second, as the writer says that it sleeps first
@@ -140,7 +140,7 @@ class Mailbox:
     def admits(self) -> bool:
         """Tell whether a record may go elsewhere than through `put`."""
         # Also while another thread starts the writer: on disk it is safe already.
-        return self._gate != _CLOSED and _thread.get_ident() != self._writer
+        return self._gate != _CLOSED and _thread.get_ident() not in self._workers
 
     def ring(self) -> None:
         """Wake the writer."""
@@ -233,15 +233,22 @@ class Mailbox:
 
     def claim(self) -> None:
         """Say that the calling thread is the writer, whose own records are refused."""
-        self._writer = _thread.get_ident()
+        self._workers.add(_thread.get_ident())
 
     def unclaim(self) -> None:
-        """Say that the writer is gone."""
-        self._writer = 0
+        """Say that the calling thread is the writer no more."""
+        self._workers.discard(_thread.get_ident())
 
     def is_writer(self) -> bool:
-        """Whether the calling thread is the writer."""
-        return _thread.get_ident() == self._writer
+        """Whether the calling thread is the writer, or works for it."""
+        return _thread.get_ident() in self._workers
+
+    def employ(self, begins: bool) -> None:  # noqa: FBT001  As `Aside` calls it.
+        """Say that the calling thread begins, or ends, to work for the writer."""
+        if begins:
+            self.claim()
+        else:
+            self.unclaim()
 
     def wait(self, timeout: float = -1) -> bool:
         """Sleep until somebody rings, at most *timeout* seconds; return whether somebody did."""

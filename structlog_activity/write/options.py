@@ -9,9 +9,10 @@ import os
 import re
 import threading
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from .mailbox import OVERFLOW, SPILL
 
@@ -70,6 +71,7 @@ class Options:
     linger: float
     block_timeout: float
     close_timeout: float
+    hook_timeout: float = 1.0
 
     def __post_init__(self) -> None:
         _check("batch_size", self.batch_size, 1, 100_000)
@@ -77,6 +79,7 @@ class Options:
         _check("linger", self.linger, 0, threading.TIMEOUT_MAX)
         _check("block_timeout", self.block_timeout, 0, threading.TIMEOUT_MAX)
         _check("close_timeout", self.close_timeout, 0, threading.TIMEOUT_MAX)
+        _check("hook_timeout", self.hook_timeout, 0, threading.TIMEOUT_MAX)
         _check("spool_bytes", self.spool_bytes, _LEAST_SPOOL, 2**62)
         _choose("overflow", self.overflow, OVERFLOW)
         _choose("durability", self.durability, DURABILITY)
@@ -110,6 +113,24 @@ def _check(name: str, value: float, least: float, most: float) -> None:
 def _choose(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise ValueError(f"{name}={value!r}: use one of {', '.join(known)}")
+
+
+def check_functions(
+    enrichers: Iterable[Callable[..., Any]], after_write: object
+) -> tuple[Callable[..., Any], ...]:
+    """
+    Return *enrichers* as a tuple.
+
+    Raises:
+
+        ValueError: One of them, or *after_write*, can't be called.
+    """
+    found = () if callable(enrichers) else tuple(enrichers)
+    if callable(enrichers) or not all(map(callable, found)):
+        raise ValueError(f"enrichers={enrichers!r}: a list of functions is needed")
+    if after_write is not None and not callable(after_write):
+        raise ValueError(f"after_write={after_write!r}: a function is needed")
+    return found
 
 
 def spool_folder(spool_dir: str | os.PathLike[str] | None, place: Place) -> Path | None:

@@ -40,6 +40,28 @@ def exit_on(*signals: int) -> None:
         signal.signal(number, _handler(before))
 
 
+class EndsOnSignals:
+    """What wants its exit hooks to run when a signal ends the program."""
+
+    def install_signal_flush(self, *signals: int) -> None:
+        """
+        Let signals end the program as `sys.exit` does, so that what waits is written.
+
+        Python ends a program at once on SIGTERM, without its exit hooks. A
+        handler that is there already is called instead, and decides; a signal
+        that is ignored stays ignored. The exit status is 128 + the signal.
+
+        Args:
+
+            signals: Which; default is SIGTERM.
+
+        Raises:
+
+            ValueError: This is not the main thread.
+        """
+        exit_on(*signals)
+
+
 def _handler(before: Any) -> Callable[[int, FrameType | None], None]:
     def handle(number: int, frame: FrameType | None) -> None:
         if callable(before):

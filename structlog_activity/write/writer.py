@@ -21,6 +21,7 @@ from .bell import Bell
 from .deadletters import DeadLetters
 from .delivery import Delivery, DeliveryAbandonedError
 from .feeder import LOOK_PERIOD, Feeder
+from .hooks import Hooks
 from .losses import Losses, OnLoss
 from .mailbox import Mailbox
 from .origin import Notes
@@ -64,6 +65,9 @@ class Writer:
 
         on_loss: Told of losses.
 
+        hooks: Makes, of a reporter, the host's functions around the writing of
+            a batch; `None`: there are none.
+
         dropped: Returns how many records were lost so far, by reason.
 
         at_end: Called when the thread ends.
@@ -86,6 +90,7 @@ class Writer:
         dead_letters: DeadLetters | None,
         rows: RowMaker,
         on_loss: OnLoss | None,
+        hooks: Callable[[Reporter], Hooks] | None = None,
         dropped: Callable[[], dict[str, int]],
         at_end: Callable[[], object],
         hurry: Bell | None = None,
@@ -101,12 +106,14 @@ class Writer:
         self._clock = clock
         self.feeder = Feeder(spool, clock) if spool is not None else None
         self.reporter = Reporter()
+        self.hooks = None if hooks is None else hooks(self.reporter)
         self.delivery = Delivery(
             repository,
             wait=self._pause,
             more=self._next,
             reporter=self.reporter,
             dead_letters=dead_letters,
+            hooks=self.hooks,
             clock=clock,
         )
         self._notes = Notes()

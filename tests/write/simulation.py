@@ -430,11 +430,11 @@ class Life:
     @contextmanager
     def as_another_thread(self) -> Iterator[None]:
         mailbox = self.buffer._mailbox
-        writer, mailbox._writer = mailbox._writer, 0
+        workers, mailbox._workers = mailbox._workers, set()
         try:
             yield
         finally:
-            mailbox._writer = writer
+            mailbox._workers = workers
 
     # -- what callers do ----------------------------------------------------
 
