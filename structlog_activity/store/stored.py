@@ -122,11 +122,6 @@ class StoredLog:
         for writer_id, seq, batch_id, chain_id, link in self._stream(sql):
             yield _uuid(bytes(writer_id)), seq, batch_id, _uuid(bytes(chain_id)), link
 
-    def checkpoints(self) -> list[str]:
-        """Return the lines that were exported, as the database has them."""
-        sql = "SELECT line FROM user_activity_checkpoint ORDER BY no"
-        return [line for (line,) in self._stream(sql)]
-
     def _columns(self, table: str, names: Any) -> str:
         return ", ".join(self._column(f"{table}.{name}", name) for name in names)
 

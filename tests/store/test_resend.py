@@ -104,6 +104,19 @@ def test_what_comes_before_an_answer_begins_a_new_chain(log: SealedLog, done: bo
     assert (True, 2) == (report.ok, report.chains), report
 
 
+def test_a_batch_that_is_refused_when_it_is_sent_again_is_in_doubt_no_more(log: SealedLog) -> None:
+    sent = batch(log)
+    lose(log, sent, done=False)
+    assert log.new_repository().write(batch(log, rows=sent.rows[:1], writer_id=uuid7()))
+
+    with pytest.raises(StoreError):
+        log.repository.write(sent)
+    log.write(9)
+
+    report = log.verify()
+    assert (True, 2) == (report.ok, report.chains), report
+
+
 def test_no_end_is_written_while_a_commit_is_in_doubt(log: SealedLog) -> None:
     lose(log, batch(log), done=True)
     log.repository.finish()
