@@ -12,6 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from ..record.plain import MAX_ITEMS, SCALARS
+from ..record.template import Place
 from ..record.text import type_name
 
 
@@ -115,10 +116,11 @@ class KeyMap:
         defaults: Values for what an event does not have.
     """
 
-    __slots__ = ("_default", "_ranks", "_who")
+    __slots__ = ("_default", "_ranks", "_spread_keys", "_who")
 
     def __init__(self, keys: ActivityKeys, defaults: Mapping[str, Any]) -> None:
         self._ranks = keys.ranks()
+        self._spread_keys = frozenset(keys.data)
         self._who = {key: name for name in WHO for key in getattr(keys, name)}
         self._default = self._split_one(dict(defaults))
 
@@ -136,6 +138,23 @@ class KeyMap:
             found, rest = self._split_one(layer)
             fields, data = _laid_over(fields, found), {**data, **rest}
         return fields, data
+
+    def places(self, keys: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """
+        Return where an event with these *keys* has the fields and the data of its record.
+
+        Args:
+
+            keys: All keys of the event, in its order.
+
+        Returns:
+
+            As `split`, with a `Place` for each value of the event itself, and
+            the defaults as they are; `None` where it takes the values to tell.
+        """
+        if not self._spread_keys.isdisjoint(keys):
+            return None
+        return self.split({key: Place(key) for key in keys})
 
     def who_else(self, event: Mapping[str, Any], bound: Mapping[str, Any]) -> dict[str, Any]:
         """Return what *bound* tells of who acts and *event* does not."""

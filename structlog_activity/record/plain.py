@@ -8,7 +8,6 @@ a foreign object or class, for each of them can be overridden to do anything.
 
 from __future__ import annotations
 
-import json
 import math
 
 from base64 import b64encode
@@ -24,6 +23,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from .inside import class_attribute, mro, stored_fields, vars_of
+from .jsontext import json_encoder
 from .redact import REDACTED, Redactor
 from .text import shortened, storable, type_name
 from .times import as_given, exact
@@ -37,13 +37,15 @@ MAX_TOTAL: Final = 65_536
 MAX_KEY: Final = 256
 MAX_BYTES: Final = 3_072
 
+INT64: Final = 1 << 63
+"""Ints from minus this up to this, exclusive, are stored as ints."""
+
 CUT: Final = "<cut>"
 """Stands for values beyond the budget of a record."""
 
 SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 """Types whose values can't change after the call, so that they may wait."""
 
-_INT64 = 1 << 63
 _LONGEST_INT = 1_024  # bits
 _EXACT_FLOAT = 1e16
 _PAIR = 2
@@ -53,9 +55,7 @@ _TRUSTED_ZONES = ("datetime.", "zoneinfo.", "pytz", "dateutil.", "pendulum.")
 _UNREADABLE = "<unreadable>"
 _int_of = UUID.__dict__["int"].__get__
 
-encode_json = json.JSONEncoder(
-    ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
-).encode
+encode_json = json_encoder()
 """Write plain values as compact JSON."""
 
 
@@ -84,6 +84,14 @@ class Plainer:
     def value(self, value: Any) -> Any:
         """Return a plain copy of one value."""
         return _Walk(self._redactor).value(value, 0)
+
+    def item(self, value: Any) -> Any:
+        """Return a plain copy of one value of a mapping, whose budgets it has for itself."""
+        return _Walk(self._redactor).value(value, 1)
+
+    def hides(self, key: str) -> bool:
+        """Tell whether the value under *key* is replaced."""
+        return self._redactor is not None and self._redactor.hides(key)
 
 
 class _Walk:
@@ -201,14 +209,14 @@ class _Unordered(list[Any]):
 
 def _number(value: float) -> Any:
     if type(value) is int:
-        if -_INT64 <= value < _INT64:
+        if -INT64 <= value < INT64:
             return value
         bits = value.bit_length()
         return str(value) if bits <= _LONGEST_INT else f"<int: {bits} bits>"
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if abs(value) >= _EXACT_FLOAT:  # jsonb gives it back as an int.
-        return int(value) if -_INT64 <= value < _INT64 else repr(value)
+        return int(value) if -INT64 <= value < INT64 else repr(value)
     return value + 0.0  # -0.0 + 0.0 is 0.0, as jsonb has it.
 
 

@@ -1,0 +1,274 @@
+"""
+Templates: what is known of a row before its values are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
+from typing import Any, Final
+from uuid import UUID
+
+from .ids import NIL_BYTES, id_bytes, raw_id
+from .plain import INT64, MAX_ITEMS, MAX_KEY, Plainer, encode_json
+from .redact import REDACTED
+from .row import Row
+from .rowmaker import (
+    MAX_CHANNEL,
+    MAX_OBJECT_ID,
+    MAX_OBJECT_TYPE,
+    MAX_RAW,
+    MAX_VERB,
+    RAW,
+    WHO,
+    RowMaker,
+    ip_text,
+)
+from .text import has_control, storable
+
+
+_FIELDS: Final = frozenset({"verb", "channel", "ip", *WHO})
+_OBJECTS: Final = ({"object"}, {"object_type", "object_id"}, {"object_type"})
+_LONGEST: Final = 4_000  # characters of JSON, which is well within all budgets of a record
+_LONGEST_ID: Final = 128
+_LONGEST_IP: Final = 64
+_EXACT: Final = 1e16
+_new_row: Final[Callable[[Any], Row]] = partial(tuple.__new__, Row)
+
+
+class Place(str):
+    """The key of an event under which it has a value."""
+
+    __slots__ = ()
+
+
+class UnusualError(Exception):
+    """A value that takes `RowMaker.make`."""
+
+
+class Template:
+    """
+    Make rows of events that have the same keys.
+
+    A program has few log calls, and each always has the same keys. What they
+    mean, and which of them hide secrets, is told once; what is left per record
+    is its values. Whatever is not as usual about those (a long text, a NUL, a
+    float beyond the exact ones) is left to `RowMaker.make`. Where this makes a
+    row, it is the same one.
+
+    Args:
+
+        fields: Where each field is; what is no `Place` is the value itself.
+
+        data: The same for each item of ``data``, under its name.
+
+        plainer: Redacts, and makes nested values plain.
+    """
+
+    __slots__ = ("_channel", "_constants", "_data", "_hidden", "_id", "_ip", "_object",
+                 "_plainer", "_type", "_verb", "_who")  # fmt: skip
+
+    def __init__(
+        self, fields: Mapping[str, Any], data: Mapping[str, Any], plainer: Plainer
+    ) -> None:
+        self._plainer = plainer
+        self._constants: dict[str, Any] = {}
+        keys = {name: self._key(value) for name, value in fields.items()}
+        self._verb, self._object = keys["verb"], keys.get("object")
+        self._type, self._id = keys.get("object_type", ""), keys.get("object_id")
+        self._channel, self._ip = keys.get("channel"), keys.get("ip")
+        self._who = [(ix, name, keys[name]) for ix, name in enumerate(WHO) if name in keys]
+        self._data = [(storable(name), self._key(value)) for name, value in data.items()]
+        self._hidden = [storable(name) for name in data if plainer.hides(name)]
+
+    def _key(self, value: Any) -> str:
+        if type(value) is Place:
+            return str(value)
+        # Behind a space and a number, so that it can't be a key of the event, too.
+        key = f"\0{len(self._constants)}"
+        self._constants[key] = value
+        return key
+
+    def row(self, event: dict[str, Any], id_: bytes, created_at: int) -> Row | None:
+        """
+        Return the row of *event*; `None` if it takes `RowMaker.make`.
+
+        Args:
+
+            event: Nothing in it changes any more.
+
+            id_: The record's id.
+
+            created_at: Its time, in microseconds since 1970.
+        """
+        if self._constants:
+            event = {**event, **self._constants}
+        try:
+            return self._row(event, id_, created_at)
+        except (UnusualError, ValueError, TypeError):
+            return None
+
+    def _row(self, event: dict[str, Any], id_: bytes, created_at: int) -> Row:
+        actor_id, user_id, tenant_id, org_id, raw = self._ids(event)
+        object_type, object_id = self._pair(event)
+        channel, ip = self._channel, self._ip
+        return _new_row(
+            (
+                tenant_id, created_at, id_, actor_id, user_id, org_id,
+                _verb(event[self._verb]), object_type, object_id,
+                "" if channel is None else _channel(event[channel]),
+                "" if ip is None else _ip(event[ip]),
+                self._json(event, raw),
+            )
+        )  # fmt: skip
+
+    def _pair(self, event: dict[str, Any]) -> tuple[str, str]:
+        if self._object is None:
+            type_, id_ = event[self._type], None if self._id is None else event[self._id]
+        else:
+            given = event[self._object]
+            type_, _, id_ = given.partition(":") if type(given) is str else _parts(given)
+        if type(type_) is not str or len(type_) > MAX_OBJECT_TYPE:
+            raise UnusualError
+        return _object_type(type_), _object_id(id_)
+
+    def _ids(self, event: dict[str, Any]) -> list[Any]:
+        found: list[Any] = [NIL_BYTES, NIL_BYTES, NIL_BYTES, NIL_BYTES, None]
+        for ix, name, key in self._who:
+            value = event[key]
+            if type(value) is UUID:
+                found[ix] = id_bytes(value)
+            elif value is not None:
+                found[ix], raw = _id(_id_text(value))
+                if raw is not None:
+                    found[4] = {**(found[4] or {}), name: raw}
+        return found
+
+    def _json(self, event: dict[str, Any], raw: dict[str, str] | None) -> str:
+        data = {name: event[key] for name, key in self._data}
+        for name in self._hidden:
+            if data[name] is not None:
+                data[name] = REDACTED
+        for name, value in data.items():
+            kind = type(value)
+            if kind is str:
+                if len(value) > _LONGEST:
+                    raise UnusualError
+            elif value is not None and kind is not bool:
+                data[name] = _number(value) if kind in _NUMBERS else self._plainer.item(value)
+        if raw is not None:
+            data[RAW] = raw
+        text = encode_json(data)
+        # What a text must not hold is looked for in all of them at once. A
+        # surrogate is what UTF-8 can't hold; that is a ValueError.
+        if len(text) > _LONGEST or "\\u0000" in text or not (text.isascii() or text.encode()):
+            raise UnusualError
+        return text
+
+
+def template_for(
+    rows: RowMaker, fields: Mapping[str, Any], data: Mapping[str, Any]
+) -> Template | None:
+    """
+    Return the template of events whose parts are at these places; `None` if there can't be one.
+
+    Args:
+
+        rows: Whose rows it makes.
+
+        fields: As `Template` takes them.
+
+        data: As `Template` takes it.
+    """
+    names = {storable(name) for name in data}
+    is_usual = len(names) == len(data) <= MAX_ITEMS // 2 and RAW not in names
+    is_usual = is_usual and all(len(name) <= MAX_KEY for name in names)
+    if not is_usual or "verb" not in fields or fields.keys() - _FIELDS not in _OBJECTS:
+        return None
+    return Template(fields, data, rows.plainer)
+
+
+_NUMBERS: Final = frozenset({int, float})
+
+
+def _number(value: float) -> float:
+    if type(value) is int:
+        if -INT64 <= value < INT64:
+            return value
+    elif -_EXACT < value < _EXACT:
+        return value + 0.0  # -0.0 becomes 0.0.
+    raise UnusualError
+
+
+def _id_text(value: Any) -> str:
+    kind = type(value)
+    if kind is str and len(value) <= _LONGEST_ID:
+        text: str = value
+        return text
+    if kind is int and -INT64 <= value < INT64:
+        return str(value)
+    raise UnusualError
+
+
+@lru_cache(maxsize=8192)
+def _id(text: str) -> tuple[bytes, str | None]:
+    """Return the bytes of an id, and what is kept of it where it is the caller's own."""
+    found = id_bytes(text)
+    raw = None if found == NIL_BYTES else raw_id(text)
+    return found, None if raw is None else storable(raw[:MAX_RAW])
+
+
+@lru_cache(maxsize=4096)
+def _verb(text: Any) -> str:
+    if type(text) is str and len(text) <= MAX_VERB:
+        verb = text.strip()
+        if verb and not has_control(verb):
+            return storable(verb)
+    raise UnusualError
+
+
+@lru_cache(maxsize=4096)
+def _object_type(text: str) -> str:
+    object_type = storable(text.strip())
+    if not object_type:
+        raise UnusualError
+    return object_type
+
+
+def _parts(given: Any) -> tuple[Any, None, Any]:
+    if type(given) is not tuple:
+        raise UnusualError
+    type_, id_ = given
+    return type_, None, id_
+
+
+def _object_id(value: Any) -> str:
+    kind = type(value)
+    if kind is str:
+        if len(value) <= MAX_OBJECT_ID:
+            return storable(value).strip()
+    elif kind is int:
+        if -INT64 <= value < INT64:
+            return str(value)
+    elif value is None:
+        return ""
+    elif kind is UUID:
+        return str(value)
+    raise UnusualError
+
+
+def _channel(value: Any) -> str:
+    if value is None:
+        return ""
+    if type(value) is not str or len(value) > MAX_CHANNEL:
+        raise UnusualError
+    return storable(value.strip())
+
+
+def _ip(value: Any) -> str:
+    if value is None or (type(value) is str and not value):
+        return ""
+    found = ip_text(value.strip()) if type(value) is str and len(value) <= _LONGEST_IP else None
+    if found is None:
+        raise UnusualError
+    return found
