@@ -93,25 +93,26 @@ class Aside:
             if ID in event or ERROR in event or "exc_info" in event or self._time_key in event:
                 return None
             copy = event.copy()
-            # Ours now, and as long as it holds nothing but these types, nobody
-            # can change it. A SQLAlchemy session is none of them.
-            if not _may_wait(map(type, copy.values())) and not self._settle(copy):
-                return None
-            if copy[self._verb_key] not in self._known_verbs and not self._learn(copy):
-                return None
-            object_ = copy.get(self._object_key)
-            if not (
-                type(object_) is str and "A" <= object_ < "{" and self._type_key not in copy
-            ) and not self._is_sure(object_, copy):
-                return None
-            if (self._actor_key not in copy or self._tenant_key not in copy) and not self._complete(
-                copy
+            if (
+                # Ours now, and as long as it holds nothing but these types, nobody
+                # can change it. A SQLAlchemy session is none of them.
+                (_may_wait(map(type, copy.values())) or self._settle(copy))
+                and (copy[self._verb_key] in self._known_verbs or self._learn(copy))
+                and (
+                    (
+                        type(object_ := copy.get(self._object_key)) is str
+                        and "A" <= object_ < "{"  # So that a type is there, and no white space.
+                        and self._type_key not in copy
+                    )
+                    or self._is_sure(object_, copy)
+                )
+                and ((self._actor_key in copy and self._tenant_key in copy) or self._complete(copy))
             ):
-                return None
-            ns = self._clock()
-            return self._finish, self._next_id(ns), ns, copy
-        except Exception:  # noqa: BLE001  The closer look tells what is wrong.
-            return None
+                ns = self._clock()
+                return self._finish, self._next_id(ns), ns, copy
+        except Exception:  # noqa: BLE001, S110  The closer look tells what is wrong.
+            pass
+        return None
 
     def _take_carefully(self, event: dict[str, Any]) -> Snapshot | None:
         return self._take(event) if self._others.isdisjoint(event) else None
@@ -207,7 +208,7 @@ def _own(value: Any, depth: int, left: list[int]) -> Any:
     left[0] -= len(value)
     if left[0] < 0 or depth > MAX_DEPTH:
         raise ValueError(depth)
-    copy = list(value) if kind is tuple else value.copy()
+    copy: Any = list(value) if kind is tuple else value.copy()
     if kind is dict:
         if not _are_text(map(type, copy)):
             raise ValueError(depth)

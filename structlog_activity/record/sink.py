@@ -10,9 +10,9 @@ from typing import Any, Protocol, TypeAlias
 from .row import Row
 
 
-Snapshot: TypeAlias = "tuple[Callable[[Any], Row], str, int, dict[str, Any]]"
+Snapshot: TypeAlias = "tuple[Callable[[Any], Row], *tuple[Any, ...]]"
 """
-A log call set aside: ``(finish, id, ns, event)``.
+A log call set aside: ``(finish, id, ...)``.
 
 ``finish(snapshot)`` makes the `Row`, later and in the writer's thread. Only
 calls whose values are immutable scalars, or builtin containers of them that

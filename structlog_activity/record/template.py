@@ -4,13 +4,14 @@ Templates: what is known of a row before its values are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, Final
 from uuid import UUID
 
 from .ids import NIL_BYTES, id_bytes, raw_id
-from .plain import INT64, MAX_ITEMS, MAX_KEY, Plainer, encode_json
+from .jsontext import encode_text
+from .plain import INT64, MAX_DEPTH, MAX_ITEMS, MAX_KEY, Plainer, encode_json
 from .redact import REDACTED
 from .row import Row
 from .rowmaker import (
@@ -33,6 +34,8 @@ _LONGEST: Final = 4_000  # characters of JSON, which is well within all budgets 
 _LONGEST_ID: Final = 128
 _LONGEST_IP: Final = 64
 _EXACT: Final = 1e16
+_PAIR: Final = 2
+_REDACTED_TEXT: Final = encode_json(REDACTED)
 _new_row: Final[Callable[[Any], Row]] = partial(tuple.__new__, Row)
 
 
@@ -65,8 +68,8 @@ class Template:
         plainer: Redacts, and makes nested values plain.
     """
 
-    __slots__ = ("_channel", "_constants", "_data", "_hidden", "_id", "_ip", "_object",
-                 "_plainer", "_type", "_verb", "_who")  # fmt: skip
+    __slots__ = ("_channel", "_constants", "_hides", "_id", "_ip", "_items", "_json_of",
+                 "_object", "_plainer", "_type", "_verb", "_who")  # fmt: skip
 
     def __init__(
         self, fields: Mapping[str, Any], data: Mapping[str, Any], plainer: Plainer
@@ -78,8 +81,10 @@ class Template:
         self._type, self._id = keys.get("object_type", ""), keys.get("object_id")
         self._channel, self._ip = keys.get("channel"), keys.get("ip")
         self._who = [(ix, name, keys[name]) for ix, name in enumerate(WHO) if name in keys]
-        self._data = [(storable(name), self._key(value)) for name, value in data.items()]
-        self._hidden = [storable(name) for name in data if plainer.hides(name)]
+        self._items = [(self._key(value), plainer.hides(name)) for name, value in data.items()]
+        names = ",".join([f"{encode_json(storable(name))}:\0" for name in data])
+        self._json_of = f"{{{names}}}".replace("%", "%%").replace("\0", "%s").__mod__
+        self._hides = plainer.hides
 
     def _key(self, value: Any) -> str:
         if type(value) is Place:
@@ -145,25 +150,81 @@ class Template:
         return found
 
     def _json(self, event: dict[str, Any], raw: dict[str, str] | None) -> str:
-        data = {name: event[key] for name, key in self._data}
-        for name in self._hidden:
-            if data[name] is not None:
-                data[name] = REDACTED
-        for name, value in data.items():
-            kind = type(value)
-            if kind is str:
-                if len(value) > _LONGEST:
-                    raise UnusualError
-            elif value is not None and kind is not bool:
-                data[name] = _number(value) if kind in _NUMBERS else self._plainer.item(value)
+        parts = []
+        for key, is_secret in self._items:
+            value = event[key]
+            # Most values are short texts, so these take no other call.
+            if type(value) is str and not is_secret and len(value) <= _LONGEST:
+                parts.append(encode_text(value))
+            else:
+                parts.append(self._text(value, is_secret))
+        text = self._json_of(tuple(parts))
         if raw is not None:
-            data[RAW] = raw
-        text = encode_json(data)
+            text = f'{text[:-1]}{"," if parts else ""}"{RAW}":{encode_json(raw)}}}'
         # What a text must not hold is looked for in all of them at once. A
         # surrogate is what UTF-8 can't hold; that is a ValueError.
         if len(text) > _LONGEST or "\\u0000" in text or not (text.isascii() or text.encode()):
             raise UnusualError
         return text
+
+    def _text(self, value: Any, is_secret: bool) -> str:  # noqa: FBT001  Called per value.
+        """Return the JSON text of one item."""
+        if value is None:
+            return "null"
+        if is_secret:
+            return _REDACTED_TEXT
+        kind = type(value)
+        if kind is str:
+            raise UnusualError
+        if kind is bool:
+            return "true" if value else "false"
+        return encode_json(self._plain(kind, value, 1))
+
+    def _plain(self, kind: type, value: Any, depth: int) -> Any:
+        """Return what stands for anything but a text, a bool or `None`."""
+        if kind is int:
+            if -INT64 <= value < INT64:
+                return value
+        elif kind is float:
+            if -_EXACT < value < _EXACT:
+                return value + 0.0  # -0.0 becomes 0.0.
+        elif kind is dict:
+            return self._mapping(value, depth)
+        elif kind is list or kind is tuple:
+            return self._sequence(value, depth)
+        else:
+            return self._plainer.item(value)
+        raise UnusualError
+
+    def _mapping(self, values: dict[str, Any], depth: int) -> dict[str, Any]:
+        if depth > MAX_DEPTH or len(values) > MAX_ITEMS:
+            raise UnusualError
+        out = {}
+        hides = self._hides
+        for key, value in values.items():
+            kind = type(value)
+            if value is not None and hides(key):
+                out[key] = REDACTED
+            elif kind is str or kind is bool or value is None:
+                out[key] = value
+            else:
+                out[key] = self._plain(kind, value, depth + 1)
+        return out
+
+    def _sequence(self, values: Sequence[Any], depth: int) -> list[Any]:
+        if depth > MAX_DEPTH or len(values) > MAX_ITEMS:
+            raise UnusualError
+        if len(values) == _PAIR and self._is_secret(values[0]):
+            return [values[0], REDACTED]  # A header.
+        out = list(values)
+        for ix, value in enumerate(values):
+            kind = type(value)
+            if kind is not str and kind is not bool and value is not None:
+                out[ix] = self._plain(kind, value, depth + 1)
+        return out
+
+    def _is_secret(self, name: Any) -> bool:
+        return type(name) is str and len(name) <= MAX_KEY and self._hides(name)
 
 
 def template_for(
@@ -186,18 +247,6 @@ def template_for(
     if not is_usual or "verb" not in fields or fields.keys() - _FIELDS not in _OBJECTS:
         return None
     return Template(fields, data, rows.plainer)
-
-
-_NUMBERS: Final = frozenset({int, float})
-
-
-def _number(value: float) -> float:
-    if type(value) is int:
-        if -INT64 <= value < INT64:
-            return value
-    elif -_EXACT < value < _EXACT:
-        return value + 0.0  # -0.0 becomes 0.0.
-    raise UnusualError
 
 
 def _id_text(value: Any) -> str:

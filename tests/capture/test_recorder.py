@@ -54,7 +54,7 @@ def test_an_event_of_plain_containers_waits_with_copies_of_them(value: Any) -> N
     kit = Kit()
 
     kit.process(**EVENT, value=value)
-    (snapshot,) = kit.tape.pending
+    snapshot: Any = kit.tape.pending[0]
 
     assert Row is not type(snapshot)
     assert value == snapshot[3]["value"]
