@@ -25,8 +25,12 @@ def is_marked(event: Container[str]) -> bool:
 
 def is_marked_record(record: LogRecord) -> bool:
     """Tell whether the call behind *record* was recorded or refused already."""
-    token = record.__dict__.get("relativeCreated")
-    return is_marked(record.__dict__) or _recent[_slot(token)] is token
+    return is_marked(record.__dict__) or was_marked(record.__dict__.get("relativeCreated"))
+
+
+def was_marked(token: object) -> bool:
+    """Tell whether the call of this ``relativeCreated`` was recorded or refused already."""
+    return _recent[id(token) // 16 % _SLOTS] is token
 
 
 def mark_record(record: LogRecord, key: str, value: str) -> None:

@@ -69,6 +69,7 @@ class Recorder:
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.keys = keys
+        self.verb_key = keys.verb[0]
         self.sink = sink
         self._session_sink = session_sink
         self._rows = rows
@@ -159,8 +160,14 @@ class Recorder:
                 ``extra``; then it says who acts, too.
         """
         bound = get_contextvars()
+        if not bound:
+            return event
         if is_call:
             return {**self._map.without_who_of(event, bound), **event}
+        return self.within(bound, event)
+
+    def within(self, bound: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
+        """Return *event* with what *bound* says; who acts is what *bound* says."""
         return {**bound, **self._map.without_who_of(bound, event)}
 
     @contextmanager

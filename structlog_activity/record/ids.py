@@ -71,8 +71,8 @@ class IdGenerator:
         group, high, start = _RANDOM.unpack(os.urandom(_RANDOM.size))
         # Ids of now and of the past count apart, and differ in one bit.
         group = (0x8000 | (group & 0x3FFF)) & ~1
-        self._past = (group | 1) << 48
-        self._count = itertools.count(start >> 17).__next__
+        self._past: int = (group | 1) << 48
+        self._count: Callable[[], int] = itertools.count(start >> 17).__next__
         self._group = f"-{group:04x}-"
         self._high = map("%09x".__mod__, itertools.count(high)).__next__
         self._state: tuple[int, str, Callable[[], str]] = (-1 << 63, " " * _TIME, iter(()).__next__)

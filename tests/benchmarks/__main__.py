@@ -1,0 +1,41 @@
+"""
+``python -m tests.benchmarks [hot|drain|lag|memory|peers] ...``: measure, and print a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from pathlib import Path
+
+from .measuring import TINY, Sizes
+from .picture import draw
+from .registry import BENCHMARKS
+from .results import Result, table
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run what is asked for, or everything; return 1 where a goal is missed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("what", nargs="*", metavar="WHAT", help=", ".join(BENCHMARKS))
+    parser.add_argument("--tiny", action="store_true", help="just see that it works")
+    parser.add_argument("--runs", type=int, default=5, help="how often; the median counts")
+    parser.add_argument("--picture", type=Path, help="file to draw the result into")
+    given = parser.parse_args(arguments)
+    unknown = [what for what in given.what if what not in BENCHMARKS]
+    if unknown:
+        parser.error(f"no benchmark {unknown[0]!r}: there are {', '.join(BENCHMARKS)}")
+    sizes = TINY if given.tiny else Sizes(runs=given.runs)
+    results: list[Result] = []
+    for what in given.what or BENCHMARKS:
+        found = BENCHMARKS[what](sizes)
+        print(f"\n{what}\n\n{table(found)}", flush=True)
+        results += found
+    if given.picture:
+        draw(results, given.picture)
+    return 0 if all(one.is_reached for one in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
