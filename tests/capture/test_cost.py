@@ -7,6 +7,7 @@ run ``python -m tests.benchmarks hot``.
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 
@@ -45,12 +46,15 @@ def calls(work: Callable[[], object]) -> Counter[str]:
     def look(_frame: Any, event: str, _argument: Any) -> None:
         found[event] += 1
 
-    before = sys.getprofile()
+    before, was_on = sys.getprofile(), gc.isenabled()
+    gc.disable()  # Others may have callbacks there.
     sys.setprofile(look)
     try:
         work()
     finally:
         sys.setprofile(before)
+        if was_on:
+            gc.enable()
     # `work` itself, and the setprofile that ends it.
     return Counter(python=found["call"] - 1, c=found["c_call"] - 1)
 
@@ -59,7 +63,7 @@ def calls(work: Callable[[], object]) -> Counter[str]:
 def kit() -> Kit:
     """A kit onto a real mailbox, as it is in a process that runs."""
     kit = Kit()
-    kit.recorder.sink = mailbox = Mailbox(
+    mailbox: Any = Mailbox(
         capacity=10_000,
         wake_at=9_999,
         overflow="drop_newest",
@@ -67,6 +71,7 @@ def kit() -> Kit:
         start=lambda: True,
     )
     mailbox.open()
+    kit.recorder.sink = mailbox
     structlog.contextvars.clear_contextvars()
     return kit
 
