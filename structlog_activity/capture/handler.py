@@ -156,8 +156,10 @@ def _set_aside(record: logging.LogRecord, recorder: Recorder) -> bool:
     snapshot = recorder.set_aside(event)
     if snapshot is None:
         return False
-    is_kept = recorder.sink.put(snapshot)
-    mark_record(record, *((ID, snapshot[1]) if is_kept else (ERROR, NOT_KEPT)))
+    if recorder.sink.put(snapshot):
+        mark_record(record, ID, snapshot[1])
+    else:
+        mark_record(record, ERROR, NOT_KEPT)
     return True
 
 

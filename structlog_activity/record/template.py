@@ -141,10 +141,12 @@ class Template:
         found: list[Any] = [NIL_BYTES, NIL_BYTES, NIL_BYTES, NIL_BYTES, None]
         for ix, name, key in self._who:
             value = event[key]
-            if type(value) is UUID:
+            kind = type(value)
+            if kind is UUID:
                 found[ix] = id_bytes(value)
             elif value is not None:
-                found[ix], raw = _id(_id_text(value))
+                is_text = kind is str and len(value) <= _LONGEST_ID
+                found[ix], raw = _id(value if is_text else _int_text(value))
                 if raw is not None:
                     found[4] = {**(found[4] or {}), name: raw}
         return found
@@ -174,10 +176,12 @@ class Template:
         if is_secret:
             return _REDACTED_TEXT
         kind = type(value)
-        if kind is str:
-            raise UnusualError
+        if kind is int and -INT64 <= value < INT64:
+            return int.__repr__(value)
         if kind is bool:
             return "true" if value else "false"
+        if kind is str:
+            raise UnusualError
         return encode_json(self._plain(kind, value, 1))
 
     def _plain(self, kind: type, value: Any, depth: int) -> Any:
@@ -249,12 +253,8 @@ def template_for(
     return Template(fields, data, rows.plainer)
 
 
-def _id_text(value: Any) -> str:
-    kind = type(value)
-    if kind is str and len(value) <= _LONGEST_ID:
-        text: str = value
-        return text
-    if kind is int and -INT64 <= value < INT64:
+def _int_text(value: Any) -> str:
+    if type(value) is int and -INT64 <= value < INT64:
         return str(value)
     raise UnusualError
 

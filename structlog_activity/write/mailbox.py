@@ -138,7 +138,9 @@ class Mailbox:
         return True
 
     def admits(self) -> bool:
-        """Tell whether a record may go elsewhere than through `put`."""
+        """Tell whether a record may go elsewhere than through `put`; start the writer for it."""
+        if self._gate == _UNSTARTED:
+            self._open()
         # Also while another thread starts the writer: on disk it is safe already.
         return self._gate != _CLOSED and _thread.get_ident() != self._writer
 
