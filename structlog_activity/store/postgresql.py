@@ -132,6 +132,7 @@ class PostgresRepository:
             with connection.cursor() as cursor:
                 with cursor.copy(_COPY) as copy:
                     copy.write(data)
+                    batch.meanwhile()
                 cursor.execute(_DAILY, _daily_columns(batch))
             connection.execute("COMMIT")
             return True
