@@ -33,6 +33,11 @@ def server() -> Iterator[PostgresServer]:
         yield given[0]
         return
     with contextlib.closing(PostgresServer.start()) as started:
+        with connect(started.url()) as connection:
+            # The tests' server does without; a commit that costs nothing is none.
+            for setting in ("fsync", "full_page_writes"):
+                connection.execute(f"ALTER SYSTEM SET {setting} = 'on'")
+            connection.execute("SELECT pg_reload_conf()")
         yield started
 
 
