@@ -168,7 +168,7 @@ class Recorder:
 
     def within(self, bound: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
         """Return *event* with what *bound* says; who acts is what *bound* says."""
-        return {**bound, **self._map.without_who_of(bound, event)}
+        return self._map.within(bound, event)
 
     @contextmanager
     def diverted(self, sink: Sink) -> Iterator[None]:
