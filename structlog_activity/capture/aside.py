@@ -50,20 +50,11 @@ class Aside:
         rows: Makes the rows, later.
 
         clock: Returns now, in nanoseconds since 1970.
-
-    Attributes:
-
-        take: Returns an event set aside, its id in second place; `None` if that
-            takes a closer look. Nothing of what it returns is refused later:
-            verb and object are sure to pass. Who acts is looked up in the
-            context where the event doesn't say it: otherwise a processor that
-            stands before merge_contextvars would record nobody, and nothing
-            would tell.
     """
 
     __slots__ = (
-        "_actor_key", "_clock", "_key_map", "_known_verbs", "_next_id", "_object_key", "_others",
-        "_rows", "_templates", "_tenant_key", "_time_key", "_type_key", "_verb_key", "take",
+        "_actor_key", "_clock", "_has_no_special", "_key_map", "_known_verbs", "_next_id",
+        "_object_key", "_rows", "_special", "_templates", "_tenant_key", "_type_key", "_verb_key",
     )  # fmt: skip
 
     def __init__(
@@ -77,35 +68,36 @@ class Aside:
         self._type_key = keys.object_type[0]
         self._actor_key = keys.actor_id[0]
         self._tenant_key = keys.tenant_id[0]
-        self._time_key = keys.occurred_at[0]
-        self._others = frozenset((*keys.occurred_at[1:], *keys.object_type[1:]))
-        if self._others:
-            self.take = self._take_carefully
-        else:
-            self.take = self._take
+        # These need a look at the call: an exception to be read, a time of which the
+        # id is made, a type that may be refused, the mark of what was recorded already.
+        self._special = frozenset(
+            (ID, ERROR, "exc_info", *keys.occurred_at, *keys.object_type),
+        )
+        self._has_no_special = self._special.isdisjoint
         self._next_id = new_ids.next_text
         self._known_verbs: set[str] = set()
         self._templates: dict[tuple[str, ...], Template | None] = {}
 
-    def _take(self, event: dict[str, Any]) -> Snapshot | None:
+    def take(self, event: dict[str, Any]) -> Snapshot | None:
+        """
+        Return *event* set aside, its id in second place; `None` if that takes a closer look.
+
+        Nothing of what this returns is refused later: verb and object are sure
+        to pass. Who acts is looked up in the context where the event doesn't
+        say it: otherwise a processor that stands before merge_contextvars would
+        record nobody, and nothing would tell.
+        """
         try:
-            # Recorded already; an exception to be read now; a time, of which the id is made.
-            if ID in event or ERROR in event or "exc_info" in event or self._time_key in event:
-                return None
+            # Ours, and as long as it holds nothing but the types that may wait,
+            # nobody can change it. A SQLAlchemy session is none of them.
             copy = event.copy()
+            object_ = copy.get(self._object_key)
             if (
-                # Ours now, and as long as it holds nothing but these types, nobody
-                # can change it. A SQLAlchemy session is none of them.
-                (_may_wait(map(type, copy.values())) or self._settle(copy))
+                (self._has_no_special(copy) or self._is_apart(copy))
+                and (_may_wait(map(type, copy.values())) or self._settle(copy))
                 and (copy[self._verb_key] in self._known_verbs or self._learn(copy))
-                and (
-                    (
-                        type(object_ := copy.get(self._object_key)) is str
-                        and "A" <= object_ < "{"  # So that a type is there, and no white space.
-                        and self._type_key not in copy
-                    )
-                    or self._is_sure(object_, copy)
-                )
+                # Between these there is a type for sure, and no white space.
+                and ((type(object_) is str and "A" <= object_ < "{") or self._is_sure(copy))
                 and ((self._actor_key in copy and self._tenant_key in copy) or self._complete(copy))
             ):
                 ns = self._clock()
@@ -113,9 +105,6 @@ class Aside:
         except Exception:  # noqa: BLE001, S110  The closer look tells what is wrong.
             pass
         return None
-
-    def _take_carefully(self, event: dict[str, Any]) -> Snapshot | None:
-        return self._take(event) if self._others.isdisjoint(event) else None
 
     def _learn(self, event: dict[str, Any]) -> bool:
         """Tell whether the verb is sure to pass, and remember it."""
@@ -128,12 +117,17 @@ class Aside:
             self._known_verbs.add(verb)
         return True
 
-    def _is_sure(self, object_: Any, event: dict[str, Any]) -> bool:
+    def _is_apart(self, event: dict[str, Any]) -> bool:
+        """Tell whether all that is special is that the type of the object is said by itself."""
+        special = self._special.intersection(event)
+        return special == {self._type_key} and self._object_key not in event
+
+    def _is_sure(self, event: dict[str, Any]) -> bool:
         """Tell whether the object is sure to have a type, however it is said."""
-        type_ = event.get(self._type_key)
-        if type_ is not None:  # It counts, whatever the object says.
-            return type(type_) is str and type_[:1].isalnum() and object_ is None
-        if type(object_) is tuple and len(object_) == _PAIR and type(object_[1]) in _WAITING:
+        object_ = event.get(self._object_key)
+        if object_ is None:
+            object_ = event.get(self._type_key)
+        elif type(object_) is tuple and len(object_) == _PAIR and type(object_[1]) in _WAITING:
             object_ = object_[0]
         return type(object_) is str and object_[:1].isalnum()
 

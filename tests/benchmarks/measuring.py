@@ -45,6 +45,8 @@ class Sizes:
 TINY = Sizes(runs=1, rounds=2, calls=5, records=600, seconds=0.2, many=2_000)
 """Enough to see that a benchmark works."""
 
+_WARMING = 5
+
 Call: TypeAlias = Callable[[], object]
 
 
@@ -101,6 +103,8 @@ def compare(cases: Mapping[str, Case], sizes: Sizes) -> dict[str, list[float]]:
 
 def _cost(case: Case, calls: int) -> float:
     call = case.call
+    for _ in range(_WARMING):  # Else the case pays that comes after a change of threads.
+        call()
     start = time.thread_time_ns()
     for _ in range(calls):
         call()
