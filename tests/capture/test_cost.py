@@ -8,6 +8,7 @@ run ``python -m tests.benchmarks hot``.
 from __future__ import annotations
 
 import gc
+import itertools
 import logging
 import sys
 
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 import structlog
 
+from structlog_activity.record.ids import new_ids
 from structlog_activity.write.mailbox import Mailbox
 
 from .conftest import Kit
@@ -62,7 +64,9 @@ def calls(work: Callable[[], object]) -> Counter[str]:
 @pytest.fixture
 def kit() -> Kit:
     """A kit onto a real mailbox, as it is in a process that runs."""
-    kit = Kit()
+    # A millisecond that doesn't end, and an id that is the first of many.
+    kit = Kit(clock=itertools.repeat(1_750_000_000_123_456_789).__next__)
+    new_ids.reseed()
     mailbox: Any = Mailbox(
         capacity=10_000,
         wake_at=9_999,
