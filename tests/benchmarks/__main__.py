@@ -1,5 +1,5 @@
 """
-``python -m tests.benchmarks [hot|drain|lag|memory|peers] ...``: measure, and print a table.
+``python -m tests.benchmarks [hot|drain|lag|memory|peers|steps] ...``: measure, and print a table.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from .measuring import Sizes
 from .memory import memory
 from .peers import peers
 from .results import Result
+from .steps import steps
 
 
 Benchmark: TypeAlias = Callable[[Sizes], list[Result]]
@@ -24,5 +25,6 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "lag": lag,
     "memory": memory,
     "peers": peers,
+    "steps": steps,
 }
 """Add one here and ``python -m tests.benchmarks WORD`` runs it, and the smoke test, too."""
