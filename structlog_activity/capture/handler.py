@@ -10,11 +10,13 @@ from collections.abc import MutableMapping
 from itertools import islice
 from typing import Any, ClassVar, Final
 
+from structlog.contextvars import get_contextvars
+
 from ..errors import InvalidRecordError
 from ..record.plain import MAX_NODES
 from .keys import plain_key
-from .marks import ERROR, is_marked, is_marked_record, mark_record
-from .recorder import Recorder
+from .marks import ERROR, ID, is_marked, is_marked_record, mark_record, was_marked
+from .recorder import NOT_KEPT, Recorder
 
 
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {
@@ -22,6 +24,11 @@ _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {
     "asctime",
     "taskName",
 }
+# On Python's own LogRecord: how many attributes a new one has, and the last of them.
+_INITIAL: Final = len(logging.makeLogRecord({}).__dict__)
+_LAST_INITIAL: Final = [*logging.makeLogRecord({}).__dict__][-1]
+_LATER: Final = frozenset({"message", "asctime", "taskName"})
+_NONE: Final = (None,)
 _OWN_LOGGERS: Final = ("structlog_activity", "sqlalchemy", "psycopg")
 
 
@@ -66,6 +73,8 @@ class RecordingHandler(logging.Handler):
         """
         recorder = self.recorder()
         try:
+            if _set_aside(record, recorder):
+                return
             event = _event(record, recorder.keys.verb)
         except Exception:  # noqa: BLE001  A key whose == raises: nothing that could be a verb.
             return
@@ -118,6 +127,40 @@ class ActivityAdapter(logging.LoggerAdapter[Any]):
     def bind(self, **values: Any) -> ActivityAdapter:
         """Return an adapter that has *values* bound too."""
         return ActivityAdapter(self.logger, {**(self.extra or {}), **values})
+
+
+def _set_aside(record: logging.LogRecord, recorder: Recorder) -> bool:
+    """Record *record* the short way, if it is a usual activity; return whether it was."""
+    attributes = record.__dict__
+    if recorder.verb_key not in attributes or type(record) is not logging.LogRecord:
+        return False
+    # What its own __init__ sets comes first, in an order of its own, and all else
+    # behind it: if the last of these stands in its place, none is missing.
+    pairs = iter(attributes.items())
+    if next(islice(pairs, _INITIAL - 1, _INITIAL), _NONE)[0] != _LAST_INITIAL:
+        return False
+    event = dict(pairs)
+    name, token = record.name, record.relativeCreated
+    if (
+        record.exc_info is not None
+        or type(record.msg) is dict
+        or type(record.args) is dict
+        or (type(name) is not str or name.startswith(_OWN_LOGGERS))
+        or was_marked(token)
+        or not _LATER.isdisjoint(event)
+    ):
+        return False
+    event["event"] = message_of(record) if record.args else record.msg
+    if bound := get_contextvars():
+        event = recorder.within(bound, event)
+    snapshot = recorder.set_aside(event)
+    if snapshot is None:
+        return False
+    if recorder.sink.put(snapshot):
+        mark_record(record, ID, snapshot[1])
+    else:
+        mark_record(record, ERROR, NOT_KEPT)
+    return True
 
 
 def _is_own(name: Any) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from ..record.plain import MAX_ITEMS, SCALARS
+from ..record.template import Place
 from ..record.text import type_name
 
 
@@ -30,6 +31,7 @@ WHO: Final = ("actor_id", "user_id", "tenant_id", "org_id", "ip")
 _SAFE_KEYS: Final = SCALARS | {UUID, date}
 _OBJECT: Final = frozenset({"object", "object_type", "object_id"})
 EVENT: Final = "event"
+_CONTEXTS: Final = 1024
 _MESSAGE: Final = "message"
 
 
@@ -115,10 +117,13 @@ class KeyMap:
         defaults: Values for what an event does not have.
     """
 
-    __slots__ = ("_default", "_ranks", "_who")
+    __slots__ = ("_default", "_hidden_by", "_ranks", "_spread_keys", "_who")
 
     def __init__(self, keys: ActivityKeys, defaults: Mapping[str, Any]) -> None:
         self._ranks = keys.ranks()
+        self._spread_keys = frozenset(keys.data)
+        # For each set of bound names, the keys of an event that don't count beside them.
+        self._hidden_by: dict[tuple[str, ...], list[str]] = {}
         self._who = {key: name for name in WHO for key in getattr(keys, name)}
         self._default = self._split_one(dict(defaults))
 
@@ -137,6 +142,23 @@ class KeyMap:
             fields, data = _laid_over(fields, found), {**data, **rest}
         return fields, data
 
+    def places(self, keys: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """
+        Return where an event with these *keys* has the fields and the data of its record.
+
+        Args:
+
+            keys: All keys of the event, in its order.
+
+        Returns:
+
+            As `split`, with a `Place` for each value of the event itself, and
+            the defaults as they are; `None` where it takes the values to tell.
+        """
+        if not self._spread_keys.isdisjoint(keys):
+            return None
+        return self.split({key: Place(key) for key in keys})
+
     def who_else(self, event: Mapping[str, Any], bound: Mapping[str, Any]) -> dict[str, Any]:
         """Return what *bound* tells of who acts and *event* does not."""
         told = self._told(event)
@@ -145,6 +167,23 @@ class KeyMap:
             for key, value in bound.items()
             if key in self._who and self._who[key] not in told
         }
+
+    def within(self, bound: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
+        """Return *event* with what *bound* says; who acts is what *bound* says."""
+        names = tuple(bound)
+        hidden = self._hidden_by.get(names)
+        if hidden is None:
+            told = self._told(bound)
+            hidden = [key for key, field in self._who.items() if field in told]
+            if len(self._hidden_by) < _CONTEXTS:
+                self._hidden_by[names] = hidden
+        merged = {**bound, **event}
+        for key in hidden:
+            if key in bound:
+                merged[key] = bound[key]
+            else:
+                merged.pop(key, None)
+        return merged
 
     def without_who_of(self, bound: Mapping[str, Any], event: dict[str, Any]) -> dict[str, Any]:
         """Return *event* without what *bound* tells of who acts."""

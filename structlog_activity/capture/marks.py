@@ -25,8 +25,12 @@ def is_marked(event: Container[str]) -> bool:
 
 def is_marked_record(record: LogRecord) -> bool:
     """Tell whether the call behind *record* was recorded or refused already."""
-    token = record.__dict__.get("relativeCreated")
-    return is_marked(record.__dict__) or _recent[_slot(token)] is token
+    return is_marked(record.__dict__) or was_marked(record.__dict__.get("relativeCreated"))
+
+
+def was_marked(token: object) -> bool:
+    """Tell whether the call of this ``relativeCreated`` was recorded or refused already."""
+    return _recent[id(token) // 16 % _SLOTS] is token
 
 
 def mark_record(record: LogRecord, key: str, value: str) -> None:
@@ -34,7 +38,7 @@ def mark_record(record: LogRecord, key: str, value: str) -> None:
     record.__dict__[key] = value
     token = record.__dict__.get("relativeCreated")
     if type(token) is float:
-        _recent[_slot(token)] = token
+        _recent[id(token) // 16 % _SLOTS] = token
 
 
 # A ProcessorFormatter, and a QueueHandler too, works on a copy of the LogRecord, on
@@ -42,7 +46,3 @@ def mark_record(record: LogRecord, key: str, value: str) -> None:
 # that are their attributes. `relativeCreated` is computed for each LogRecord, so no
 # other one has the same float object, and as long as it is held here, none can.
 _recent: Final[list[Any]] = [object()] * _SLOTS
-
-
-def _slot(token: object) -> int:
-    return id(token) // 16 % _SLOTS

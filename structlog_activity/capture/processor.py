@@ -10,8 +10,8 @@ from typing import Any
 
 from ..errors import InvalidRecordError
 from .cleaner import EventCleaner
-from .marks import ERROR, is_marked, is_marked_record, mark_record
-from .recorder import Recorder
+from .marks import ERROR, ID, is_marked, is_marked_record, mark_record
+from .recorder import NOT_KEPT, Recorder
 from .sessions import take_session
 
 
@@ -36,11 +36,12 @@ class ActivityProcessor:
     .. versionadded:: 0.1.0
     """
 
-    __slots__ = ("_cleaner", "_others", "_recorder", "_verb")
+    __slots__ = ("_cleaner", "_others", "_recorder", "_set_aside", "_verb")
 
     def __init__(self, recorder: Recorder, cleaner: EventCleaner | None = None) -> None:
         self._recorder = recorder
         self._cleaner = cleaner
+        self._set_aside = recorder.set_aside
         self._verb, *self._others = recorder.keys.verb
 
     def __call__(self, logger: Any, method_name: str, event_dict: Any) -> Any:
@@ -59,10 +60,20 @@ class ActivityProcessor:
                 return event_dict
         except Exception:  # noqa: BLE001  Rendered already, to bytes or anything else.
             return event_dict
-        if type(event_dict) is dict or issubclass(type(event_dict), MutableMapping):
+        if type(event_dict) is dict:
+            snapshot = self._set_aside(event_dict)
+            if snapshot is None:
+                self._catch(event_dict)
+            elif self._recorder.sink.put(snapshot):
+                event_dict[ID] = snapshot[1]
+            else:
+                event_dict[ERROR] = NOT_KEPT
+        elif issubclass(type(event_dict), MutableMapping):
             self._catch(event_dict)
-            if self._cleaner is not None:
-                self._cleaner.clean(event_dict)
+        else:
+            return event_dict
+        if self._cleaner is not None:
+            self._cleaner.clean(event_dict)
         return event_dict
 
     def _has_other(self, event_dict: Any) -> bool:

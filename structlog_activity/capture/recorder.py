@@ -9,31 +9,30 @@ import weakref
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from structlog.contextvars import get_contextvars
 
 from ..errors import InvalidRecordError
 from ..record.ids import new_ids
-from ..record.plain import SCALARS
 from ..record.record import ActivityRecord
 from ..record.row import Row
 from ..record.rowmaker import RowMaker
-from ..record.sink import Pending, SessionSink, Sink, finished
-from ..record.text import has_control, type_name
+from ..record.sink import SessionSink, Sink, Snapshot
+from ..record.text import type_name
+from .aside import Aside
 from .exceptions import add_error
 from .keys import ActivityKeys, KeyMap
 from .lazy import has_lazy, resolved
 from .marks import ERROR, ID
-from .sessions import KEY as SESSION
 from .sessions import is_session, plain_session, take_session
 
 
-_WAITING_TYPES: Final = SCALARS | {UUID, datetime}
-_KNOWN_VERBS: Final = 4096
-_LONGEST_VERB: Final = 200
+NOT_KEPT: Final = "not kept: the log is closed, or too many records wait"
+"""What a log line says of a record that the sink did not take."""
+
+SetAside: TypeAlias = "Callable[[dict[str, Any]], Snapshot | None]"
 
 
 class Recorder:
@@ -70,22 +69,17 @@ class Recorder:
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.keys = keys
-        self._sink = sink
+        self.verb_key = keys.verb[0]
+        self.sink = sink
         self._session_sink = session_sink
         self._rows = rows
         self._map = KeyMap(keys, defaults)
         self._strict = strict
         self._clock = clock
-        self._verb_key = keys.verb[0]
-        self._object_key = keys.object[0]
-        # These need a look at the call: a type or a time that may be refused, an
-        # exception that has to be read, a transaction to go with.
-        self._late = frozenset(
-            (*keys.object_type, *keys.occurred_at, SESSION, "exc_info", "exception"),
-        )
-        self._actor_key = keys.actor_id[0]
-        self._tenant_key = keys.tenant_id[0]
-        self._known_verbs: set[str] = set()
+        # The short way, for those who call often: they put what it returns into
+        # the sink, and take the long way, `catch`, where it returns nothing.
+        aside = Aside(keys, self._map, rows, clock)
+        self.set_aside: SetAside = _never if strict else aside.take
         _live.add(self)
 
     def catch(self, event: dict[str, Any]) -> tuple[str, str]:
@@ -109,22 +103,15 @@ class Recorder:
         """
         session = None
         try:
-            ns = self._clock()
-            id_ = new_ids.next(ns)
-            pending = self._snapshot(event, id_, ns)
-            if pending is None:
-                session = plain_session(take_session(event))
-                pending = self._row(event, id_, ns)
+            session = plain_session(take_session(event))
+            row = self._row(event, self._clock())
         except InvalidRecordError as error:
             return self._refused(error)
         except Exception as error:  # noqa: BLE001  Nothing a caller passes may break its log call.
             return self._refused(_unreadable(error))
-        if not (self._sink.put(pending) if session is None else self._put(pending, session)):
-            return ERROR, "not kept: the log is closed, or too many records wait"
-        if type(pending) is Row:
-            id_ = int.from_bytes(pending.id)
-        text = f"{id_:032x}"
-        return ID, f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        if not self._put(row, session):
+            return ERROR, NOT_KEPT
+        return ID, str(UUID(bytes=row.id))
 
     def record(self, event: dict[str, Any], session: Any = None) -> ActivityRecord:
         """
@@ -173,19 +160,25 @@ class Recorder:
                 ``extra``; then it says who acts, too.
         """
         bound = get_contextvars()
+        if not bound:
+            return event
         if is_call:
             return {**self._map.without_who_of(event, bound), **event}
-        return {**bound, **self._map.without_who_of(bound, event)}
+        return self.within(bound, event)
+
+    def within(self, bound: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
+        """Return *event* with what *bound* says; who acts is what *bound* says."""
+        return self._map.within(bound, event)
 
     @contextmanager
     def diverted(self, sink: Sink) -> Iterator[None]:
         """Send records to another sink for a while, as tests do."""
-        usual = self._sink, self._session_sink
-        self._sink, self._session_sink = sink, None
+        usual = self.sink, self._session_sink
+        self.sink, self._session_sink = sink, None
         try:
             yield
         finally:
-            self._sink, self._session_sink = usual
+            self.sink, self._session_sink = usual
 
     def _put_made(self, make: Callable[[], Row], session: Any = None) -> ActivityRecord:
         try:
@@ -193,100 +186,46 @@ class Recorder:
                 session = _checked(session)
             row = make()
         except InvalidRecordError as error:
-            self._sink.reject(error.field, str(error))
+            self.sink.reject(error.field, str(error))
             raise
         except Exception as error:
             refusal = _unreadable(error)
-            self._sink.reject(refusal.field, str(refusal))
+            self.sink.reject(refusal.field, str(refusal))
             raise refusal from error
         self._put(row, session)
         return row.to_record()
 
-    def _put(self, pending: Pending, session: Any) -> bool:
+    def _put(self, row: Row, session: Any) -> bool:
         if session is None or self._session_sink is None:
-            return self._sink.put(pending)
-        self._session_sink.put(session, finished(pending))
+            return self.sink.put(row)
+        self._session_sink.put(session, row)
         return True
 
     def _refused(self, error: InvalidRecordError) -> tuple[str, str]:
-        self._sink.reject(error.field, str(error))
+        self.sink.reject(error.field, str(error))
         if self._strict:
             raise error
         return ERROR, str(error)
 
-    # -- the short way: set aside, made a row by the writer ------------------
+    # -- made a row at once -------------------------------------------------
 
-    def _snapshot(self, event: dict[str, Any], id_: int, ns: int) -> Pending | None:
-        """
-        Set *event* aside if nothing in it can change or fail later; else `None`.
-
-        Who acts is looked up in the context where the event doesn't say it:
-        otherwise a processor that stands before merge_contextvars would record
-        nobody, and nothing would tell.
-        """
-        if self._strict or not self._late.isdisjoint(event):
-            return None
-        copy = event.copy()
-        object_ = copy.pop(self._object_key, None)
-        if not self._is_sure(copy, object_):
-            return None
-        if self._actor_key not in copy or self._tenant_key not in copy:
-            copy.update(self._map.who_else(event, get_contextvars()))
-        if not _may_wait(copy):
-            return None
-        return self._finish, id_, ns, copy, object_
-
-    def _is_sure(self, event: dict[str, Any], object_: Any) -> bool:
-        """Tell whether verb and object are sure to pass, so that nothing is left to refuse."""
-        verb = event.get(self._verb_key)
-        if type(verb) is not str or len(verb) > _LONGEST_VERB:
-            return False
-        if verb not in self._known_verbs and not self._learn(verb):
-            return False
-        if type(object_) is tuple and len(object_) == 2:  # noqa: PLR2004
-            if type(object_[1]) not in _WAITING_TYPES:
-                return False
-            object_ = object_[0]
-        return type(object_) is str and object_[:1].isalnum()
-
-    def _learn(self, verb: str) -> bool:
-        if not verb.strip() or has_control(verb):
-            return False
-        if len(self._known_verbs) < _KNOWN_VERBS:
-            self._known_verbs.add(verb)
-        return True
-
-    def _finish(self, snapshot: Any) -> Row:
-        _, id_, ns, event, object_ = snapshot
-        fields, data = self._map.split({**event, self._object_key: object_})
-        return self._rows.make(fields, data, id=id_, ns=ns)
-
-    # -- the long way: made a row at once -----------------------------------
-
-    def _row(self, event: dict[str, Any], id_: int, ns: int) -> Row:
+    def _row(self, event: dict[str, Any], ns: int) -> Row:
         layers = (self._map.who_else(event, get_contextvars()), event)
-        return self._made(layers, ns, id_, strict=self._strict)
+        return self._made(layers, ns, strict=self._strict)
 
-    def _made(
-        self, layers: tuple[dict[str, Any], ...], ns: int, id_: int = 0, *, strict: bool
-    ) -> Row:
+    def _made(self, layers: tuple[dict[str, Any], ...], ns: int, *, strict: bool) -> Row:
         if any(map(has_lazy, layers)):
             layers = tuple(map(resolved, layers))
         fields, data = self._map.split(*layers)
         add_error(layers[-1], data)
         # An id is made from the time that is told, so that the record is found by it.
         is_timed = fields.get("occurred_at") is not None
-        id_ = 0 if is_timed else id_ or new_ids.next(ns)
+        id_ = 0 if is_timed else new_ids.next(ns)
         return self._rows.make(fields, data, id=id_, ns=ns, strict=strict)
 
 
-def _may_wait(event: dict[str, Any]) -> bool:
-    try:
-        return _WAITING_TYPES.issuperset(map(type, event.values()))
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # noqa: BLE001  A metaclass can make a lookup of its class do anything.
-        return False
+def _never(_event: dict[str, Any]) -> None:
+    """Set nothing aside: who is strict refuses at the call what the writer would replace."""
 
 
 def _checked(session: Any) -> Any:

@@ -8,8 +8,10 @@ import hashlib
 import itertools
 import os
 import re
+import struct
 import time
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID, uuid5
@@ -40,6 +42,10 @@ _RANDOM_BITS = 62
 _RANDOM_MASK = (1 << _RANDOM_BITS) - 1
 _VERSION_7 = 7 << 76
 _VARIANT = 2 << 62
+_MILLISECOND = 1_000_000  # nanoseconds
+_PARTS = tuple(f"{part:03x}" for part in range(4096))
+_RANDOM = struct.Struct("!HIQ")
+_TIME = 18  # characters of an id's text that tell its time
 _int_of = UUID.__dict__["int"].__get__
 
 
@@ -48,23 +54,61 @@ class IdGenerator:
     Make UUIDv7 that never repeat and never go backwards within a process.
 
     The first 60 bits are the time (milliseconds and, in the field that RFC
-    9562 section 6.2 method 3 gives to it, 1/4096 of one), the last 62 count up
-    from a random start, so that ids of one tick keep their order and two
-    processes don't meet. When the clock is set back, ids go on from the
-    highest tick given so far. `itertools.count` makes this safe without a
+    9562 section 6.2 method 3 gives to it, 1/4096 of one), the last 62 begin
+    with random ones, so that two processes don't meet, and count up, so that
+    ids of one tick keep their order. When the clock is set back, ids go on from
+    the highest tick given so far. `itertools.count` makes this safe without a
     lock: threads, signal handlers and finalizers may all ask at once.
     """
 
-    __slots__ = ("_count", "_latest")
+    __slots__ = ("_count", "_group", "_high", "_past", "_state")
 
     def __init__(self) -> None:
         self.reseed()
 
     def reseed(self) -> None:
         """Start from new random bits, as a forked child must."""
-        start = int.from_bytes(os.urandom(8), "big") >> 3
-        self._count = itertools.count(start).__next__
-        self._latest = 0
+        group, high, start = _RANDOM.unpack(os.urandom(_RANDOM.size))
+        # Ids of now and of the past count apart, and differ in one bit.
+        group = (0x8000 | (group & 0x3FFF)) & ~1
+        self._past: int = (group | 1) << 48
+        self._count: Callable[[], int] = itertools.count(start >> 17).__next__
+        self._group = f"-{group:04x}-"
+        self._high = map("%09x".__mod__, itertools.count(high)).__next__
+        self._state: tuple[int, str, Callable[[], str]] = (-1 << 63, " " * _TIME, iter(()).__next__)
+
+    def next_text(self, ns: int) -> str:
+        """
+        Return the next id as text.
+
+        A log call needs no other form of it, so none is made. All of it but the
+        last three digits is the same for the ids of one millisecond.
+
+        Args:
+
+            ns: Now, in nanoseconds since 1970.
+        """
+        until, head, part = self._state
+        if ns < until:
+            try:
+                return head + part()
+            except StopIteration:
+                pass
+        return self._next_head(ns)
+
+    def _next_head(self, ns: int) -> str:
+        # The state changes in one step, and what another thread still has of the
+        # one before stays right: each part is given once, each high part, too.
+        until, head, part = self._state
+        if ns < until:
+            head = head[:_TIME] + self._group + self._high()
+            part = iter(_PARTS).__next__
+        else:
+            ms, rest = divmod(ns, _MILLISECOND)
+            until = ns - rest + _MILLISECOND
+            head = _time_text(ms, rest) + head[_TIME:]
+        self._state = (until, head, part)
+        return self.next_text(ns)
 
     def next(self, ns: int) -> int:
         """
@@ -74,11 +118,7 @@ class IdGenerator:
 
             ns: Now, in nanoseconds since 1970.
         """
-        if ns < self._latest:
-            ns = self._latest
-        else:
-            self._latest = ns
-        return self.at(ns)
+        return int(self.next_text(ns).replace("-", ""), 16)
 
     def at(self, ns: int) -> int:
         """
@@ -88,14 +128,19 @@ class IdGenerator:
 
             ns: That moment, in nanoseconds since 1970.
         """
-        ms, rest = divmod(ns, 1_000_000)
+        ms, rest = divmod(ns, _MILLISECOND)
         return (
             ((ms & 0xFFFFFFFFFFFF) << 80)
             | _VERSION_7
-            | ((rest << 12) // 1_000_000) << 64
-            | _VARIANT
-            | (self._count() & _RANDOM_MASK)
+            | ((rest << 12) // _MILLISECOND) << 64
+            | self._past
+            | self._count()
         )
+
+
+def _time_text(ms: int, rest: int) -> str:
+    part = (rest << 12) // _MILLISECOND
+    return f"{(ms >> 16) & 0xFFFFFFFF:08x}-{ms & 0xFFFF:04x}-7{part:03x}"
 
 
 new_ids: Final = IdGenerator()

@@ -8,7 +8,6 @@ a foreign object or class, for each of them can be overridden to do anything.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 
@@ -25,6 +24,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from .inside import class_attribute, mro, stored_fields, vars_of
+from .jsontext import json_encoder
 from .redact import DROPPED, REDACTED, Redactor, Unsafe
 from .text import shortened, storable, type_name
 from .times import as_given, exact
@@ -38,13 +38,15 @@ MAX_TOTAL: Final = 65_536
 MAX_KEY: Final = 256
 MAX_BYTES: Final = 3_072
 
+INT64: Final = 1 << 63
+"""Ints from minus this up to this, exclusive, are stored as ints."""
+
 CUT: Final = "<cut>"
 """Stands for values beyond the budget of a record."""
 
 SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 """Types whose values can't change after the call, so that they may wait."""
 
-_INT64 = 1 << 63
 _LONGEST_INT = 1_024  # bits
 _EXACT_FLOAT = 1e16
 _PAIR = 2
@@ -56,9 +58,7 @@ _LONGEST_WORD = 512
 _LAST_WORD = re.compile(r"(?<=\s)\S+\Z")
 _int_of = UUID.__dict__["int"].__get__
 
-encode_json = json.JSONEncoder(
-    ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
-).encode
+encode_json = json_encoder()
 """Write plain values as compact JSON."""
 
 
@@ -99,6 +99,31 @@ class Plainer:
     def value(self, value: Any, key: str = "") -> Any:
         """Return a plain copy of one value, found under *key*."""
         return _Walk(self._redactor, key).value(value, 0)
+
+    def item(self, value: Any) -> Any:
+        """Return a plain copy of one value of a mapping, whose budgets it has for itself."""
+        return _Walk(self._redactor).value(value, 1)
+
+    def hides(self, key: str) -> bool:
+        """Tell whether the value under *key* is replaced."""
+        return self._redactor is not None and self._redactor.hides(key)
+
+    def masks(self, key: str) -> bool:
+        """Tell whether `REDACTED` stands for a value that *key* hides, whatever it is."""
+        return self._redactor is not None and self._redactor.masks(key)
+
+    def cleaned(self, key: str, text: str) -> str:
+        """Return a text, found under *key*, without the secrets in it."""
+        return text if self._redactor is None else self._redactor.cleaned(key, text)
+
+    def cleaned_key(self, key: str) -> str:
+        """Return a key without the secrets in it."""
+        return key if self._redactor is None else self._redactor.cleaned_key(key)
+
+    @property
+    def allows_all(self) -> bool:
+        """Whether every verb may have any key."""
+        return self._redactor is None or self._redactor.allows_all
 
 
 class _Walk:
@@ -273,14 +298,14 @@ class _Unordered(list[Any]):
 
 def _number(value: float) -> Any:
     if type(value) is int:
-        if -_INT64 <= value < _INT64:
+        if -INT64 <= value < INT64:
             return value
         bits = value.bit_length()
         return str(value) if bits <= _LONGEST_INT else f"<int: {bits} bits>"
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if abs(value) >= _EXACT_FLOAT:  # jsonb gives it back as an int.
-        return int(value) if -_INT64 <= value < _INT64 else repr(value)
+        return int(value) if -INT64 <= value < INT64 else repr(value)
     return value + 0.0  # -0.0 + 0.0 is 0.0, as jsonb has it.
 
 

@@ -216,6 +216,11 @@ class Redactor:
             return self._mode
         return self._modes.get(_folded(key), self._mode)
 
+    @property
+    def allows_all(self) -> bool:
+        """Whether every verb may have any key."""
+        return self._allow is None
+
     def allowed(self, verb: str) -> frozenset[str] | None:
         """Return which keys of ``data`` may be stored with a verb; `None`: all."""
         if self._allow is None:

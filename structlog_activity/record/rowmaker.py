@@ -36,7 +36,9 @@ RAW: Final = "_raw"
 RECORD_FIELDS: Final = frozenset(FIELDS) - {"data"} | {"object"}
 """The names under which a `RowMaker` takes what is not ``data``."""
 
-_WHO = ("actor_id", "user_id", "tenant_id", "org_id")
+WHO: Final = ("actor_id", "user_id", "tenant_id", "org_id")
+"""The fields that are ids of somebody."""
+
 _DAY_AHEAD = 86_400_000_000  # microseconds
 _LONGEST_TEXT = 8_192
 _T = TypeVar("_T")
@@ -58,14 +60,18 @@ class RowMaker:
             object and in what is kept of unreadable fields; `None` replaces nothing.
 
         clock: Returns now, in nanoseconds since 1970.
+
+    Attributes:
+
+        plainer: Makes values plain, and redacts them.
     """
 
-    __slots__ = ("_clock", "_plainer")
+    __slots__ = ("_clock", "plainer")
 
     def __init__(
         self, redactor: Redactor | None = None, *, clock: Callable[[], int] = time.time_ns
     ) -> None:
-        self._plainer = Plainer(redactor)
+        self.plainer = Plainer(redactor)
         self._clock = clock
 
     def make(
@@ -99,7 +105,7 @@ class RowMaker:
             InvalidRecordError: Verb or object type are missing or can't be
                 read; with *strict*, also any other field that can't be.
         """
-        return _Making(self._plainer, fields, self._clock(), strict=strict).row(data, id, ns)
+        return _Making(self.plainer, fields, self._clock(), strict=strict).row(data, id, ns)
 
     def make_from(self, record: ActivityRecord, *, strict: bool = False) -> Row:
         """
@@ -118,19 +124,19 @@ class RowMaker:
     def enriched(self, row: Row, added: dict[Any, Any]) -> Row:
         """Return *row* with what is *added* to its data; what is there already stays."""
         data: dict[str, Any] = json.loads(row.data)
-        more = self._plainer.mapping(added, row.verb)
+        more = self.plainer.mapping(added, row.verb)
         return row._replace(data=encode_json({**more, **data}))
 
 
 class _Making:
     """One row in the making, with the originals of what had to be changed."""
 
-    __slots__ = ("_fields", "_now", "_plainer", "_raw", "_strict")
+    __slots__ = ("_fields", "_now", "_raw", "_strict", "plainer")
 
     def __init__(
         self, plainer: Plainer, fields: Mapping[str, Any], now: int, *, strict: bool
     ) -> None:
-        self._plainer = plainer
+        self.plainer = plainer
         self._fields = fields
         self._now = now
         self._strict = strict
@@ -141,7 +147,7 @@ class _Making:
         verb = self._verb()
         object_type, object_id = self._object()
         created_at = self._occurred_at(ns)
-        ids = {name: self._id(name) if name in fields else NIL_BYTES for name in _WHO}
+        ids = {name: self._id(name) if name in fields else NIL_BYTES for name in WHO}
         return Row(
             ids["tenant_id"],
             created_at,
@@ -197,7 +203,7 @@ class _Making:
         """Return *value* as short text, as the id of an object may be of any plain type."""
         if value is None:
             return ""
-        plain = self._plainer.value(value, name)
+        plain = self.plainer.value(value, name)
         if type(plain) is not str:
             plain = encode_json(plain)
         text: str = plain.strip()
@@ -220,7 +226,7 @@ class _Making:
         except InvalidRecordError as error:
             return self._replaced(name, value, error.problem, NIL_BYTES)
         if found != NIL_BYTES and (raw := raw_id(value)):
-            self._raw[name] = self._plainer.value(raw, name)[:MAX_RAW]
+            self._raw[name] = self.plainer.value(raw, name)[:MAX_RAW]
         return found
 
     def _own_id(self, id_: int, created_at: int) -> bytes:
@@ -234,7 +240,7 @@ class _Making:
         if _is_unset(value):
             return ""
         text = _address_text(value)
-        found = None if text is None or len(text) > _LONGEST_ADDRESS else _address(text.strip())
+        found = None if text is None or len(text) > _LONGEST_ADDRESS else ip_text(text.strip())
         return self._replaced("ip", value, "is no IP address", "") if found is None else found
 
     def _occurred_at(self, ns: int) -> int:
@@ -250,17 +256,17 @@ class _Making:
         if 0 <= us <= self._now // 1000 + _DAY_AHEAD:
             return us
         # Not an error: a clock may be wrong, and the record is no less true.
-        self._raw["occurred_at"] = _raw_text(self._plainer, "occurred_at", value)
+        self._raw["occurred_at"] = _raw_text(self.plainer, "occurred_at", value)
         return (ns or self._now) // 1000
 
     def _replaced(self, name: str, value: Any, problem: str, instead: _T) -> _T:
         if self._strict:
             raise InvalidRecordError(name, problem)
-        self._raw[name] = _raw_text(self._plainer, name, value)
+        self._raw[name] = _raw_text(self.plainer, name, value)
         return instead
 
     def _json(self, data: dict[Any, Any], verb: str) -> str:
-        plain = self._plainer.mapping(data, verb)
+        plain = self.plainer.mapping(data, verb)
         keep_raw(plain, self._raw)
         return encode_json(plain)
 
@@ -296,7 +302,8 @@ def _address_text(value: Any) -> str | None:
 
 
 @lru_cache(maxsize=1024)
-def _address(text: str) -> str | None:
+def ip_text(text: str) -> str | None:
+    """Return an IP address, or the keyed hash of one, as it is stored; `None` if it is none."""
     try:
         # Without the zone: it may be any text, and means nothing on another machine.
         return str(ip_address(text)).partition("%")[0]

@@ -10,13 +10,14 @@ from typing import Any, Protocol, TypeAlias
 from .row import Row
 
 
-Snapshot: TypeAlias = "tuple[Callable[[Any], Row], int, int, dict[str, Any], Any]"
+Snapshot: TypeAlias = "tuple[Callable[[Any], Row], *tuple[Any, ...]]"
 """
-A log call set aside: ``(finish, id, ns, event, object)``.
+A log call set aside: ``(finish, id, ...)``.
 
 ``finish(snapshot)`` makes the `Row`, later and in the writer's thread. Only
-calls whose values are flat immutable scalars may wait like this; everything
-else is made a `Row` at the call, before the caller can change it.
+calls whose values are immutable scalars, or builtin containers of them that
+were copied, may wait like this; everything else is made a `Row` at the call,
+before the caller can change it.
 """
 
 Pending: TypeAlias = "Row | Snapshot"

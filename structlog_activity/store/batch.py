@@ -8,8 +8,8 @@ import secrets
 import time
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Self, TypeAlias
 from uuid import UUID
 
@@ -19,6 +19,11 @@ from ..record.row import Row
 
 
 _DAY = 86_400_000_000  # microseconds
+
+
+def _nothing() -> None:
+    pass
+
 
 DailyCount: TypeAlias = "tuple[bytes, int, str, str, str, int]"
 """``(tenant_id, day, channel, verb, object_type, n)``; day counts from 1970-01-01, UTC."""
@@ -43,6 +48,8 @@ class Batch:
         rows: At least one.
 
         inherited: Whether another process, which died, may have sent it.
+        meanwhile: What there is to do while a server works on the batch. A
+            repository that has to wait for one calls it once the rows are sent.
     """
 
     writer_id: UUID
@@ -50,6 +57,7 @@ class Batch:
     batch_id: int
     rows: Sequence[Row]
     inherited: bool = False
+    meanwhile: Callable[[], object] = field(default=_nothing, compare=False, repr=False)
 
     @classmethod
     def alone(cls, rows: Sequence[Row]) -> Self:

@@ -10,6 +10,7 @@ PostgreSQL's manual under COPY, "Binary Format".
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from struct import Struct
 from typing import Final
 
@@ -73,17 +74,30 @@ def encode(batch: Batch, salts: Sequence[bytes]) -> bytes:
 
 
 def _encode_row(row: Row, batch_id: int, index: int, salt: bytes) -> bytes:
-    tenant_id, created_at, id_, actor_id, user_id, org_id, *texts, data = row
-    parts = [
-        _FIXED(
-            len(COLUMNS),
-            16, tenant_id, 8, created_at - _EPOCH, 16, id_, 16, actor_id, 16, user_id, 16, org_id,
+    (
+        tenant_id, created_at, id_, actor_id, user_id, org_id,
+        verb, object_type, object_id, channel, ip, data,
+    ) = row  # fmt: skip
+    object_text, data_text = object_id.encode(), data.encode()
+    return b"".join(
+        (
+            _FIXED(
+                len(COLUMNS), 16, tenant_id, 8, created_at - _EPOCH, 16, id_,
+                16, actor_id, 16, user_id, 16, org_id,
+            ),
+            _often(verb),
+            _often(object_type),
+            _LENGTH(len(object_text)), object_text,
+            _often(channel),
+            _often(ip),
+            _LENGTH(len(data_text) + 1), _JSONB_VERSION, data_text,
+            _PLACE(8, batch_id, 4, index, len(salt)), salt,
         )
-    ]  # fmt: skip
-    for text in texts:
-        encoded = text.encode()
-        parts += (_LENGTH(len(encoded)), encoded)
-    encoded = data.encode()
-    place = _PLACE(8, batch_id, 4, index, len(salt))
-    parts += (_LENGTH(len(encoded) + 1), _JSONB_VERSION, encoded, place, salt)
-    return b"".join(parts)
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def _often(text: str) -> bytes:
+    """Return a text after its length: one of few, which come again and again."""
+    encoded = text.encode()
+    return _LENGTH(len(encoded)) + encoded

@@ -156,6 +156,7 @@ class PostgresRepository:
             with connection.cursor() as cursor:
                 with cursor.copy(_COPY) as copy:
                     copy.write(data)
+                    batch.meanwhile()
                 cursor.execute(_DAILY, _daily_columns(batch))
             self._commit(connection)
             return True

@@ -31,6 +31,10 @@ from .schedule import RetrySchedule
 _UNKNOWN_TRIES: Final = 3
 
 
+def _nothing() -> None:
+    pass
+
+
 class DeliveryAbandonedError(Exception):
     """The time for retrying is up; what is not settled waits for another call."""
 
@@ -91,6 +95,8 @@ class Delivery:
         dead_letters: Where rows go that the database will never take.
 
         hooks: The host's functions around the writing of a batch.
+        meanwhile: What there is to do while a server works on a batch; it may
+            `add` others.
     """
 
     def __init__(
@@ -104,9 +110,11 @@ class Delivery:
         clock: Callable[[], float] = time.monotonic,
         dead_letters: DeadLetters | None = None,
         hooks: Hooks | None = None,
+        meanwhile: Callable[[], object] = _nothing,
     ) -> None:
         self._repository = repository
         self._hooks = hooks
+        self._meanwhile = meanwhile
         self._wait = wait
         self._more = more
         self._reporter = reporter or Reporter()
@@ -146,6 +154,11 @@ class Delivery:
             self._try(self._todo[0])
             if not self._todo:
                 self._judge()
+
+    @property
+    def is_on_its_last(self) -> bool:
+        """Whether no batch waits behind the one under way."""
+        return len(self._todo) <= 1
 
     def add(self, rows: Sequence[Row], origin: Origin | None = None) -> None:
         """Have *rows* sent by the next `deliver`, in one transaction."""
@@ -293,7 +306,7 @@ class Delivery:
 
     def _batch(self, rows: Sequence[Row]) -> Batch:
         self._seq += 1
-        return Batch(self.writer_id, self._seq, new_batch_id(), rows)
+        return Batch(self.writer_id, self._seq, new_batch_id(), rows, meanwhile=self._meanwhile)
 
     def _without_twins(self, rows: Sequence[Row], origin: Origin) -> Sequence[Row]:
         unique: dict[tuple[bytes, int, bytes], Row] = {}

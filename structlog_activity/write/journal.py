@@ -44,11 +44,10 @@ class Journal:
     def put(self, pending: Pending, /) -> bool:
         """Take *pending*; return whether it was kept."""
         mailbox = self._mailbox
-        mailbox.open()
         if not mailbox.admits():
             return mailbox.put(pending)
         row = finished(pending)
-        if not self._append(row):
+        if not (self._spool.append(row) or self._displace(row)):
             self.in_memory.tick()
             return mailbox.put(row)
         self._missing.look_at(row)
@@ -65,5 +64,8 @@ class Journal:
         return True
 
     def _append(self, row: Row) -> bool:
-        spool = self._spool
-        return spool.append(row) or (self._drops_oldest and spool.evict() > 0 and spool.append(row))
+        return self._spool.append(row) or self._displace(row)
+
+    def _displace(self, row: Row) -> bool:
+        """Put *row* on disk in place of the oldest ones, if that is wanted; tell whether it is."""
+        return self._drops_oldest and self._spool.evict() > 0 and self._spool.append(row)

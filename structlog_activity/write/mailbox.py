@@ -30,6 +30,7 @@ OVERFLOW: Final = (BLOCK, DROP_NEWEST, DROP_OLDEST, SPILL)
 _OPEN, _UNSTARTED, _CLOSED = 0, 1, 2
 _SHUT = -1  # The threshold of a closed mailbox: every record rings.
 _take_oldest = operator.methodcaller("popleft")
+_get_ident = _thread.get_ident
 _POLL = 0.002  # seconds between two looks of a caller that waits for room
 
 
@@ -72,6 +73,7 @@ class Mailbox:
         "_gate",
         "_overflow",
         "_queue",
+        "_room",
         "_spill",
         "_start",
         "_starting",
@@ -108,6 +110,7 @@ class Mailbox:
         """Become new and empty, as in a forked child, whose parent has the records."""
         self._queue: deque[Pending] = deque()
         self._gate = _UNSTARTED
+        self._room = 0  # What `put` may do by itself: nothing, while the gate isn't open.
         self._used = False
         self._wake_at = self._threshold
         self._asleep = False
@@ -128,7 +131,7 @@ class Mailbox:
         """Take *pending*; return whether it was kept."""
         queue = self._queue
         waiting = len(queue)
-        if waiting >= self._capacity or self._gate or _thread.get_ident() in self._workers:
+        if waiting >= self._room or _get_ident() in self._workers:
             return self._put_specially(pending)
         queue.append(pending)
         # Appended first, looked second, as the writer says that it sleeps first
@@ -138,7 +141,9 @@ class Mailbox:
         return True
 
     def admits(self) -> bool:
-        """Tell whether a record may go elsewhere than through `put`."""
+        """Tell whether a record may go elsewhere than through `put`; start the writer for it."""
+        if self._gate == _UNSTARTED:
+            self._open()
         # Also while another thread starts the writer: on disk it is safe already.
         return self._gate != _CLOSED and _thread.get_ident() not in self._workers
 
@@ -203,9 +208,9 @@ class Mailbox:
             return
         try:
             if self._gate == _UNSTARTED and self._start():
-                self._gate = _OPEN
+                self._gate, self._room = _OPEN, self._capacity
                 if self.closed:  # In between.
-                    self._gate = _CLOSED
+                    self._gate, self._room = _CLOSED, 0
         finally:
             self._starting.release()
 
@@ -287,7 +292,7 @@ class Mailbox:
         # In this order: a record whose caller saw the gate open and finds the
         # threshold as it was came before; any other is taken back.
         self._wake_at = _SHUT
-        self._gate = _CLOSED
+        self._gate, self._room = _CLOSED, 0
         self.ring()
 
     # -- what accounts use --------------------------------------------------

@@ -31,6 +31,7 @@ from .spool.spool import Spool
 
 
 _AFTER_BUG: Final = 1.0  # seconds
+_AHEAD: Final = 8  # Batches that are made ready while others are under way.
 _SPILL_PERIOD: Final = 0.2  # seconds between two looks at the mailbox during an outage
 _STUCK_PERIOD: Final = 1.0  # seconds between two tries to read what the disk does not give
 
@@ -115,7 +116,9 @@ class Writer:
             dead_letters=dead_letters,
             hooks=self.hooks,
             clock=clock,
+            meanwhile=self._look_ahead,
         )
+        self._may_look_ahead = 0  # So many more batches, before anything else has its turn.
         self._notes = Notes()
         self._rejections: dict[str, str] = {}
         self.losses = Losses(self.delivery.writer_id, rows, on_loss)
@@ -213,6 +216,7 @@ class Writer:
         if self.feeder is not None:
             looks = self.feeder.looks_done
             self.feeder.look_after()
+        self._may_look_ahead = _AHEAD
         pending = self._mailbox.take(self._batch_size)
         if pending:
             self._deliver(*parts_of(self._finish(pending)))
@@ -224,6 +228,19 @@ class Writer:
     def _may_look_on(self, looks: int) -> bool:
         """Tell whether a look is wanted, and the last one came to its end."""
         return self.feeder is not None and self.feeder.is_wanted and self.feeder.looks_done > looks
+
+    def _look_ahead(self) -> None:
+        """Make the next batch ready while the server works on this one, if a whole one waits."""
+        self._tell_progress()
+        with self.changed:  # So that nobody gives up what is neither here nor there.
+            is_wanted = self._may_look_ahead > 0 and not self.gave_up
+            if is_wanted and self.delivery.is_on_its_last and self._has_batch():
+                self._may_look_ahead -= 1
+                for part in parts_of(self._finish(self._mailbox.take(self._batch_size))):
+                    self.delivery.add(part)
+
+    def _has_batch(self) -> bool:
+        return self._mailbox.position()[1] >= self._batch_size
 
     def _must_look(self) -> bool:
         return self.feeder is not None and self.feeder.is_wanted

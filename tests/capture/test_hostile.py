@@ -549,7 +549,7 @@ def test_a_log_call_raises_nothing_even_where_our_own_code_fails(door: Door) -> 
         raise ZeroDivisionError(SECRET)
 
     kit.recorder._rows = type("Broken", (), {"make": staticmethod(fail)})()
-    door(kit, {**EVENT, "more": [1]})
+    door(kit, {**EVENT, "more": {1}})
 
     assert {"event": 1} == kit.tape.rejected
     assert ["event: can't be read (ZeroDivisionError)"] == kit.tape.details

@@ -49,8 +49,31 @@ def test_a_flat_event_waits_for_the_writer() -> None:
     assert Row is not type(kit.tape.pending[0])
 
 
-@pytest.mark.parametrize("value", [{"a": 1}, [1], (1,), {1}, b"x", object()])
-def test_an_event_with_anything_that_could_change_is_made_a_row_at_once(value: Any) -> None:
+@pytest.mark.parametrize("value", [{"a": [{"b": (1,)}]}, [1], (1, [2]), {}])
+def test_an_event_of_plain_containers_waits_with_copies_of_them(value: Any) -> None:
+    kit = Kit()
+
+    kit.process(**EVENT, value=value)
+    snapshot: Any = kit.tape.pending[0]
+
+    assert Row is not type(snapshot)
+    assert value == snapshot[3]["value"]
+    assert not mutable_parts(value) & mutable_parts(snapshot[3]["value"])
+
+
+def mutable_parts(value: Any) -> set[int]:
+    """The identities of all dicts and lists within *value*."""
+    if not isinstance(value, dict | list | tuple):
+        return set()
+    inner = value.values() if isinstance(value, dict) else value
+    own = set() if isinstance(value, tuple) else {id(value)}
+    return own.union(*map(mutable_parts, inner))
+
+
+@pytest.mark.parametrize(
+    "value", [{1}, b"x", object(), [[1, {2}]], {"a": object()}, {1: 2}, [1] * 3000]
+)
+def test_an_event_with_anything_else_that_could_change_is_made_a_row_at_once(value: Any) -> None:
     kit = Kit()
 
     kit.process(**EVENT, value=value)

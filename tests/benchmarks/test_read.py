@@ -41,5 +41,12 @@ def test_the_same_seed_makes_the_same_rows() -> None:
 
 
 def test_an_unknown_benchmark_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert 2 == main(["nonsense"])
-    assert "read" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        main(["nonsense"])
+    assert 2 == ended.value.code
+    assert "read" in capsys.readouterr().err
+
+
+def test_the_benchmark_of_trust_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main(["trust", "--rounds", "1", "--json"])
+    assert "off" in next(iter(json.loads(capsys.readouterr().out).values()))

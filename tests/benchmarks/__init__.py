@@ -1,0 +1,3 @@
+"""
+The goals of the design as measurements: ``python -m tests.benchmarks``.
+"""

@@ -1,0 +1,171 @@
+"""
+A template makes the row that `RowMaker.make` makes, or none.
+"""
+
+from __future__ import annotations
+
+import json
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from structlog_activity.capture.keys import ActivityKeys, KeyMap
+from structlog_activity.record.redact import REDACTED, Redactor
+from structlog_activity.record.row import Row
+from structlog_activity.record.rowmaker import RowMaker
+from structlog_activity.record.template import Template, template_for
+
+
+ID = UUID("0199c8a2-7d3f-7b1a-9c4e-1f2a3b4c5d6e")
+NOW_NS = 1_714_996_800_123_456_000
+ROWS = RowMaker(Redactor(), clock=lambda: NOW_NS)
+USUAL: dict[str, Any] = {"verb": "a.b", "object": "c:1"}
+
+TEXTS = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from(
+        ["", " ", "\0", "a\0b", "\ud800", "ä", "\\u0000", "x" * 300, "y" * 9000, " z ", "1:2:3"]
+    ),
+)
+NUMBERS = st.one_of(
+    st.integers(),
+    st.floats(),
+    st.sampled_from([0, -0.0, 2**63, -(2**63), 2**63 - 1, 1e16, -1e16, 9e15, 1e300, True]),
+)
+SCALARS = st.one_of(
+    st.none(), st.booleans(), NUMBERS, TEXTS, st.uuids(), st.datetimes(), st.just("[redacted]")
+)
+NAMES = st.one_of(
+    st.sampled_from(["password", "a", "b", "event", "message", "_raw", "k" * 300, "x\0", "x�"]),
+    st.text(max_size=5),
+)
+NESTED = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.dictionaries(NAMES, inner, max_size=4),
+        st.tuples(st.sampled_from(["Authorization", "x"]), inner),
+    ),
+    max_leaves=12,
+)
+EVENTS = st.fixed_dictionaries(
+    {
+        "verb": st.one_of(st.sampled_from(["a.b", " a ", "ü", "v" * 250]), TEXTS),
+        "object": st.one_of(
+            st.sampled_from(["c:1", "c", " c : 1 "]), TEXTS, st.tuples(st.just("c"), SCALARS)
+        ),
+    },
+    optional={
+        "actor_id": SCALARS,
+        "user_id": SCALARS,
+        "tenant": SCALARS,
+        "org": SCALARS,
+        "channel": SCALARS,
+        "ip": st.one_of(st.sampled_from(["127.0.0.1", "::1%eth0", " 10.0.0.1 ", "no"]), SCALARS),
+        "level": SCALARS,
+        "token": SCALARS,
+        "data": NESTED,
+    },
+)
+
+
+def template(event: dict[str, Any], defaults: dict[str, Any] | None = None) -> Template | None:
+    places = KeyMap(ActivityKeys(), defaults or {}).places(tuple(event))
+    return None if places is None else template_for(ROWS, *places)
+
+
+def by_template(event: dict[str, Any], defaults: dict[str, Any] | None = None) -> Row | None:
+    found = template(event, defaults)
+    return None if found is None else found.row(event, ID.bytes, NOW_NS // 1000)
+
+
+def by_rule(event: dict[str, Any], defaults: dict[str, Any] | None = None) -> Row:
+    fields, data = KeyMap(ActivityKeys(), defaults or {}).split(event)
+    return ROWS.make(fields, data, id=ID.int, ns=NOW_NS)
+
+
+@settings(max_examples=300, deadline=None)
+@given(EVENTS, st.dictionaries(NAMES, NESTED, max_size=4))
+def test_a_template_makes_the_same_row_as_the_rules(
+    fields: dict[str, Any], data: dict[str, Any]
+) -> None:
+    event = {**data, **fields}
+
+    row = by_template(event)
+
+    assert row is None or row == by_rule(event)
+    assert row is None or type(row) is Row
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"count": 3, "ratio": 0.5, "ok": True, "none": None, "text": "plain"},
+        {"name": "Zoë 名前"},
+        {"actor_id": 42, "tenant_id": "acme", "org_id": ID, "user_id": None},
+        {"before": {"theme": "light", "tags": ["a", "b"]}, "after": {"theme": "dark"}},
+        {"password": "hunter2", "headers": [("Authorization", "secret")]},
+        {"channel": "settings", "ip": "127.0.0.1"},
+        {"object": ("export.job", 7)},
+        {"job": ID, "at": datetime(2026, 3, 14, tzinfo=UTC)},
+        {"level": "info", "timestamp": "2026-03-14T12:00:00Z", "event": "done"},
+    ],
+)
+def test_usual_events_have_a_template_that_makes_their_row(more: dict[str, Any]) -> None:
+    event = {**USUAL, **more}
+
+    assert by_template(event) == by_rule(event)
+
+
+def test_an_object_said_in_two_parts_has_a_template() -> None:
+    for event in (
+        {"verb": "a.b", "object_type": "c", "object_id": 1},
+        {"verb": "a.b", "object_type": "c"},
+    ):
+        assert by_template(event) == by_rule(event)
+
+
+def test_defaults_are_part_of_a_template() -> None:
+    defaults = {"channel": "billing", "tenant": "acme", "region": "eu"}
+    for event in (USUAL, {**USUAL, "channel": "other", "region": "us"}):
+        row = by_template(event, defaults)
+
+        assert row == by_rule(event, defaults)
+        assert row is not None
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"x": "y" * 5000},
+        {"x": "\0"},
+        {"x": "\ud800"},
+        {"x": float("nan")},
+        {"x": 1e16},
+        {"x": 2**63},
+        {"ip": "no address"},
+        {"actor_id": 1.5},
+        {"channel": 5},
+        {"object": "o" * 500},
+        {"data": {"a": 1}},
+        {"occurred_at": "2026-03-14T12:00:00Z"},
+        {"_raw": 1},
+        {"k" * 300: 1},
+    ],
+)
+def test_what_is_unusual_is_left_to_the_rules(more: dict[str, Any]) -> None:
+    assert by_template({**USUAL, **more}) is None
+
+
+def test_a_secret_is_hidden_by_a_template() -> None:
+    row = by_template({**USUAL, "api_key": "abc", "deep": {"token": "abc", "none": None}})
+
+    assert row is not None
+    assert {"api_key": REDACTED, "deep": {"token": REDACTED, "none": None}} == json.loads(row.data)
