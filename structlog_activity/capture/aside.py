@@ -102,8 +102,10 @@ class Aside:
             ):
                 ns = self._clock()
                 return self._finish, self._next_id(ns), ns, copy
-        except Exception:  # noqa: BLE001, S110  The closer look tells what is wrong.
-            pass
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: BLE001, S110  The closer look tells what is wrong.
+            pass  # A metaclass can make the look at a type do anything.
         return None
 
     def _learn(self, event: dict[str, Any]) -> bool:

@@ -73,12 +73,18 @@ class Plainer:
     Args:
 
         redactor: Replaces what must not be stored; `None` replaces nothing.
+
+    Attributes:
+
+        may_hold: Tells whether `cleaned` would look closer at a text, or at any
+            part of it.
     """
 
-    __slots__ = ("_redactor",)
+    __slots__ = ("_redactor", "may_hold")
 
     def __init__(self, redactor: Redactor | None) -> None:
         self._redactor = redactor
+        self.may_hold: Callable[[str], bool] = redactor.may_hold if redactor else _never
 
     def mapping(self, values: dict[Any, Any], verb: str = "") -> dict[str, Any]:
         """
@@ -124,6 +130,10 @@ class Plainer:
     def allows_all(self) -> bool:
         """Whether every verb may have any key."""
         return self._redactor is None or self._redactor.allows_all
+
+
+def _never(_text: str) -> bool:
+    return False
 
 
 class _Walk:

@@ -257,7 +257,7 @@ class Redactor:
 
             text: The text.
         """
-        if len(text) < SHORTEST or not self._looks or not self._may_hold(text):
+        if len(text) < SHORTEST or not self.may_hold(text):
             return text
         is_id = text.isdecimal() and _is_id(key)
         for name, look, mode in self._looks:
@@ -276,8 +276,10 @@ class Redactor:
                 self._names[key] = found
         return found
 
-    def _may_hold(self, text: str) -> bool:
-        return len(self._looks) > len(LOOKS) or may_hold_secret(text)
+    def may_hold(self, text: str) -> bool:
+        """Tell whether a text is worth a closer look; one with such a text in it is, too."""
+        looks = self._looks
+        return bool(looks) and (len(looks) > len(LOOKS) or may_hold_secret(text))
 
     def _value(self, name: str, secret: str) -> str:
         """Return what stands for a value that a text gives to a secret name."""

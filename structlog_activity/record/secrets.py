@@ -179,30 +179,17 @@ _PAIRS: Final = (
 )
 
 
+_MARKS: Final = (
+    "=", '"', "'", "://", "-----", "_", "eyJ", "xox", "xapp-", "AKIA", "ASIA", "AIza",
+)  # fmt: skip
+
+
 def may_hold_secret(text: str) -> bool:
     """Tell whether a text is worth a closer look; most are not."""
     return (
-        _may_hold_pair(text)
-        or _may_hold_token(text)
+        any(map(text.__contains__, _MARKS))
         or _may_hold_credentials(text)
         or (len(text) > _SHORTEST_CARD and _DIGITS.search(text) is not None)
-    )
-
-
-# One after the other, and not in a loop: this is what every text pays.
-
-
-def _may_hold_pair(text: str) -> bool:
-    return "=" in text or '"' in text or "'" in text or "://" in text or "-----" in text
-
-
-def _may_hold_token(text: str) -> bool:
-    return (
-        "_" in text
-        or "eyJ" in text
-        or "xox" in text
-        or "xapp-" in text
-        or ("A" in text and ("AKIA" in text or "ASIA" in text or "AIza" in text))
     )
 
 

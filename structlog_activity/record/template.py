@@ -69,8 +69,10 @@ class Template:
         plainer: Redacts, and makes nested values plain.
     """
 
-    __slots__ = ("_channel", "_cleaned", "_constants", "_hides", "_id", "_ip", "_items",
-                 "_json_of", "_object", "_plainer", "_type", "_verb", "_who")  # fmt: skip
+    __slots__ = (
+        "_channel", "_cleaned", "_constants", "_hides", "_id", "_ip", "_items", "_json_of",
+        "_may_hold", "_object", "_plainer", "_type", "_verb", "_who",
+    )  # fmt: skip
 
     def __init__(
         self, fields: Mapping[str, Any], data: Mapping[str, Any], plainer: Plainer
@@ -89,6 +91,7 @@ class Template:
         self._json_of = f"{{{names}}}".replace("%", "%%").replace("\0", "%s").__mod__
         self._hides = plainer.hides
         self._cleaned = plainer.cleaned
+        self._may_hold = plainer.may_hold
 
     def _key(self, value: Any) -> str:
         if type(value) is Place:
@@ -140,7 +143,9 @@ class Template:
         if type(type_) is not str or len(type_) > MAX_OBJECT_TYPE:
             raise UnusualError
         object_id = _object_id(id_)
-        return _object_type(type_), self._cleaned("object_id", object_id)
+        if len(object_id) >= SHORTEST:
+            object_id = self._cleaned("object_id", object_id)
+        return _object_type(type_), object_id
 
     def _ids(self, event: dict[str, Any]) -> list[Any]:
         found: list[Any] = [NIL_BYTES, NIL_BYTES, NIL_BYTES, NIL_BYTES, None]
@@ -158,13 +163,13 @@ class Template:
 
     def _json(self, event: dict[str, Any], raw: dict[str, str] | None) -> str:
         parts = []
+        # All texts at once, for most records hold no secret in any.
+        may_hold = self._may_hold("\n".join([v for v in event.values() if type(v) is str]))
         for key, name, is_secret in self._items:
             value = event[key]
-            # Most values are short texts, too short for a secret.
+            # Most values are short texts, so these take no other call.
             if type(value) is str and not is_secret and len(value) <= _LONGEST:
-                parts.append(
-                    encode_text(value if len(value) < SHORTEST else self._cleaned(name, value))
-                )
+                parts.append(encode_text(self._cleaned(name, value) if may_hold else value))
             else:
                 parts.append(self._text(name, value, is_secret))
         text = self._json_of(tuple(parts))

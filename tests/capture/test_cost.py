@@ -131,5 +131,5 @@ def test_a_spooled_activity_is_made_a_row_in_few_calls(kit: Kit) -> None:
     assert sink.rows
     counted = calls(lambda: sink.rows)
 
-    assert counted["python"] <= 18
+    assert counted["python"] <= 22  # Three of them look for secrets within the texts.
     assert counted["c"] <= 24

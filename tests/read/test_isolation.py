@@ -216,8 +216,6 @@ def statements(store: Store) -> Iterator[list[tuple[str, Any]]]:
 
 _FROM = re.compile(r"\b(?:FROM|JOIN) user_activity(?:_daily|_monthly)?\b")
 _TENANT = re.compile(
-    
-)
     r"\buser_activity(?:_daily|_monthly)?\.tenant_id = (?:\?|%\(tenant_id(?:_\d+)?\)s)"
 )
 
