@@ -164,7 +164,10 @@ class Template:
     def _json(self, event: dict[str, Any], raw: dict[str, str] | None) -> str:
         parts = []
         # All texts at once, for most records hold no secret in any.
-        may_hold = self._may_hold("\n".join([v for v in event.values() if type(v) is str]))
+        texts = "\n".join([v for v in event.values() if type(v) is str])
+        if len(texts) > _LONGEST:
+            raise UnusualError
+        may_hold = self._may_hold(texts)
         for key, name, is_secret in self._items:
             value = event[key]
             # Most values are short texts, so these take no other call.

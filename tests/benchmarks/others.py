@@ -8,6 +8,7 @@ import importlib
 import logging
 import queue
 import time
+import warnings
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,7 +58,10 @@ def _telemetry(size: int) -> tuple[logging.Logger, Callable[[], object], Callabl
     provider.add_log_record_processor(
         export.BatchLogRecordProcessor(exporter, max_queue_size=size, max_export_batch_size=512)
     )
-    log = stdlib("telemetry", sdk.LoggingHandler(logger_provider=provider))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Its handler moves to another package.
+        handler = sdk.LoggingHandler(logger_provider=provider)
+    log = stdlib("telemetry", handler)
     return log, provider.force_flush, provider.shutdown
 
 

@@ -28,3 +28,8 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "steps": steps,
 }
 """Add one here and ``python -m tests.benchmarks WORD`` runs it, and the smoke test, too."""
+
+
+def run(what: str, sizes: Sizes) -> list[Result]:
+    """Return what one benchmark finds."""
+    return BENCHMARKS[what](sizes)
