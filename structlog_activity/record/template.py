@@ -158,13 +158,15 @@ class Template:
                 is_text = kind is str and len(value) <= _LONGEST_ID
                 found[ix], raw = _id(value if is_text else _int_text(value))
                 if raw is not None:
-                    found[4] = {**(found[4] or {}), name: self._cleaned(name, raw)}
+                    if len(raw) >= SHORTEST:
+                        raw = self._cleaned(name, raw)  # noqa: PLW2901
+                    found[4] = {**(found[4] or {}), name: raw}
         return found
 
     def _json(self, event: dict[str, Any], raw: dict[str, str] | None) -> str:
         parts = []
         # All texts at once, for most records hold no secret in any.
-        texts = "\n".join([v for v in event.values() if type(v) is str])
+        texts = "\n".join([v for v in event.values() if v.__class__ is str])  # All are builtins.
         if len(texts) > _LONGEST:
             raise UnusualError
         may_hold = self._may_hold(texts)
