@@ -22,6 +22,7 @@ from .read.methods import ReadMethods
 from .record.record import ActivityRecord
 from .record.redact import Redactor
 from .record.rowmaker import RowMaker
+from .removing import RemovalMethods
 from .store.methods import UpkeepMethods
 from .store.sealmethods import SealMethods
 
@@ -53,7 +54,7 @@ SPOOL_VARIABLE: Final = "STRUCTLOG_ACTIVITY_SPOOL_DIR"
 DEFAULT_URL: Final = "sqlite:///activity.db"
 
 
-class ActivityLog(ReadMethods, TailMethods, UpkeepMethods, SealMethods):
+class ActivityLog(ReadMethods, TailMethods, UpkeepMethods, SealMethods, RemovalMethods):
     """
     Record what log calls tell, and read it back.
 
