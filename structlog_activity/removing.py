@@ -6,19 +6,22 @@ from __future__ import annotations
 
 import asyncio
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from .errors import InvalidFilterError
+from .errors import InvalidFilterError, InvalidRecordError
+from .findings import Finding
 from .read.filter import ALL_TENANTS, ActivityFilter
+from .record.ids import NIL, to_uuid
 
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
 
-    from .store.removal import PruneReport
+    from .store.erasure import Person
+    from .store.removal import EraseReport, PruneReport
 
 
 class RemovalMethods:
@@ -118,6 +121,146 @@ class RemovalMethods:
     async def aprune(self, older_than: timedelta | datetime, **how: Any) -> PruneReport:
         """Do what `prune` does, in a thread."""
         return await asyncio.to_thread(self.prune, older_than, **how)
+
+    # -- erasure ------------------------------------------------------------
+
+    def erase(
+        self,
+        *,
+        reason: str,
+        actor_id: Any = None,
+        user_id: Any = None,
+        involving: Any = None,
+        tenant_id: Any = ALL_TENANTS,
+        requested_by: str = "",
+        dry_run: bool = False,
+        timeout: float | None = 30.0,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> EraseReport:
+        """
+        Erase what records say of a person: actor, user, object id, address and data.
+
+        Who acted on whom is gone from such a record as a whole, with data and all.
+        What stays is tenant, organisation, verb, object type, channel and time, so
+        counts stay as they are, and a digest from which nothing can be guessed, so
+        `verify` stays clean. A sealed record ``activity.erased`` names the ids of
+        the records, and the reason.
+
+        What waits in this process is written first. What lies in the spool's
+        folder and in dead letters is erased there, but for the files that
+        another process has open: the report says how many records those have, and
+        a second call, once they are written, takes them. Broken off, the next
+        call goes on.
+
+        Args:
+
+            reason: Why, for the record of it. Must not identify the person.
+
+            actor_id: Records of which the person is the actor.
+
+            user_id: Records of which the person is the user.
+
+            involving: Records of which the person is either. One of the three is
+                needed.
+
+            tenant_id: Only of this tenant. Where two tenants may call two people
+                by the same id, give it.
+
+            requested_by: Who asked for it, for the record of it.
+
+            dry_run: Only count.
+
+            timeout: Most seconds to wait for what is to be written first.
+
+            progress: Told how many records are erased, and of how many.
+
+        Raises:
+
+            InvalidFilterError: An argument makes no sense.
+
+            SchemaError: The tables are missing or of another version.
+
+            RepositoryError: The database can't be reached, or refuses.
+        """
+        from .store.engine import reached
+        from .store.erasure import Person, Reason, count_rows, erase_rows
+        from .store.removal import EraseReport
+
+        person = Person(
+            **_who(actor_id=actor_id, user_id=user_id, involving=involving),
+            tenant_id=_one_tenant(tenant_id),
+        )
+        why = Reason(_told("reason", reason), _told("requested_by", requested_by, may_lack=True))
+        self._ready()
+        waiting = self._erase_waiting(person, dry_run=dry_run, timeout=timeout)
+        with reached(self._url):
+            total, tenants = count_rows(self.engine, person)
+            if dry_run:
+                return EraseReport(rows=total, tenants=tenants, is_dry_run=True, **waiting)
+
+            def tell(done: int) -> None:
+                if progress is not None:
+                    progress(done, max(done, total))
+
+            rows, tenants = erase_rows(self.engine, person, why, key=self._key, progress=tell)
+        return EraseReport(rows=rows, tenants=tenants, **waiting)
+
+    async def aerase(self, **how: Any) -> EraseReport:
+        """Do what `erase` does, in a thread."""
+        return await asyncio.to_thread(self.erase, **how)
+
+    def _erase_waiting(
+        self, person: Person, *, dry_run: bool, timeout: float | None
+    ) -> dict[str, Any]:
+        """Write what waits, erase what can't be written; return that for the report."""
+        raise NotImplementedError
+
+
+def left_behind(held: int, troubles: Iterable[str], *, is_written: bool) -> tuple[Finding, ...]:
+    """
+    Return what an erasure could not reach.
+
+    Args:
+
+        held: How many records of the person others have open.
+
+        troubles: Why files could not be dealt with.
+
+        is_written: Whether all that waited in this process is in the database.
+    """
+    again = "erase again, once they are written"
+    found = [
+        Finding("erase.file", f"a file is as it was: {text}", "mend it, and erase again")
+        for text in troubles
+    ]
+    if held:
+        problem = f"{held} records of the person wait in files that a process writes or reads"
+        found.append(Finding("erase.held", problem, again))
+    if not is_written:
+        problem = "records that wait in this process could not be written in time"
+        found.append(Finding("erase.waiting", problem, again))
+    return tuple(found)
+
+
+def _who(**ids: Any) -> dict[str, UUID]:
+    given = {name: value for name, value in ids.items() if value is not None}
+    if len(given) != 1:
+        problem = "is needed, or one of user_id and involving, and not both"
+        raise InvalidFilterError("actor_id", ids["actor_id"], problem)
+    ((name, value),) = given.items()
+    try:
+        found = to_uuid(value)
+    except InvalidRecordError as error:
+        raise InvalidFilterError(name, value, error.problem) from None
+    if found == NIL:
+        raise InvalidFilterError(name, value, "stands for nobody")
+    return {"actor_id": found, "user_id": found} if name == "involving" else {name: found}
+
+
+def _told(name: str, text: Any, *, may_lack: bool = False) -> str:
+    if not isinstance(text, str) or not (may_lack or text.strip()):
+        raise InvalidFilterError(name, text, "text is needed")
+    return text
 
 
 def _before(older_than: Any, now: datetime) -> datetime:

@@ -26,7 +26,7 @@ ROOMS: dict[str, set[str]] = {
     "store": {"errors", "findings", "record"},
     "write": {"errors", "record", "store.batch", "store.faults", "store.repository"},
     "read": {"errors", "record", "store.table", "store.engine", "store.listening"},
-    "removing": {"errors", "record", "store", "read"},
+    "removing": {"errors", "findings", "record", "store", "read"},
     "log": {
         "errors",
         "record",

@@ -94,7 +94,7 @@ class Scope:
             to_microseconds(self.before),
             rows,
             [],
-            tenant_id=self.tenant_id and self.tenant_id.bytes,
+            tenant_id=None if self.tenant_id is None else self.tenant_id.bytes,
             channel=self.channel,
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sqlalchemy import Engine, text
+from sqlalchemy import text
 
 from structlog_activity import (
     ALL_TENANTS,
@@ -18,7 +18,6 @@ from structlog_activity import (
     RepositoryError,
 )
 from structlog_activity.store import retention
-from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.lawful import PRUNED
 from structlog_activity.store.partitions import months_on
 from structlog_activity.store.upkeep import maintain
@@ -431,7 +430,7 @@ def test_a_role_that_does_not_own_the_tables_is_refused(server: ActivityLog) -> 
     with server.engine.begin() as connection:
         connection.execute(text("CREATE ROLE retained LOGIN PASSWORD 'x'"))
         connection.execute(text("GRANT ALL ON ALL TABLES IN SCHEMA public TO retained"))
-    url = server.engine.url.set(username="retained", password="x")  # noqa: S106
+    url = server.engine.url.set(username="retained", password="x")
     try:
         with ActivityLog(url.render_as_string(hide_password=False)) as other:
             with pytest.raises(RepositoryError, match="owner"):

@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ..ticks import Ticks
+from .blotting import Blotted, Someone, blot
 from .chunk import Chunk
+from .header import HEADER
 from .line import Line
 from .marks import Identity
 from .reading import Reader, Span
@@ -80,6 +82,23 @@ class Backlog:
                 if segment.claim.acquire(blocking=False):
                     return self._evict(segment)
         return 0
+
+    def blot(self, someone: Someone, *, counts_only: bool) -> Blotted:
+        """Write over someone's rows that were handed out, in the segments of this process."""
+        erased = held = 0
+        for segment in tuple(self._line.held):
+            reader = self._readers.get(segment)
+            end = HEADER if reader is None else reader.read_to
+            try:
+                found = self._blot(segment, someone, end, counts_only=counts_only)
+            except (OSError, ValueError):  # Done with, and closed meanwhile.
+                continue
+            erased, held = erased + found.erased, held + found.held
+        return Blotted(erased, held)
+
+    def _blot(self, segment: Segment, someone: Someone, end: int, *, counts_only: bool) -> Blotted:
+        write = (lambda at, data: None) if counts_only else segment.overwrite
+        return blot(segment.view(), segment.seed, someone, write, end=end)
 
     def is_finished(self, segment: Segment) -> bool:
         """Whether a segment needs no one to read it."""
