@@ -259,13 +259,12 @@ def test_a_file_that_another_process_has_open_is_told(tmp_path: Path) -> None:
 
 def test_files_that_were_set_apart_are_erased(tmp_path: Path) -> None:
     spool, url = tmp_path / "spool", f"sqlite:///{tmp_path / 'x.db'}"
-    with ActivityLog(url, durability="wal", spool_dir=spool) as activity:
+    with ActivityLog(url, durability="wal", spool_dir=spool, linger=60) as activity:
         activity.log(record(actor_id=ANA, data={"said": SECRET}))
-        assert activity.flush(20)
-        (file,) = [path for path in spool.glob("*.seg") if SECRET.encode() in path.read_bytes()]
-        apart = spool / f"{'0' * 32}-00000000.seg.corrupt"
+        (file,) = [path for path in spool.rglob("*.seg") if SECRET.encode() in path.read_bytes()]
+        apart = file.parent / f"{'0' * 32}-00000000.seg.corrupt"
         apart.write_bytes(file.read_bytes())
-        (spool / f"{'1' * 32}-00000000.seg.corrupt").write_bytes(b"none of ours")
+        (file.parent / f"{'1' * 32}-00000000.seg.corrupt").write_bytes(b"none of ours")
     assert SECRET.encode() in spooled(spool)
 
     with ActivityLog(url, spool_dir=spool) as activity:

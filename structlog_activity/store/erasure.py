@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -156,7 +157,8 @@ def erase_rows(
     rows = tenants = 0
     for tenant_id in found:
         before = rows
-        while n := in_transaction(engine, lambda c, t=tenant_id: _some(c, person, t, reason, key)):
+        some = partial(_some, person=person, tenant_id=tenant_id, reason=reason, key=key)
+        while n := in_transaction(engine, some):
             rows += n
             progress(rows)
         tenants += rows > before

@@ -312,7 +312,7 @@ def leave_stubs(connection: Connection, scope: Scope, batches: Iterable[int]) ->
 
 def _sizes(connection: Connection, batches: set[int]) -> dict[int, int]:
     sizes = select(_LINE.batch_id, _LINE.n).where(_LINE.batch_id.in_(batches))
-    return {batch_id: n for batch_id, n in connection.execute(sizes)}
+    return {row.batch_id: row.n for row in connection.execute(sizes)}
 
 
 def _unfinished(connection: Connection, scope: Scope, batches: Sequence[int]) -> Sequence[int]:

@@ -198,7 +198,7 @@ def _oldest(connection: Connection) -> date | None:
     if connection.scalar(text("SELECT to_regclass('user_activity_past')")) is None:
         return None
     query = text(
-        "SELECT (min(created_at) AT TIME ZONE 'UTC')::date FROM user_activity_past "
+        "SELECT (min(created_at) AT TIME ZONE 'UTC')::date FROM user_activity_past "  # noqa: S608
         f"WHERE {_NO_TRACE}"
     )
     oldest: date | None = connection.scalar(query)

@@ -84,7 +84,9 @@ def query(activity: ActivityLog, sql: str) -> list[Any]:
 def moments(activity: ActivityLog, **where: Any) -> list[datetime]:
     """When what is left happened, but for the traces."""
     page = activity.feed(**{"tenant_id": ALL_TENANTS, "limit": 200, **where})
-    return sorted(found.occurred_at for found in page.records if found.verb != PRUNED)
+    return sorted(
+        at for found in page.records if found.verb != PRUNED and (at := found.occurred_at)
+    )
 
 
 def check(activity: ActivityLog) -> None:
@@ -265,9 +267,11 @@ def test_a_moment_to_come_means_now(activity: ActivityLog) -> None:
 def test_what_makes_no_sense_is_refused(
     tmp_path: Path, older_than: Any, options: dict[str, Any]
 ) -> None:
-    with ActivityLog(f"sqlite:///{tmp_path / 'x.db'}") as activity:
-        with pytest.raises(InvalidFilterError):
-            activity.prune(older_than, **options)
+    with (
+        ActivityLog(f"sqlite:///{tmp_path / 'x.db'}") as activity,
+        pytest.raises(InvalidFilterError),
+    ):
+        activity.prune(older_than, **options)
 
 
 def test_progress_is_told(activity: ActivityLog, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -432,9 +436,11 @@ def test_a_role_that_does_not_own_the_tables_is_refused(server: ActivityLog) -> 
         connection.execute(text("GRANT ALL ON ALL TABLES IN SCHEMA public TO retained"))
     url = server.engine.url.set(username="retained", password="x")
     try:
-        with ActivityLog(url.render_as_string(hide_password=False)) as other:
-            with pytest.raises(RepositoryError, match="owner"):
-                other.prune(month(2))
+        with (
+            ActivityLog(url.render_as_string(hide_password=False)) as other,
+            pytest.raises(RepositoryError, match="owner"),
+        ):
+            other.prune(month(2))
     finally:
         with server.engine.begin() as connection:
             connection.execute(text("DROP OWNED BY retained"))

@@ -97,7 +97,7 @@ class Backlog:
         return Blotted(erased, held)
 
     def _blot(self, segment: Segment, someone: Someone, end: int, *, counts_only: bool) -> Blotted:
-        write = (lambda at, data: None) if counts_only else segment.overwrite
+        write = _leave if counts_only else segment.overwrite
         return blot(segment.view(), segment.seed, someone, write, end=end)
 
     def is_finished(self, segment: Segment) -> bool:
@@ -216,3 +216,7 @@ class Backlog:
     def _retire(self, segment: Segment, *, spoiled: bool = False) -> None:
         self._line.retire(segment, spoiled=spoiled)
         self._readers.pop(segment, None)
+
+
+def _leave(_at: int, _data: bytes) -> None:
+    pass
