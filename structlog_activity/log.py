@@ -22,7 +22,7 @@ from .read.methods import ReadMethods
 from .record.record import ActivityRecord
 from .record.redact import Redactor
 from .record.rowmaker import RowMaker
-from .removing import RemovalMethods, left_behind
+from .removing import RemovalMethods
 from .store.methods import UpkeepMethods
 from .store.sealmethods import SealMethods
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from .capture.lines import LineReader
     from .capture.mapping import MappingRule
     from .findings import Finding
-    from .store.erasure import Person
     from .store.repository import Repository
     from .store.schema import Migration
     from .write.accounts import Health
@@ -484,18 +483,6 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods, SealMethods, RemovalM
             return read(engine, self._key)
         except ConnectionLostError:  # All idle ones were, by a restart; now there are none.
             return read(engine, self._key)
-
-    def _erase_waiting(
-        self, person: Person, *, dry_run: bool, timeout: float | None
-    ) -> dict[str, Any]:
-        # A flush is also false where a record was dropped since the last one.
-        is_written = dry_run or self.flush(timeout) or self.flush(timeout)
-        found = self._buffer.erase(person, counts_only=dry_run)
-        return {
-            "on_disk": found.erased,
-            "held": found.held,
-            "findings": left_behind(found.held, found.troubles, is_written=is_written),
-        }
 
     def _ready(self) -> Engine:
         """Return the engine for reads, after one look at the schema."""

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import asyncio
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from .errors import InvalidFilterError, InvalidRecordError
@@ -24,6 +24,25 @@ if TYPE_CHECKING:
     from .store.removal import EraseReport, PruneReport
 
 
+class OnDisk(Protocol):
+    """What was erased of files and dead letters, and what was not."""
+
+    @property
+    def erased(self) -> int:
+        """How many records were."""
+        ...
+
+    @property
+    def held(self) -> int:
+        """How many somebody else has open, or are still to be written."""
+        ...
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """Why files could not be dealt with."""
+        ...
+
+
 class RemovalMethods:
     """
     Take away what is too old, and what a person wants erased.
@@ -33,10 +52,13 @@ class RemovalMethods:
         _url: The database.
 
         _key: Signs the seals of what is left as a trace.
+
+        _buffer: Where records wait.
     """
 
     _url: URL
     _key: bytes
+    _buffer: Any
 
     @property
     def engine(self) -> Engine:
@@ -213,33 +235,32 @@ class RemovalMethods:
         self, person: Person, *, dry_run: bool, timeout: float | None
     ) -> dict[str, Any]:
         """Write what waits, erase what can't be written; return that for the report."""
-        raise NotImplementedError
+        # A flush is also false where a record was dropped since the last one.
+        flush = self._buffer.flush
+        is_written = dry_run or flush(timeout) or flush(timeout)
+        found: OnDisk = self._buffer.erase(person, counts_only=dry_run)
+        return {
+            "on_disk": found.erased,
+            "held": found.held,
+            "findings": _left_behind(found, is_written=is_written),
+        }
 
 
-def left_behind(held: int, troubles: Iterable[str], *, is_written: bool) -> tuple[Finding, ...]:
-    """
-    Return what an erasure could not reach.
-
-    Args:
-
-        held: How many records of the person others have open.
-
-        troubles: Why files could not be dealt with.
-
-        is_written: Whether all that waited in this process is in the database.
-    """
+def _left_behind(found: OnDisk, *, is_written: bool) -> tuple[Finding, ...]:
+    """Return what an erasure could not reach."""
     again = "erase again, once they are written"
-    found = [
+    left = [
         Finding("erase.file", f"a file is as it was: {text}", "mend it, and erase again")
-        for text in troubles
+        for text in found.troubles
     ]
-    if held:
-        problem = f"{held} records of the person wait in files that a process writes or reads"
-        found.append(Finding("erase.held", problem, again))
+    if found.held:
+        n = found.held
+        problem = f"{n} records of the person wait in files that a process writes or reads"
+        left.append(Finding("erase.held", problem, again))
     if not is_written:
         problem = "records that wait in this process could not be written in time"
-        found.append(Finding("erase.waiting", problem, again))
-    return tuple(found)
+        left.append(Finding("erase.waiting", problem, again))
+    return tuple(left)
 
 
 def _who(**ids: Any) -> dict[str, UUID]:
