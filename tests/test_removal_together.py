@@ -111,7 +111,7 @@ def check(activity: ActivityLog) -> None:
     assert report.ok, report.findings
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_after_any_steps_counts_and_seals_are_right(
     activity: ActivityLog, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,7 +186,7 @@ def test_writers_go_on_meanwhile(
         thread.start()
     pruned = 0
     try:
-        for days in (80, 50, 20, 5, 1):
+        for days in (80, 40, 1):
             pruned += activity.prune(timedelta(days=days)).rows
             activity.erase(actor_id=ACTORS[0], reason="asked")
             activity.erase(actor_id="ana", reason="asked")
