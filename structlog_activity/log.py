@@ -25,6 +25,7 @@ from .read.methods import ReadMethods
 from .record.record import ActivityRecord
 from .record.redact import Redactor, redactor_of
 from .record.rowmaker import RowMaker
+from .removing import RemovalMethods
 from .store.methods import UpkeepMethods
 from .store.sealmethods import SealMethods
 from .write.signals import EndsOnSignals
@@ -57,7 +58,15 @@ SPOOL_VARIABLE: Final = "STRUCTLOG_ACTIVITY_SPOOL_DIR"
 DEFAULT_URL: Final = "sqlite:///activity.db"
 
 
-class ActivityLog(ReadMethods, TailMethods, UpkeepMethods, SealMethods, Installable, EndsOnSignals):
+class ActivityLog(
+    ReadMethods,
+    TailMethods,
+    UpkeepMethods,
+    SealMethods,
+    RemovalMethods,
+    Installable,
+    EndsOnSignals,
+):
     """
     Record what log calls tell, and read it back.
 
@@ -183,6 +192,7 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods, SealMethods, Installa
         # would leave the child with its lock.
         from .store.engine import SQLITE, parse_url
         from .store.inside import write_inside
+        from .store.roles import RolePower
         from .store.table import user_activity
         from .write.buffer import BufferedRepository
         from .write.options import spool_folder
@@ -194,8 +204,7 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods, SealMethods, Installa
         self._migrates = self._url.get_backend_name() == SQLITE if migrate is None else migrate
         self._key = key or b""
         self._keys = tuple(filter(None, (self._key, *old_keys)))
-        self._warns_role = warn_role
-        self._power = ""
+        self._power = RolePower() if warn_role else None
         self._is_ready = False
         self._defaults = dict(defaults or {})
         self._redactor = redactor = redactor_of(redact)
@@ -255,12 +264,9 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods, SealMethods, Installa
 
     @cached_property
     def _reader(self) -> Engine:
-        """The engine, but without transactions: they would cost two round trips a read."""
-        from .store.engine import POSTGRESQL
+        from .store.engine import without_transactions
 
-        if self.engine.dialect.name != POSTGRESQL:
-            return self.engine
-        return self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        return without_transactions(self.engine)
 
     # -- setting up ---------------------------------------------------------
 
@@ -382,8 +388,8 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods, SealMethods, Installa
     def health(self) -> Health:
         """Return whether records reach the database, whole, and if not, why."""
         health = self._buffer.health()
-        if self._power:
-            health = replace(health, notes=(*health.notes, self._power))
+        if self._power and self._power.why:
+            health = replace(health, notes=(*health.notes, self._power.why))
         failures = 0 if self._redactor is None else self._redactor.failures
         if not failures:
             return health
@@ -466,14 +472,8 @@ class ActivityLog(ReadMethods, TailMethods, UpkeepMethods, SealMethods, Installa
             lambda: self.engine,
             key=self._key,
             migrate=self.migrate if self._migrates else None,
-            on_power=self._note_power if self._warns_role else None,
+            on_power=self._power.note if self._power else None,
         )
-
-    def _note_power(self, why: str) -> None:
-        from .store.roles import warn_of_power
-
-        self._power = why
-        warn_of_power(why)
 
     def _read(self, read: Callable[[Engine, bytes], _T]) -> _T:
         from .store.engine import ConnectionLostError

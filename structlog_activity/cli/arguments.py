@@ -9,7 +9,7 @@ import argparse
 from typing import Any
 
 from .. import __version__
-from . import dead, demo, doctor, ingest, looking, reading, schema, upkeep, verify
+from . import dead, demo, doctor, ingest, looking, reading, removal, schema, upkeep, verify
 
 
 _DESCRIPTION = "Look at, fill and look after an activity log."
@@ -40,7 +40,9 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     # Given after the command they count; not given there, what stood before it does.
     common = _common(url=argparse.SUPPRESS, json=argparse.SUPPRESS)
-    for room in (schema, upkeep, reading, looking, ingest, verify, dead, doctor, demo):
+    for room in (
+        schema, upkeep, reading, looking, ingest, verify, removal, dead, doctor, demo,
+    ):  # fmt: skip
         room.add_commands(commands, common)
     return parser
 

@@ -9,7 +9,7 @@ import sys
 import time
 
 from collections.abc import Callable
-from typing import IO, Final
+from typing import IO, Final, Self
 
 from .output import printable
 
@@ -90,6 +90,33 @@ class Progress:
     def _write(self, text: str) -> None:
         self._stream.write(text)
         self._stream.flush()
+
+
+class Stepwise:
+    """
+    Progress whose total is known with the first report; a context that ends it.
+
+    Args:
+
+        unit: As for `Progress`.
+    """
+
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._progress: Progress | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress is not None:
+            self._progress.finish()
+
+    def update(self, done: int, total: int) -> None:
+        """Show that *done* of *total* are done."""
+        if self._progress is None:
+            self._progress = Progress(self._unit, total)
+        self._progress.update(done, done)
 
 
 def _duration(seconds: float) -> str:

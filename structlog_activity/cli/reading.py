@@ -21,6 +21,7 @@ from ..log import ActivityLog
 from ..read.filter import ALL_TENANTS, MAX_LIMIT
 from ..read.page import ActivityPage
 from ..record.record import ActivityRecord
+from .csvline import CSV_HEADING, csv_line
 from .database import require_file
 from .output import json_line, print_counts, print_json, print_records
 from .progress import Progress, say
@@ -45,7 +46,20 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     stats_ = commands.add_parser("stats", parents=[common, where], help="count records by kind")
     stats_.set_defaults(run=stats)
     export_ = commands.add_parser(
-        "export", parents=[common, where], help="write all records as JSON lines, newest first"
+        "export",
+        parents=[common, where],
+        help="write all records as JSON lines or CSV, newest first",
+        description="Write all records that are selected. All that is stored about a person: "
+        "--involving ID --all-tenants.",
+    )
+    export_.add_argument(
+        "--format",
+        choices=("jsonl", "csv"),
+        default="jsonl",
+        help="jsonl (the default) loses nothing; csv is safe to open in a spreadsheet",
+    )
+    export_.add_argument(
+        "--raw", action="store_true", help="csv without the ' before what looks like a formula"
     )
     export_.add_argument("-o", "--output", metavar="FILE", help="default is standard output")
     export_.add_argument(
@@ -87,8 +101,9 @@ def export(options: argparse.Namespace) -> int:
     count = 0
     mode = "a" if options.since_last else "w"
     with opened(options) as activity, _output(options.output, mode) as output:
+        line = _line_of(options, output)
         for record in _exported(activity, options, output):
-            output.write(json_line(record.to_dict(), output) + "\n")
+            output.write(line(record) + "\n")
             count += 1
             progress.update(count)
     progress.finish()
@@ -114,6 +129,19 @@ def walk(activity: ActivityLog, where: dict[str, Any]) -> Iterator[ActivityRecor
         cursor = page.next_cursor
         if cursor is None:
             return
+
+
+def _line_of(options: argparse.Namespace, output: TextIO) -> Callable[[ActivityRecord], str]:
+    """Return what makes a line of a record; where columns have names, they are written."""
+    if options.format == "jsonl":
+        return lambda record: json_line(record.to_dict(), output)
+    if not (options.since_last and _has_content(options.output)):
+        output.write(CSV_HEADING + "\n")
+    return lambda record: csv_line(record, output, is_raw=options.raw)
+
+
+def _has_content(path: str | None) -> bool:
+    return path not in {None, "-"} and Path(str(path)).stat().st_size > 0
 
 
 def _exported(
@@ -275,10 +303,21 @@ def tenant_of(options: argparse.Namespace) -> Any:
 
 def _moment(name: str, text: str | None) -> datetime | str | None:
     """Read ``24h`` and the like; what is not of that kind is left to the filter."""
-    if not text or text[-1] not in _UNITS or not text[:-1].isdecimal():
+    age = duration(name, text or "")
+    if age is None:
         return text
     try:
-        return datetime.now(UTC) - timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+        return datetime.now(UTC) - age
+    except OverflowError:
+        raise InvalidFilterError(name, text, "is before the calendar begins") from None
+
+
+def duration(name: str, text: str) -> timedelta | None:
+    """Read how long ``24h`` and the like are; `None` is something else."""
+    if not text or text[-1] not in _UNITS or not text[:-1].isdecimal():
+        return None
+    try:
+        return timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
     except OverflowError:
         raise InvalidFilterError(name, text, "is before the calendar begins") from None
 

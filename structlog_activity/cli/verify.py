@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..log import ActivityLog
 from .database import require_file
 from .output import print_json, printable
-from .progress import Progress, say
+from .progress import Stepwise, say
 
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     """Add ``verify`` and ``checkpoint``."""
     parser = commands.add_parser(
         "verify",
-        parents=[common, _keys()],
+        parents=[common, key_options()],
         help="check that the log is what was written",
         description="Read the whole log, compute every seal anew and compare. Exits with 1 where "
         "something was changed, added or taken away. What a checkpoint outside the database adds "
@@ -45,7 +45,7 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=verify)
     parser = commands.add_parser(
         "checkpoint",
-        parents=[common, _keys()],
+        parents=[common, key_options()],
         help="append to a file how far the log is",
         description="Append one JSON line to a file: how far every chain of batches is. Keep the "
         "file where neither the database's keepers nor the application can change it.",
@@ -54,7 +54,8 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=checkpoint)
 
 
-def _keys() -> argparse.ArgumentParser:
+def key_options() -> argparse.ArgumentParser:
+    """Return the option that gives keys."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument(
         "--key-file",
@@ -72,21 +73,18 @@ def verify(options: argparse.Namespace) -> int:
     if options.since_checkpoint and not options.checkpoint:
         say("error: --since-checkpoint needs --checkpoint FILE")
         return 2
-    told = _Told()
     with _opened(options) as activity:
         if options.in_database and activity.engine.dialect.name != "postgresql":
             say("error: --in-database needs PostgreSQL")
             return 2
         require_file(activity)
-        try:
+        with Stepwise("rows") as progress:
             report = activity.verify(
                 checkpoint=options.checkpoint,
                 since_checkpoint=options.since_checkpoint,
                 in_database=options.in_database,
-                progress=told.update,
+                progress=progress.update,
             )
-        finally:
-            told.finish()
     if options.json:
         print_json(report.to_dict())
     else:
@@ -104,30 +102,19 @@ def checkpoint(options: argparse.Namespace) -> int:
     return 0
 
 
+def keys_of(options: argparse.Namespace) -> list[bytes]:
+    """Return the keys that `key_options` were given."""
+    return [_key(path) for path in options.key_file]
+
+
 def _opened(options: argparse.Namespace) -> ActivityLog:
-    keys = [_key(path) for path in options.key_file]
+    keys = keys_of(options)
     first = keys[0] if keys else None
     return ActivityLog(options.url, migrate=False, key=first, old_keys=keys[1:])
 
 
 def _key(path: str) -> bytes:
     return Path(path).read_bytes().removesuffix(b"\n").removesuffix(b"\r")
-
-
-class _Told:
-    """Progress whose total is known with the first report."""
-
-    def __init__(self) -> None:
-        self._progress: Progress | None = None
-
-    def update(self, done: int, total: int) -> None:
-        if self._progress is None:
-            self._progress = Progress("rows", total)
-        self._progress.update(done, done)
-
-    def finish(self) -> None:
-        if self._progress is not None:
-            self._progress.finish()
 
 
 def _print(report: VerifyReport) -> None:

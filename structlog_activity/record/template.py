@@ -159,7 +159,7 @@ class Template:
                 found[ix], raw = _id(value if is_text else _int_text(value))
                 if raw is not None:
                     if len(raw) >= SHORTEST:
-                        raw = self._cleaned(name, raw)  # noqa: PLW2901
+                        raw = self._cleaned(name, raw)
                     found[4] = {**(found[4] or {}), name: raw}
         return found
 

@@ -268,3 +268,10 @@ def _plain_error(error: SQLAlchemyError, where: str) -> RepositoryError:
         f"can't reach {where}: {connect_problem(original)[1]}",
         sqlstate=getattr(original, "sqlite_errorname", None) or "",
     )
+
+
+def without_transactions(engine: Engine) -> Engine:
+    """Return *engine* for single reads: on PostgreSQL a transaction costs two round trips more."""
+    if engine.dialect.name != POSTGRESQL:
+        return engine
+    return engine.execution_options(isolation_level="AUTOCOMMIT")

@@ -22,7 +22,9 @@ tenant::
 
     {"before": 1767225600000000, "rows": 123, "anchors": [[chain_id, link, seal], ...]}
 
-``before`` is in microseconds since 1970. Lines of the ledger may stay for
+``before`` is in microseconds since 1970. Where only rows of one tenant or one
+channel went, the record says which (``tenant_id``, ``channel``), and every row
+that went leaves a stub, also where all of a batch did. Lines of the ledger may stay for
 ever. Where they go, too, they go from the beginning of a chain, up to a line
 whose batch is older than the moment; ``anchors`` names it, the last that went.
 """
@@ -45,12 +47,18 @@ from .seal import COMMIT_BYTES, commit, header, leaf
 
 ERASED: Final = "activity.erased"
 PRUNED: Final = "activity.pruned"
+TRACES: Final = (ERASED, PRUNED)
+"""The verbs of such records, which neither erasure nor retention takes."""
+
 OBJECT_TYPE: Final = "activity"
 
 _MOST_IDS: Final = 200  # of one record, within what a record may hold
 _ITEM: Final = Struct(">II")
-_CREATED_AT: Final = Struct(">q").unpack_from
+_FIRST_FIELDS: Final = Struct(">q16s").unpack_from
 _CREATED_AT_PLACE: Final = 17  # in a header, after version and id
+_TEXTS_PLACE: Final = _CREATED_AT_PLACE + 8 + 16 + 16  # after tenant and organisation
+_TEXTS: Final = 3  # verb, object type, channel
+_LENGTH: Final = Struct(">I")
 _rows: Final = RowMaker()
 
 
@@ -108,10 +116,16 @@ class Stub:
         leaf: Digest of the row.
 
         created_at: When it happened, in microseconds since 1970.
+
+        tenant_id: Whose it was.
+
+        channel: Of which channel.
     """
 
     leaf: bytes
     created_at: int
+    tenant_id: bytes
+    channel: str
 
 
 def stub(row: Row, commitment: bytes) -> bytes:
@@ -149,14 +163,34 @@ def unpack_stubs(packed: bytes) -> dict[int, Stub]:
         ix, length = _ITEM.unpack_from(packed, at)
         body = packed[at + _ITEM.size : at + _ITEM.size + length]
         at += _ITEM.size + length
-        if len(body) != length or length <= COMMIT_BYTES + _CREATED_AT_PLACE + 8 or ix in found:
+        if len(body) != length or length < COMMIT_BYTES + _TEXTS_PLACE or ix in found:
             raise ValueError("a stub is damaged")
-        head, commitment = body[:-COMMIT_BYTES], body[-COMMIT_BYTES:]
-        found[ix] = Stub(leaf(head, commitment), _CREATED_AT(head, _CREATED_AT_PLACE)[0])
+        found[ix] = _stub_of(body[:-COMMIT_BYTES], body[-COMMIT_BYTES:])
     return found
 
 
-def pruned_rows(before: int, rows: int, anchors: Sequence[tuple[UUID, int, bytes]]) -> list[Row]:
+def _stub_of(head: bytes, commitment: bytes) -> Stub:
+    created_at, tenant_id = _FIRST_FIELDS(head, _CREATED_AT_PLACE)
+    at, channel = _TEXTS_PLACE, b""
+    for _ in range(_TEXTS):
+        if len(head) < at + _LENGTH.size:
+            raise ValueError("a stub is damaged")
+        (length,) = _LENGTH.unpack_from(head, at)
+        channel = head[at + _LENGTH.size : at + _LENGTH.size + length]
+        at += _LENGTH.size + length
+    if at != len(head):
+        raise ValueError("a stub is damaged")
+    return Stub(leaf(head, commitment), created_at, tenant_id, channel.decode())
+
+
+def pruned_rows(
+    before: int,
+    rows: int,
+    anchors: Sequence[tuple[UUID, int, bytes]],
+    *,
+    tenant_id: bytes | None = None,
+    channel: str | None = None,
+) -> list[Row]:
     """
     Return the records that cover a retention.
 
@@ -168,11 +202,20 @@ def pruned_rows(before: int, rows: int, anchors: Sequence[tuple[UUID, int, bytes
 
         anchors: ``(chain_id, link, seal)`` of the last line of the ledger that
             went, for each chain of which any did.
+
+        tenant_id: Only rows of that tenant went.
+
+        channel: Only rows of that channel went.
     """
     fields = {"verb": PRUNED, "object_type": OBJECT_TYPE}
     told = [[str(chain_id), link, seal.hex()] for chain_id, link, seal in anchors]
+    scope: dict[str, Any] = {}
+    if tenant_id is not None:
+        scope["tenant_id"] = str(UUID(bytes=tenant_id))
+    if channel is not None:
+        scope["channel"] = channel
     return [
-        _rows.make(fields, {"before": before, "rows": rows, "anchors": part})
+        _rows.make(fields, {"before": before, "rows": rows, "anchors": part, **scope})
         for part in _parts(told) or [[]]
     ]
 
@@ -195,11 +238,15 @@ class Statements:
 
         before: Rows older than this may be gone, in microseconds since 1970.
 
+        scopes: Rows of one tenant or channel that may be gone: ``(tenant_id,
+            channel)``, `None` for any, and the moment before which they may.
+
         anchors: The last link that went of a chain, and its seal.
     """
 
     erased: set[tuple[bytes, bytes]] = field(default_factory=set)
     before: int = -(2**63)
+    scopes: dict[tuple[bytes | None, str | None], int] = field(default_factory=dict)
     anchors: dict[UUID, tuple[int, bytes]] = field(default_factory=dict)
 
     def read(self, row: Row) -> None:
@@ -209,14 +256,42 @@ class Statements:
         elif row.verb == PRUNED and row.tenant_id == NIL_BYTES:
             self._read_pruned(row.data)
 
+    def allows(self, gone: Stub) -> bool:
+        """Tell whether retention may have taken a row."""
+        if gone.created_at < self.before:
+            return True
+        tenants, channels = (None, gone.tenant_id), (None, gone.channel)
+        return any(
+            gone.created_at < self.scopes.get((tenant_id, channel), self.before)
+            for tenant_id in tenants
+            for channel in channels
+        )
+
     def _read_pruned(self, data: str) -> None:
         told = _object(data)
         before = told.get("before")
         if type(before) is int:
-            self.before = max(self.before, before)
+            self._note_pruned(before, _scope(told))
         for chain_id, link, seal in _anchors(told):
             if link > self.anchors.get(chain_id, (0, b""))[0]:
                 self.anchors[chain_id] = link, seal
+
+    def _note_pruned(self, before: int, scope: tuple[bytes | None, str | None] | None) -> None:
+        if scope == (None, None):
+            self.before = max(self.before, before)
+        elif scope is not None:
+            self.scopes[scope] = max(self.scopes.get(scope, before), before)
+
+
+def _scope(told: dict[str, Any]) -> tuple[bytes | None, str | None] | None:
+    """Return of which tenant and channel rows went; `None` if that can't be read."""
+    tenant_id, channel = told.get("tenant_id"), told.get("channel")
+    if not isinstance(channel, str | None):
+        return None
+    try:
+        return (None if tenant_id is None else UUID(tenant_id).bytes), channel
+    except (ValueError, AttributeError, TypeError):
+        return None
 
 
 def _ids(data: str) -> Iterator[bytes]:

@@ -74,11 +74,24 @@ def power_over_history(execute: Callable[[str], Any]) -> str:
     return why and f"the database role {role} can change or remove what was recorded: it {why}"
 
 
-def warn_of_power(why: str) -> None:
-    """Say so on the logger ``structlog_activity``, where anybody listens: it is no failure."""
-    logger = logging.getLogger("structlog_activity")
-    if logger.hasHandlers():
-        logger.warning("%s; %s", why, REMEDY)
+class RolePower:
+    """
+    Remember what the writing role may do that it should not, and warn of it.
+
+    Attributes:
+
+        why: That; empty while nothing is known of it.
+    """
+
+    def __init__(self) -> None:
+        self.why = ""
+
+    def note(self, why: str) -> None:
+        """Say so on the logger ``structlog_activity``, where anybody listens: it is no failure."""
+        self.why = why
+        logger = logging.getLogger("structlog_activity")
+        if logger.hasHandlers():
+            logger.warning("%s; %s", why, REMEDY)
 
 
 def check_role(engine: Engine) -> Iterator[Finding]:

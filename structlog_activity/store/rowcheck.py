@@ -54,6 +54,27 @@ class StoredRow(NamedTuple):
     dropped: bytes | None
 
 
+class DroppedRows(NamedTuple):
+    """
+    What the ledger keeps of rows of a batch that retention took.
+
+    Attributes:
+
+        batch_id: The batch.
+
+        n: How many rows were sealed.
+
+        root: Digest of those rows.
+
+        dropped: The stubs.
+    """
+
+    batch_id: int
+    n: int
+    root: bytes
+    dropped: bytes
+
+
 @dataclass(slots=True)
 class _Open:
     """A batch of which rows are still to come."""
@@ -91,6 +112,8 @@ class RowCheck:
         erased: How many of them had no personal part.
 
         batches_sum: Tells, without keeping them, which batches had rows.
+
+        gone: The batches of which every row has left a stub, and nothing else.
     """
 
     def __init__(
@@ -103,6 +126,7 @@ class RowCheck:
         self._erased: dict[tuple[bytes, bytes], int] = {}
         self.rows = 0
         self.batches_sum = 0
+        self.gone: set[int] = set()
 
     @property
     def erased(self) -> int:
@@ -113,6 +137,15 @@ class RowCheck:
         """Take rows."""
         for stored in rows:
             self._check(stored)
+
+    def check_dropped(self, batches: Iterable[DroppedRows]) -> None:
+        """Take batches of which rows were dropped; those that have rows are looked at with them."""
+        for batch_id, n, root, dropped in batches:
+            if batch_id in self._open or _count(dropped) != n:
+                continue
+            batch = self._opened(batch_id, n, root, dropped)
+            self.gone.add(batch_id)
+            self._close(batch_id, batch, self._statements.before)
 
     def finish(self) -> None:
         """Say that no row is left."""
@@ -157,7 +190,7 @@ class RowCheck:
             self._add("retention.stubs", "what is left of dropped rows can't be read", batch_id)
             return batch
         for ix, found in stubs.items():
-            if found.created_at >= self._statements.before:
+            if not self._statements.allows(found):
                 self._add("retention.early", "a row went before its time", batch_id)
             batch.leaves[ix] = found.leaf
         return batch
@@ -198,6 +231,14 @@ class RowCheck:
         named = f" (record {found[0]})" if len(found) == 1 else ""
         text = f"batch {batch_id}: {problem}{named}"
         self._findings.add(kind, text, batch_id=batch_id, record_ids=found)
+
+
+def _count(dropped: bytes) -> int:
+    """Return how many rows left a stub; those that can't be read count as none."""
+    try:
+        return len(unpack_stubs(bytes(dropped)))
+    except ValueError:
+        return 0
 
 
 def plus(total: int, batch_id: int) -> int:

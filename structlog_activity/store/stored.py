@@ -4,7 +4,7 @@ Everything that is sealed, as it is stored: read in a stream, within one snapsho
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 from uuid import UUID
@@ -16,7 +16,7 @@ from ..record.row import Row
 from .engine import SQLITE
 from .lawful import PRUNED
 from .ledgercheck import StoredSeal
-from .rowcheck import StoredRow
+from .rowcheck import DroppedRows, StoredRow
 from .seal import Seal
 from .suspects import Suspects, suspects
 
@@ -122,24 +122,63 @@ class StoredLog:
         for writer_id, seq, batch_id, chain_id, link in self._stream(sql):
             yield _uuid(bytes(writer_id)), seq, batch_id, _uuid(bytes(chain_id)), link
 
-    def _columns(self, table: str, names: Any) -> str:
-        return ", ".join(self._column(f"{table}.{name}", name) for name in names)
+    def dropped(self, before: int, since: int) -> Iterator[DroppedRows]:
+        """
+        Yield what the ledger keeps of rows that retention took.
 
-    def _column(self, place: str, name: str) -> str:
-        if self._is_sqlite:
-            return place
-        if name in _IDS or name in {"writer_id", "chain_id"}:
-            return f"uuid_send({place})"
-        if name in _MOMENTS:
-            micros = f"(extract(epoch FROM {place}) * 1000000)::bigint"
-            return f"CASE WHEN isfinite({place}) THEN {micros} ELSE -1 END"
-        return f"{place}::text" if name == "data" else place
+        Args:
+
+            before: Batches whose rows are all older are left out.
+
+            since: Those with a lesser number are left out.
+        """
+        last_at = self._columns("b", ["last_at"])
+        sql = (
+            f"SELECT b.batch_id, b.n, b.root, b.dropped FROM user_activity_batch b "  # noqa: S608
+            f"WHERE b.dropped IS NOT NULL AND b.batch_id >= {since:d} AND {last_at} >= {before:d}"
+        )
+        for values in self._stream(sql):
+            yield DroppedRows._make(values)
+
+    def checkpoints(self) -> list[str]:
+        """Return the lines that were exported, as the database has them."""
+        sql = "SELECT line FROM user_activity_checkpoint ORDER BY no"
+        return [line for (line,) in self._stream(sql)]
+
+    def _columns(self, table: str, names: Iterable[str]) -> str:
+        return columns(table, names, is_sqlite=self._is_sqlite)
 
     def _stream(self, sql: str) -> Iterator[Any]:
         options = {"stream_results": True, "max_row_buffer": _AT_ONCE}
         with self._connection.exec_driver_sql(sql, execution_options=options) as found:
             for part in found.partitions(_AT_ONCE):
                 yield from part
+
+
+def columns(table: str, names: Iterable[str], *, is_sqlite: bool) -> str:
+    """
+    Return SQL that reads columns in the types of a `Row`.
+
+    Args:
+
+        table: Its name in the statement.
+
+        names: Of the columns.
+
+        is_sqlite: Whether the database is SQLite.
+    """
+    return ", ".join(
+        f"{table}.{name}" if is_sqlite else _column(f"{table}.{name}", name) for name in names
+    )
+
+
+def _column(place: str, name: str) -> str:
+    if name in _IDS or name in {"writer_id", "chain_id"}:
+        return f"uuid_send({place})"
+    if name in _MOMENTS:
+        micros = f"(extract(epoch FROM {place}) * 1000000)::bigint"
+        return f"CASE WHEN isfinite({place}) THEN {micros} ELSE -1 END"
+    return f"{place}::text" if name == "data" else place
 
 
 def _among(batches: Sequence[int] | None) -> str:

@@ -16,6 +16,7 @@ from ..errors import RepositoryError
 from ..findings import Finding
 from .engine import shown
 from .fold import fold_months
+from .lawful import TRACES
 from .maintenance import MaintenanceReport
 from .partitions import (
     OLDEST_MONTHS,
@@ -60,18 +61,41 @@ _ANALYZED: Final = text(
     "WHERE relid = to_regclass('user_activity')"
 )
 _LOCKED_OUT: Final = "55P03"
+# What tells of retention and erasure outlives the month that it is of.
+_NO_TRACE: Final = f"verb NOT IN ({', '.join(repr(verb) for verb in TRACES)})"
 
 
 def maintain_postgresql(
     engine: Engine, today: date, say: Say, *, history: bool
 ) -> MaintenanceReport:
     """Do what is due; see `maintain`."""
+    with alone(engine) as session:
+        if session is None:
+            return MaintenanceReport(is_busy=True)
+        return _work(engine, session, today, say, history=history)
+
+
+@contextmanager
+def alone(engine: Engine) -> Iterator[Connection | None]:
+    """
+    Keep others from maintenance and retention, as the owner of the tables.
+
+    Args:
+
+        engine: Of the database.
+
+    Returns:
+
+        A session of its own; `None` while somebody else has the lock.
+
+    Raises:
+
+        RepositoryError: The role does not own the tables.
+    """
     with _own_session(engine) as session:
         _require_owner(session, shown(engine.url))
-        with _alone(session) as is_alone:
-            if not is_alone:
-                return MaintenanceReport(is_busy=True)
-            return _work(engine, session, today, say, history=history)
+        with _locked(session) as is_alone:
+            yield session if is_alone else None
 
 
 def _work(
@@ -103,7 +127,7 @@ def _own_session(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def _alone(session: Connection) -> Iterator[bool]:
+def _locked(session: Connection) -> Iterator[bool]:
     """Keep others away; gives whether none is there already."""
     key = {"key": MAINTENANCE_KEY}
     is_alone = bool(session.scalar(text("SELECT pg_try_advisory_lock(:key)"), key))
@@ -130,8 +154,8 @@ def _make_months(
 ) -> tuple[date, ...]:
     """Make the months ahead and, where asked for, those of old records."""
     first, last = months_ahead(today)
-    with _unless_locked_out("partitions", findings), engine.begin() as connection:
-        driver = _Driver(connection)
+    with unless_locked_out("partitions", findings), engine.begin() as connection:
+        driver = Driver(connection)
         there = set(months_there(driver))
         if history:
             first = _oldest(connection) or first
@@ -144,7 +168,7 @@ def _make_months(
     return ()
 
 
-class _Driver:
+class Driver:
     """A connection of SQLAlchemy's, as partitions want one."""
 
     def __init__(self, connection: Connection) -> None:
@@ -152,7 +176,7 @@ class _Driver:
 
 
 @contextmanager
-def _unless_locked_out(what: str, findings: list[Finding]) -> Iterator[None]:
+def unless_locked_out(what: str, findings: list[Finding]) -> Iterator[None]:
     """Note it where others hold locks for too long."""
     try:
         yield
@@ -173,7 +197,10 @@ def _oldest(connection: Connection) -> date | None:
     """Return the month of the oldest record that has no month of its own."""
     if connection.scalar(text("SELECT to_regclass('user_activity_past')")) is None:
         return None
-    query = text("SELECT (min(created_at) AT TIME ZONE 'UTC')::date FROM user_activity_past")
+    query = text(
+        "SELECT (min(created_at) AT TIME ZONE 'UTC')::date FROM user_activity_past "  # noqa: S608
+        f"WHERE {_NO_TRACE}"
+    )
     oldest: date | None = connection.scalar(query)
     return oldest and oldest.replace(day=1)
 
@@ -183,7 +210,7 @@ def _rebuild_indexes(
 ) -> tuple[date, ...]:
     """Rebuild, once, the indexes of months that are closed: in order of arrival they grow wide."""
     rebuilt: list[date] = []
-    with _unless_locked_out("indexes", findings):
+    with unless_locked_out("indexes", findings):
         session.execute(text(f"SET lock_timeout = '{_LONG_PATIENCE}'"))
         for name in session.scalars(_LEFTOVERS).all():
             session.exec_driver_sql(f"DROP INDEX CONCURRENTLY {name}")
@@ -207,11 +234,12 @@ def _closed_months(session: Connection, today: date) -> Iterator[tuple[str, date
 
 def _look_at_edges(session: Connection) -> Iterator[Finding]:
     """Yield what lies in the partitions that should be empty."""
-    months = months_there(_Driver(session))
+    months = months_there(Driver(session))
     if not months:
         return
     oldest = months_on(months[-1], -OLDEST_MONTHS)
-    past = _count(session, "user_activity_past", f"created_at >= '{oldest} 00:00+00'")
+    where = f"created_at >= '{oldest} 00:00+00' AND {_NO_TRACE}"
+    past = _count(session, "user_activity_past", where)
     if past:
         yield Finding(
             "partitions.past",

@@ -117,6 +117,7 @@ def verify_log(
         only = None if suspects is None else suspects.batches
         rows.check(_told(log.rows(since, only), progress, log.count()))
         rows.finish()
+        rows.check_dropped(log.dropped(statements.before, since))
         ledger = LedgerCheck(
             findings,
             statements,
@@ -128,7 +129,7 @@ def verify_log(
         ledger.finish()
         if suspects is not None or ledger.batches_sum != rows.batches_sum:
             _name_empty_batches(
-                log, findings, statements.before, since, trusts=suspects is not None
+                log, findings, statements.before, since, rows.gone, trusts=suspects is not None
             )
     findings.notes += _notes(ledger, statements, signed=bool(keys))
     return VerifyReport(
@@ -156,10 +157,12 @@ def _told(items: Iterable[_T], progress: Callable[[int, int], object], total: in
 
 
 def _name_empty_batches(
-    log: StoredLog, findings: Findings, before: int, since: int, *, trusts: bool
+    log: StoredLog, findings: Findings, before: int, since: int, gone: set[int], *, trusts: bool
 ) -> None:
     is_named = False
     for writer_id, seq, batch_id, chain_id, link in log.empty_batches(before, since):
+        if batch_id in gone:
+            continue
         is_named = True
         findings.add(
             "batch.empty",
@@ -181,7 +184,7 @@ def _notes(ledger: LedgerCheck, statements: Statements, *, signed: bool) -> list
         notes.append(f"{ledger.unchecked} signatures were not checked: no key was given")
     if not signed and not ledger.unchecked and ledger.batches:
         notes.append("no key: whoever can write to the database can also rebuild the seals")
-    if statements.anchors or statements.before > -(2**63):
+    if statements.anchors or statements.scopes or statements.before > -(2**63):
         notes.append("old rows were dropped, as sealed records activity.pruned say")
     if statements.erased:
         notes.append(f"{len(statements.erased)} rows are named by records activity.erased")

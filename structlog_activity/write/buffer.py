@@ -18,7 +18,8 @@ from ..record.rowmaker import RowMaker
 from ..store.repository import Repository
 from . import lifetime
 from .accounts import Health, Missing, count, judge, judge_disk, named
-from .deadletters import LettersInFolder
+from .deadletters import LettersInFolder, LettersInMemory
+from .erasing import erase_letters
 from .hooks import AfterWrite, Enricher, Hooks
 from .journal import Journal
 from .losses import OnLoss
@@ -26,6 +27,7 @@ from .mailbox import DROP_NEWEST, DROP_OLDEST, Mailbox
 from .options import FSYNC, MEMORY, Options, check_functions
 from .pausable import PausableRepository
 from .report import Reporter
+from .spool.blotting import Blotted, Someone
 from .spool.spool import Spool
 from .watchdog import WatchedRepository
 from .writer import Goal, Writer
@@ -272,6 +274,34 @@ class BufferedRepository:
         if not goal.is_reached() and not self._running():
             self._drain_here(deadline)
         return self._await(goal, deadline) and self._nothing_lost_since(before)
+
+    def erase(self, someone: Someone, *, counts_only: bool = False) -> Blotted:
+        """
+        Erase someone from what lies in the spool's folder, and from dead letters.
+
+        Args:
+
+            someone: Whose rows, and what is left of each.
+
+            counts_only: Change nothing.
+
+        Returns:
+
+            How many rows were erased, and how many are with others, or still to
+            be written.
+        """
+        found = Blotted(0, 0)
+        if self._spool is not None:
+            found = self._spool.blot(someone, counts_only=counts_only)
+        letters = self._delivery.dead_letters
+        if not isinstance(letters, LettersInFolder | LettersInMemory):
+            return found
+        try:
+            erased = erase_letters(letters, someone, counts_only=counts_only)
+        except OSError as error:
+            trouble = f"dead letters: {error.strerror}"
+            return found._replace(troubles=(*found.troubles, trouble))
+        return found._replace(erased=found.erased + erased)
 
     def close(self, timeout: float | None = None) -> bool:
         """

@@ -97,6 +97,11 @@ class LettersInMemory(deque[DeadLetter]):
         self.append(letter)
         return True
 
+    def put_instead(self, old: DeadLetter, new: DeadLetter) -> None:
+        """Keep *new* in the place of *old*, unless that is forgotten by now."""
+        with contextlib.suppress(ValueError):
+            self[self.index(old)] = new
+
 
 class LettersInFolder:
     """
@@ -153,6 +158,16 @@ class LettersInFolder:
             ValueError: The file is no dead letter.
         """
         return DeadLetter.from_dict(json.loads(self._path(name).read_text(encoding="utf-8")))
+
+    def put_instead(self, old: DeadLetter, new: DeadLetter) -> None:
+        """
+        Keep *new* in the place of *old*.
+
+        Raises:
+
+            OSError: It can't be written.
+        """
+        self._write(self._path(old.name), json.dumps(new.to_dict(), ensure_ascii=False, indent=1))
 
     def remove(self, name: str) -> bool:
         """Delete the letter of that name; return whether it was there."""

@@ -92,6 +92,11 @@ class Reader:
         rows = ((start, end, _row(body_at(view, start, end))) for start, end in frames)
         return identity, [Span(start, end, row) for start, end, row in rows if row]
 
+    @property
+    def read_to(self) -> int:
+        """Where the first frame is that was not handed out; what has marks may be beyond."""
+        return HEADER if self._groups else self._at
+
     def claim(self) -> bool:
         """Keep others from evicting the segment; return `False` if somebody does."""
         return self.outstanding > 0 or self.segment.claim.acquire(blocking=False)

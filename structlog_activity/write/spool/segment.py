@@ -160,6 +160,22 @@ class Segment:
         memory = self._map
         return self._disk.read(self._descriptor(), self.size) if memory is None else memory
 
+    def overwrite(self, at: int, data: bytes) -> None:
+        """
+        Write *data* over what is there.
+
+        Raises:
+
+            OSError: It can't be written.
+
+            ValueError: The segment is closed.
+        """
+        memory = self._map
+        if memory is None:
+            self._disk.write(self._descriptor(), data, at)
+        else:
+            memory[at : at + len(data)] = data
+
     def sync(self) -> None:
         """Return when all that was written is on the disk."""
         self._disk.sync(self._descriptor())

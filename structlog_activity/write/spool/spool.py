@@ -16,6 +16,7 @@ from ...record.row import Row
 from ...store.batch import Batch
 from ..ticks import Ticks
 from .backlog import Backlog
+from .blotting import Blotted, Someone, blot_folder
 from .chunk import Chunk
 from .counts import SpoolCounts
 from .disk import HAS_LOCKS, Disk
@@ -81,9 +82,11 @@ class Spool:
             raise ValueError(f"max_bytes={max_bytes}: two segments are {2 * segment_bytes} bytes")
         path = Path(folder).absolute()  # Whoever appends may have changed the directory.
         self._synced = synced
+        self._path = path
+        self._disk = disk or Disk()
         self._new_line = partial(
             Line,
-            disk or Disk(),
+            self._disk,
             path,
             writer_id=writer_id,
             max_bytes=max_bytes,
@@ -133,6 +136,24 @@ class Spool:
         It returns how many rows are lost by that; 0 if there is no such segment.
         """
         return self._backlog.evict()
+
+    def blot(self, someone: Someone, *, counts_only: bool = False) -> Blotted:
+        """
+        Write over someone's rows in the folder, by what is left of them.
+
+        Rows that are not handed out yet, and those in files that another process
+        has open, are only counted.
+
+        Args:
+
+            someone: Whose rows.
+
+            counts_only: Change nothing.
+        """
+        ours = {segment.name for segment in tuple(self._line.held)}
+        own = self._backlog.blot(someone, counts_only=counts_only)
+        others = blot_folder(self._disk, self._path, someone, ours, counts_only=counts_only)
+        return Blotted(own.erased + others.erased, own.held + others.held, others.troubles)
 
     @property
     def trouble(self) -> str | None:
