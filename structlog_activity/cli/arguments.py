@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import argparse
 
+from collections.abc import Sequence
 from typing import Any
 
 from .. import __version__
 from . import dead, demo, doctor, ingest, looking, reading, schema, upkeep, verify
+from .query import may_be_words
 
 
 _DESCRIPTION = "Look at, fill and look after an activity log."
@@ -25,6 +27,25 @@ examples:
   structlog-activity tail -f --tenant acme
   structlog-activity ingest app.log.jsonl.gz
 """
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """
+    Return what a command line says; a mistake in it ends the process with 2.
+
+    Args:
+
+        arguments: Its words, without the program's name.
+    """
+    parser = make_parser()
+    options, rest = parser.parse_known_args(may_be_words(arguments))
+    # Words of a query that stand behind an option, which argparse doesn't expect there.
+    words = [text for text in rest if not text.startswith("-")]
+    if words != rest or (words and not hasattr(options, "query")):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if words:
+        options.query = [*options.query, *words]
+    return options
 
 
 def make_parser() -> argparse.ArgumentParser:

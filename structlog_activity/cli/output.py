@@ -52,7 +52,7 @@ def print_records(records: Iterable[ActivityRecord]) -> None:
 def print_record(record: ActivityRecord) -> None:
     """Print a record on a line of its own, in cells as wide as most need."""
     cells = zip(_cells(record), _WIDTHS, strict=False)
-    print(_encodable("  ".join(cell.ljust(width) for cell, width in cells).rstrip()))
+    print(_encodable("  ".join(printable(cell).ljust(width) for cell, width in cells).rstrip()))
 
 
 def print_counts(title: str, counts: Mapping[Any, int]) -> None:
