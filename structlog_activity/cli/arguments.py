@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import __version__
-from . import dead, demo, doctor, ingest, looking, reading, schema, upkeep, verify
+from . import catalog, dead, demo, doctor, ingest, looking, reading, schema, upkeep, verify
 from .query import may_be_words
 
 
@@ -61,7 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     # Given after the command they count; not given there, what stood before it does.
     common = _common(url=argparse.SUPPRESS, json=argparse.SUPPRESS)
-    for room in (schema, upkeep, reading, looking, ingest, verify, dead, doctor, demo):
+    for room in (schema, upkeep, reading, looking, ingest, verify, dead, doctor, catalog, demo):
         room.add_commands(commands, common)
     return parser
 
