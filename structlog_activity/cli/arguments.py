@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import __version__
 from . import catalog, dead, demo, doctor, ingest, looking, reading, schema, upkeep, verify
+from .examples import add_examples
 from .query import may_be_words
 
 
@@ -22,10 +23,12 @@ Exit codes: 0 ok, 1 findings, 2 usage, 3 database unreachable, 4 schema, 130 int
 
 examples:
   structlog-activity --url postgresql://app@db/app migrate
-  structlog-activity feed --tenant acme --verb 'settings.*' --since 7d
+  structlog-activity feed --tenant acme 'verb:settings.* since:7d'
   structlog-activity stats --tenant acme --since 2026-01-01 --json
   structlog-activity tail -f --tenant acme
   structlog-activity ingest app.log.jsonl.gz
+
+COMMAND --help says more about a command, with examples.
 """
 
 
@@ -63,6 +66,7 @@ def make_parser() -> argparse.ArgumentParser:
     common = _common(url=argparse.SUPPRESS, json=argparse.SUPPRESS)
     for room in (schema, upkeep, reading, looking, ingest, verify, dead, doctor, catalog, demo):
         room.add_commands(commands, common)
+    add_examples(parser)
     return parser
 
 

@@ -137,7 +137,7 @@ def _print(found: Found, findings: Mapping[str, list[Finding]], unused: list[str
             rows.append((verb, str(place), problem))
     rows += [(f"({text})", str(place), _DYNAMIC) for text, place in found.dynamic]
     if rows:
-        print_table(("verb", "where", "problem"), rows)
+        print_table(("verb", "where", "problem"), rows, is_cut=False)  # Places are to be gone to.
     for verb in unused:
         say(f"note: {verb} is declared and used nowhere")
     odd = sum(map(bool, findings.values()))
