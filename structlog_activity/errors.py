@@ -60,12 +60,15 @@ class InvalidFilterError(ActivityError, ValueError):
 
         value: What was given for it.
 
+        problem: What is wrong with it.
+
     .. versionadded:: 0.1.0
     """
 
     def __init__(self, field: str, value: Any, problem: str) -> None:
         self.field = field
         self.value = value
+        self.problem = problem
         super().__init__(f"{field}={_shown(value):.200}: {problem}")
 
 

@@ -9,7 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -18,6 +18,7 @@ from .capture.handler import RecorderHandler, RecordingHandler
 from .capture.keys import ActivityKeys
 from .capture.processor import ActivityProcessor
 from .capture.recorder import Recorder, live_recorders
+from .expected import find_expected, tell_misses
 from .read.memory import MemoryReads, matches
 from .record.record import ActivityRecord
 from .record.redact import Redactor
@@ -27,7 +28,13 @@ from .record.sink import Pending, finished
 from .store.batch import Batch
 
 
-__all__ = ["MemoryRepository", "capture_activity", "matches"]
+__all__ = [
+    "CapturedActivities",
+    "MemoryRepository",
+    "assert_recorded",
+    "capture_activity",
+    "matches",
+]
 
 
 class MemoryRepository(MemoryReads):
@@ -91,23 +98,42 @@ class MemoryRepository(MemoryReads):
         """Do nothing; a forked child has a copy of its own."""
 
 
+class CapturedActivities(list[ActivityRecord]):
+    """
+    The records of a `capture_activity` block, in the order in which they were made.
+
+    Attributes:
+
+        rejected: How many calls made no record, by reason.
+
+    .. versionadded:: 0.1.0
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rejected: Counter[str] = Counter()
+
+
 class _Collector:
     """A sink that keeps records in a list."""
 
     def __init__(self) -> None:
-        self.seen: list[ActivityRecord] = []
-        self.rejected: Counter[str] = Counter()
+        self.seen = CapturedActivities()
 
     def put(self, pending: Pending, /) -> bool:
         self.seen.append(finished(pending).to_record())
         return True
 
     def reject(self, reason: str, detail: str = "", /) -> None:
-        self.rejected[reason] += 1
+        self.seen.rejected[reason] += 1
+
+
+# The blocks of `capture_activity` that are open, the innermost last.
+_OPEN: Final[list[CapturedActivities]] = []
 
 
 @contextmanager
-def capture_activity() -> Iterator[list[ActivityRecord]]:
+def capture_activity() -> Iterator[CapturedActivities]:
     """
     Collect what is recorded within the block, and keep it from any database.
 
@@ -118,7 +144,7 @@ def capture_activity() -> Iterator[list[ActivityRecord]]:
         with capture_activity() as seen:
             change_theme()
 
-        assert [("settings.updated", "settings:global")] == [...]
+        assert_recorded(seen, verb="settings.updated", object="settings:global")
 
     A record in the transaction of a SQLAlchemy session is there at the call,
     whatever becomes of the transaction.
@@ -138,7 +164,64 @@ def capture_activity() -> Iterator[list[ActivityRecord]]:
         )
         stack.enter_context(_processing(recorder))
         stack.enter_context(_handling(recorder))
+        _OPEN.append(collector.seen)
+        # By identity: two empty lists are equal.
+        stack.callback(lambda: _OPEN.pop(_place(collector.seen)))
         yield collector.seen
+
+
+def assert_recorded(
+    records: Sequence[ActivityRecord] | None = None,
+    /,
+    *,
+    count: int | None = None,
+    **expected: Any,
+) -> list[ActivityRecord]:
+    """
+    Fail unless something was recorded; the failure shows what comes nearest, and what differs.
+
+    Values are compared as records have them: ids as `to_uuid` reads them,
+    ``object`` in any form that log calls take, details as they are stored::
+
+        assert_recorded(verb="settings.updated", object="settings:global", actor_id=7, to="dark")
+
+    Args:
+
+        records: Where to look; default is the innermost block of
+            `capture_activity` that is open, which the fixture `activities` is.
+
+        count: How many there must be, 0 for none; default is at least one.
+
+        expected: Values of fields, of ``object``, and of keys of ``data``, which
+            ``data={...}`` takes, too: those it names must be there.
+
+    Returns:
+
+        The records that have all of it, in order.
+
+    Raises:
+
+        AssertionError: There are more or fewer of them.
+
+        RuntimeError: No records were given, and no block is open.
+
+    .. versionadded:: 0.1.0
+    """
+    __tracebackhide__ = True  # pytest shows the test's own line.
+    if records is None:
+        if not _OPEN:
+            raise RuntimeError("no capture_activity() block is open: give the records")
+        records = _OPEN[-1]
+    found = find_expected(records, expected)
+    if bool(found) if count is None else len(found) == count:
+        return found
+    rejected = records.rejected if isinstance(records, CapturedActivities) else {}
+    lines = [f"  a call made no record: {why}, {n} times" for why, n in rejected.items()]
+    raise AssertionError("\n".join((tell_misses(records, expected, len(found), count), *lines)))
+
+
+def _place(seen: CapturedActivities) -> int:
+    return next(index for index, one in enumerate(_OPEN) if one is seen)
 
 
 @contextmanager

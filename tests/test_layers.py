@@ -39,7 +39,9 @@ ROOMS: dict[str, set[str]] = {
         "doctor",
     },
     "doctor": {"capture", "findings", "store.check", "store.roles", "log"},
-    "testing": {"errors", "record", "capture", "read", "store.batch", "store.faults"},
+    "testing": {"errors", "record", "capture", "read", "store.batch", "store.faults", "expected"},
+    "expected": {"errors", "record", "read"},
+    "pytest_plugin": {"testing"},
     "cli": {"errors", "record", "capture", "store", "read", "log", "doctor", "findings", NAME},
     "shared": {"capture", "log"},
     "django": {"capture"},
@@ -72,6 +74,7 @@ FOREIGN: dict[str, set[str]] = {
     "psycopg": {"store.postgresql", "store.opening", "store.diagnosis", "store.engine"},
     "django": {"django"},
     "asgiref": {"django"},
+    "pytest": {"pytest_plugin"},
 }
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

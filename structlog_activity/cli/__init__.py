@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import ActivityError, RepositoryError, SchemaError
-from .arguments import make_parser
+from .arguments import parse
 from .progress import say
 
 
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command line without the program's name; default is that
             of this process.
     """
-    options = make_parser().parse_args(arguments)
+    options = parse(sys.argv[1:] if arguments is None else arguments)
     try:
         code: int = options.run(options)
         sys.stdout.flush()

@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import argparse
 
+from collections.abc import Sequence
 from typing import Any
 
 from .. import __version__
-from . import dead, demo, doctor, ingest, looking, reading, removal, schema, upkeep, verify
+from . import catalog, dead, demo, doctor, ingest, looking, reading, removal, schema, upkeep, verify
+from .examples import add_examples
+from .query import may_be_words
 
 
 _DESCRIPTION = "Look at, fill and look after an activity log."
@@ -20,11 +23,32 @@ Exit codes: 0 ok, 1 findings, 2 usage, 3 database unreachable, 4 schema, 130 int
 
 examples:
   structlog-activity --url postgresql://app@db/app migrate
-  structlog-activity feed --tenant acme --verb 'settings.*' --since 7d
+  structlog-activity feed --tenant acme 'verb:settings.* since:7d'
   structlog-activity stats --tenant acme --since 2026-01-01 --json
   structlog-activity tail -f --tenant acme
   structlog-activity ingest app.log.jsonl.gz
+
+COMMAND --help says more about a command, with examples.
 """
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """
+    Return what a command line says; a mistake in it ends the process with 2.
+
+    Args:
+
+        arguments: Its words, without the program's name.
+    """
+    parser = make_parser()
+    options, rest = parser.parse_known_args(may_be_words(arguments))
+    # Words of a query that stand behind an option, which argparse doesn't expect there.
+    words = [text for text in rest if not text.startswith("-")]
+    if words != rest or (words and not hasattr(options, "query")):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if words:
+        options.query = [*options.query, *words]
+    return options
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -41,9 +65,10 @@ def make_parser() -> argparse.ArgumentParser:
     # Given after the command they count; not given there, what stood before it does.
     common = _common(url=argparse.SUPPRESS, json=argparse.SUPPRESS)
     for room in (
-        schema, upkeep, reading, looking, ingest, verify, removal, dead, doctor, demo,
+        schema, upkeep, reading, looking, ingest, verify, removal, dead, doctor, catalog, demo,
     ):  # fmt: skip
         room.add_commands(commands, common)
+    add_examples(parser)
     return parser
 
 

@@ -15,6 +15,7 @@ from ..record.ids import NIL
 from ..record.record import ID_FIELDS, ActivityRecord
 from .output import print_fields, print_json, print_table
 from .progress import say
+from .query import add_query
 from .reading import (
     add_paging,
     filter_options,
@@ -45,6 +46,7 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
         "thing", metavar="OBJECT", help="TYPE:ID, or TYPE for the object without an id"
     )
     add_paging(history_)
+    add_query(history_)
     history_.set_defaults(run=history)
     get_ = commands.add_parser("get", parents=[common, tenant_options()], help="show one record")
     get_.add_argument("id", metavar="ID", help="id of the record")
@@ -56,12 +58,14 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     timeline_.add_argument(
         "--tz", metavar="ZONE", default="UTC", help="such as Europe/Berlin; default is UTC"
     )
+    add_query(timeline_)
     timeline_.set_defaults(run=timeline)
     top_ = commands.add_parser(
         "top", parents=[common, where], help="show who, or what, has most records"
     )
     top_.add_argument("--by", choices=TOP_FIELDS, required=True, help="what to count by")
     top_.add_argument("--limit", type=positive, default=10, help="most lines (default 10)")
+    add_query(top_)
     top_.set_defaults(run=top)
 
 

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from ..record.ids import NIL
 from ..record.record import ActivityRecord
+from .width import cut, padded, width_of
 
 
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
@@ -51,8 +52,9 @@ def print_records(records: Iterable[ActivityRecord]) -> None:
 
 def print_record(record: ActivityRecord) -> None:
     """Print a record on a line of its own, in cells as wide as most need."""
-    cells = zip(_cells(record), _WIDTHS, strict=False)
-    print(_encodable("  ".join(cell.ljust(width) for cell, width in cells).rstrip()))
+    cells = [printable(cell) for cell in _cells(record)]
+    texts = [padded(cell, width) for cell, width in zip(cells, _WIDTHS, strict=True)]
+    _print("  ".join(texts).rstrip(), _columns())
 
 
 def print_counts(title: str, counts: Mapping[Any, int]) -> None:
@@ -60,31 +62,48 @@ def print_counts(title: str, counts: Mapping[Any, int]) -> None:
     print(f"\n{title}")
     width = max((len(f"{n:,}") for n in counts.values()), default=1)
     for key, n in counts.items():
-        print(_encodable(f"  {n:>{width},}  {printable(str(key)) or '(none)'}"))
+        _print(f"  {n:>{width},}  {printable(str(key)) or '(none)'}")
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:
     """Print a line for each field: its name and what it holds."""
-    width = max(len(printable(name)) for name in fields)
-    for name, value in fields.items():
-        print(_encodable(f"{printable(name):<{width}}  {printable(_short(value))}"))
+    names = [printable(name) for name in fields]
+    width = max(map(width_of, names))
+    for name, value in zip(names, fields.values(), strict=True):
+        _print(f"{padded(name, width)}  {printable(_short(value))}")
 
 
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print *rows* in columns under *headings*; on a terminal, cut to its width."""
-    limit = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+def print_table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], *, is_cut: bool = True
+) -> None:
+    """
+    Print *rows* in columns under *headings*.
+
+    Args:
+
+        headings: One for each column.
+
+        rows: Their cells.
+
+        is_cut: Whether lines are cut to the width of a terminal.
+    """
+    limit = _columns() if is_cut else 0
     widest = max(_LEAST_CELL, limit // len(headings)) if limit else 0
     texts = [[printable(cell) for cell in line] for line in (headings, *rows)]
-    lines = [[*(_cut(cell, widest) for cell in line[:-1]), line[-1]] for line in texts]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headings))]
+    lines = [[*(cut(cell, widest) for cell in line[:-1]), line[-1]] for line in texts]
+    widths = [max(width_of(line[column]) for line in lines) for column in range(len(headings))]
     for line in lines:
-        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        print(_encodable(_cut(text.rstrip(), limit)))
+        cells = [padded(cell, width) for cell, width in zip(line, widths, strict=True)]
+        _print("  ".join(cells).rstrip(), limit)
 
 
-def _cut(text: str, limit: int) -> str:
-    """Return *text*, shortened to *limit* characters; 0 is no limit."""
-    return text if not limit or len(text) <= limit else f"{text[: limit - 1]}…"
+def _columns() -> int:
+    """Return the width of the terminal; 0 where stdout is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+
+
+def _print(text: str, limit: int = 0) -> None:
+    print(_encodable(cut(text, limit)))
 
 
 def _encodable(text: str) -> str:

@@ -5,6 +5,7 @@ What is said on stderr while a command works.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 
@@ -54,7 +55,8 @@ class Progress:
         self._stream = stream or sys.stderr
         self._clock = clock
         self._started = self._last = clock()
-        self._on_terminal = self._stream.isatty()
+        # A dumb one can't take a line back.
+        self._on_terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"
         self._shown = False
 
     def update(self, count: int, done: int = 0) -> None:

@@ -12,7 +12,7 @@ import os
 import sys
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TextIO, cast
 
@@ -20,16 +20,15 @@ from ..errors import InvalidFilterError
 from ..log import ActivityLog
 from ..read.filter import ALL_TENANTS, MAX_LIMIT
 from ..read.page import ActivityPage
+from ..read.query import parse_moment
 from ..record.record import ActivityRecord
 from .csvline import CSV_HEADING, csv_line
 from .database import require_file
 from .output import json_line, print_counts, print_json, print_records
 from .progress import Progress, say
+from .query import add_query, with_query
 from .tail import add_command as add_tail
 from .tail import records_since, show_tail
-
-
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 # A pipe or a terminal can't be synced.
@@ -42,8 +41,10 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     where = filter_options()
     feed_ = commands.add_parser("feed", parents=[common, where], help="show records, newest first")
     add_paging(feed_)
+    add_query(feed_)
     feed_.set_defaults(run=feed)
     stats_ = commands.add_parser("stats", parents=[common, where], help="count records by kind")
+    add_query(stats_)
     stats_.set_defaults(run=stats)
     export_ = commands.add_parser(
         "export",
@@ -69,8 +70,11 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
         help="only what was committed since the last time, in that order; FILE remembers how far "
         "it came, after the output was written; -o is appended to",
     )
+    add_query(export_)
     export_.set_defaults(run=export)
-    add_tail(commands, [common, where]).set_defaults(run=tail)
+    tail_ = add_tail(commands, [common, where])
+    add_query(tail_)
+    tail_.set_defaults(run=tail)
 
 
 def feed(options: argparse.Namespace) -> int:
@@ -153,7 +157,8 @@ def _exported(
     for name in ("since", "until"):
         if isinstance(where[name], datetime):
             problem = "is another moment each time: with --since-last give a date"
-            raise InvalidFilterError(name, getattr(options, name), problem)
+            given = getattr(options, name) or " ".join(options.query)
+            raise InvalidFilterError(name, given, problem)
     return records_since(activity, where, options.since_last, lambda: _keep(output))
 
 
@@ -273,9 +278,10 @@ def _add_tenant(group: Any) -> None:
 
 
 def where_of(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the conditions that `filter_options` were given."""
+    """Return the conditions that `filter_options` and the query were given."""
+    now = datetime.now(UTC)
     object_type, _, object_id = (getattr(options, "object", None) or "").partition(":")
-    return {
+    where = {
         "tenant_id": tenant_of(options),
         "org_id": options.org,
         "actor_id": options.actor,
@@ -286,10 +292,11 @@ def where_of(options: argparse.Namespace) -> dict[str, Any]:
         "object_id": object_id,
         "channels": options.channel or (),
         "channel_denylist": options.not_channel or (),
-        "since": _moment("since", options.since),
-        "until": _moment("until", options.until),
+        "since": _moment("since", options.since, now),
+        "until": _moment("until", options.until, now),
         "keyword": options.keyword,
     }
+    return with_query(where, " ".join(options.query), now)
 
 
 def tenant_of(options: argparse.Namespace) -> Any:
@@ -301,25 +308,8 @@ def tenant_of(options: argparse.Namespace) -> Any:
     return NIL if options.no_tenant else options.tenant
 
 
-def _moment(name: str, text: str | None) -> datetime | str | None:
-    """Read ``24h`` and the like; what is not of that kind is left to the filter."""
-    age = duration(name, text or "")
-    if age is None:
-        return text
-    try:
-        return datetime.now(UTC) - age
-    except OverflowError:
-        raise InvalidFilterError(name, text, "is before the calendar begins") from None
-
-
-def duration(name: str, text: str) -> timedelta | None:
-    """Read how long ``24h`` and the like are; `None` is something else."""
-    if not text or text[-1] not in _UNITS or not text[:-1].isdecimal():
-        return None
-    try:
-        return timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
-    except OverflowError:
-        raise InvalidFilterError(name, text, "is before the calendar begins") from None
+def _moment(name: str, text: str | None, now: datetime) -> datetime | str | None:
+    return parse_moment(name, text, now) if text else text
 
 
 def positive(text: str) -> int:

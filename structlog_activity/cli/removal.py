@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import InvalidFilterError
 from ..log import SPOOL_VARIABLE, ActivityLog
 from ..read.filter import ALL_TENANTS, ActivityFilter
+from ..read.query import duration
 from .database import require_file
 from .output import print_json, printable
 from .progress import Stepwise, say
-from .reading import duration, tenant_of, tenant_options
+from .reading import tenant_of, tenant_options
 from .verify import key_options, keys_of
 
 

@@ -270,6 +270,27 @@ def test_export_writes_every_record_once_newest_first(
     assert "structlog-activity: 450 records exported\n" == saved.err == printed.err
 
 
+def test_an_interrupted_export_ends_with_a_whole_line(
+    cli: Cli, filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "out.jsonl"
+    read, pages = ActivityLog.feed, []
+
+    def feed(self: ActivityLog, **where: Any) -> Any:
+        pages.append(where)
+        if len(pages) == 3:
+            raise KeyboardInterrupt
+        return read(self, **where)
+
+    monkeypatch.setattr(ActivityLog, "feed", feed)
+    result = cli("--url", filled, "export", "--tenant", "acme", "-o", file)
+    assert (130, "structlog-activity: interrupted\n") == (result.code, result.err)
+    lines = file.read_text(encoding="utf-8")
+    assert lines.endswith("\n")
+    numbers = [json.loads(text)["object_id"] for text in lines.splitlines()]
+    assert [str(number) for number in range(449, 49, -1)] == numbers
+
+
 def test_export_takes_the_filters_of_feed(cli: Cli, six: str) -> None:
     result = cli.ok("--url", six, "export", "--tenant", "acme", "--actor", "ann")
     assert ["3", "1"] == result.objects

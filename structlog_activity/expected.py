@@ -1,0 +1,149 @@
+"""
+What a test expects of records, and how those differ that come near it.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from .errors import ActivityError
+from .read.filter import ActivityFilter
+from .record.ids import NIL, to_uuid
+from .record.record import FIELDS, ID_FIELDS, ActivityRecord
+from .record.rowmaker import RowMaker
+from .record.times import to_datetime
+
+
+_NEAREST: Final = 3
+_LONGEST: Final = 80  # characters of a value that is shown
+_ROWS: Final = RowMaker()
+_MISSING: Final = object()
+
+
+def find_expected(
+    records: Sequence[ActivityRecord], expected: Mapping[str, Any]
+) -> list[ActivityRecord]:
+    """
+    Return the records that have all that is expected.
+
+    Args:
+
+        records: Any records.
+
+        expected: Values by field, ``object``, or key of ``data``; what is no
+            field is a key of ``data``, and of ``data`` itself the keys that are
+            given must be there.
+    """
+    return [record for record in records if not _differences(record, expected)]
+
+
+def tell_misses(
+    records: Sequence[ActivityRecord], expected: Mapping[str, Any], found: int, count: int | None
+) -> str:
+    """
+    Return what is to be said where not as many records as should have what is expected.
+
+    Args:
+
+        records: All of them.
+
+        expected: As in `find_expected`.
+
+        found: How many have it.
+
+        count: How many should; `None` is at least one.
+    """
+    wanted = ", ".join(f"{name}={_shown(value)}" for name, value in expected.items())
+    number = "at least 1" if count is None else str(count)
+    lines = [f"expected {number} of {wanted or 'any activity'}, found {found}"]
+    if not records:
+        return f"{lines[0]}; nothing was recorded"
+    lines[0] += f" among {len(records)} recorded"
+    if count is not None and found > count:
+        return "\n".join((*lines, *_listed(find_expected(records, expected), {})))
+    misses = [record for record in records if _differences(record, expected)]
+    return "\n".join((*lines, *_listed(_nearest(misses, expected), expected)))
+
+
+def _listed(records: Iterable[ActivityRecord], expected: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for record in records:
+        lines.append(f"  {_title(record)}")
+        lines += [f"    {line}" for line in _differences(record, expected)]
+    return lines
+
+
+def _nearest(records: list[ActivityRecord], expected: Mapping[str, Any]) -> list[ActivityRecord]:
+    """Return the few records that differ least, the most alike first."""
+    title = f"{expected.get('verb', '')} {expected.get('object', '')}"
+
+    def distance(record: ActivityRecord) -> tuple[int, float]:
+        alike = difflib.SequenceMatcher(None, title, _title(record)).ratio()
+        return len(_differences(record, expected)), -alike
+
+    return sorted(records, key=distance)[:_NEAREST]
+
+
+def _title(record: ActivityRecord) -> str:
+    object_ = ":".join(filter(None, record.object))
+    return f"{record.verb} {object_}"
+
+
+def _differences(record: ActivityRecord, expected: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for name, value in expected.items():
+        if name == "data" and isinstance(value, Mapping):
+            for key, item in value.items():
+                lines += _difference(f"data[{key!r}]", record.data.get(key, _MISSING), item, _plain)
+        elif name in FIELDS or name == "object":
+            form = _FORMS.get(name, _same)
+            lines += _difference(name, getattr(record, name), value, form)
+        else:
+            lines += _difference(name, record.data.get(name, _MISSING), value, _plain)
+    return lines
+
+
+def _difference(name: str, actual: Any, value: Any, form: Callable[[Any], Any]) -> list[str]:
+    # The bare value first, which may be one that is equal to anything.
+    if value == actual:
+        return []
+    if actual is _MISSING:
+        return [f"{name} is not there, not {_shown(value)}"]
+    try:
+        wanted = form(value)
+    except ActivityError as error:
+        return [f"{name} is {_shown(actual)}, and can't be {_shown(value)}: {error}"]
+    if wanted == actual:
+        return []
+    also = f" ({wanted})" if name in ID_FIELDS and not isinstance(value, type(wanted)) else ""
+    return [f"{name} is {_shown(actual)}, not {_shown(value)}{also}"]
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _object(value: Any) -> tuple[str, str]:
+    where: Any = ActivityFilter(tenant_id=NIL).of_object(value)
+    return where.object_type, where.object_id
+
+
+def _plain(value: Any) -> Any:
+    """Return *value* as a record keeps it."""
+    row = _ROWS.make({"verb": "v", "object": "o", "value": value}, {}, strict=True)
+    return row.to_record().data.get("value")
+
+
+_FORMS: Final[dict[str, Callable[[Any], Any]]] = {
+    "object": _object,
+    "occurred_at": to_datetime,
+    **dict.fromkeys(ID_FIELDS, to_uuid),
+}
+
+
+def _shown(value: Any) -> str:
+    text = str(value) if type(value).__name__ == "UUID" else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
