@@ -99,15 +99,18 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--rows", type=int, default=200_000, help="default 200,000")
     parser.add_argument("--rounds", type=int, default=15, help="default 15")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--grown", action="store_true", help="indexes grow row by row: slower")
+    parser.add_argument("--filled", action="store_true", help="the database has its rows already")
     parser.add_argument("--url", help="an empty PostgreSQL database; default is one of its own")
     parser.add_argument("--json", action="store_true", help="one line of JSON per figure")
     options = parser.parse_args(arguments)
     results: list[Result] = []
     with _database(options.url) as url, closing(Benchmark(url)) as bench:
-        begun = time.perf_counter()
-        bench.fill(options.rows, options.seed)
-        rate = options.rows / (time.perf_counter() - begun)
-        print(f"{options.rows:,} rows made and loaded, {rate:,.0f} a second", file=sys.stderr)
+        if not options.filled:
+            begun = time.perf_counter()
+            bench.fill(options.rows, options.seed, grown=options.grown)
+            rate = options.rows / (time.perf_counter() - begun)
+            print(f"{options.rows:,} rows made and loaded, {rate:,.0f} a second", file=sys.stderr)
         for measure in (sizes, feeds, by_hand, counts, months):
             for result in measure(bench, options.rounds):
                 results.append(result)
@@ -148,10 +151,11 @@ class Benchmark:
         _, arguments = make_url(url).get_dialect()().create_connect_args(make_url(url))
         self.hand = psycopg.connect(**arguments, autocommit=True, client_encoding="UTF8")
 
-    def fill(self, rows: int, seed: int) -> None:
+    def fill(self, rows: int, seed: int, *, grown: bool) -> None:
         Schema(self.log.engine).migrate()
-        history.load(self.hand, rows, seed=seed)
+        history.load(self.hand, rows, seed=seed, grown=grown)
         self.log.maintain()  # Months are folded, as in a log that is looked after.
+        history.vacuum(self.hand, "user_activity_daily", "user_activity_monthly")
 
     def close(self) -> None:
         self.hand.close()
