@@ -9,11 +9,12 @@ from typing import Final
 from ..errors import InvalidCursorError
 from ..record.record import ActivityRecord
 from ..record.times import to_microseconds
-from .connect import Bind, on_any_bind, reading
+from .connect import Bind, on_any_bind
 from .cursor import Place, decode_cursor, encode_cursor
 from .filter import ActivityFilter
 from .page import ActivityPage
 from .rows import Rows, found_rows, search
+from .shortcut import reader
 from .statements import to_record
 from .totals import total
 
@@ -48,7 +49,7 @@ def feed(bind: Bind, where: ActivityFilter, *, key: bytes = b"") -> ActivityPage
     """
     digest = where.digest()
     place = _place(where, digest, key)
-    with reading(bind) as connection:
+    with reader(bind) as connection:
         postgresql = connection.dialect.name == "postgresql"
         asked = search(where, place, wanted=where.limit + 1, postgresql=postgresql)
         rows = found_rows(connection, asked)

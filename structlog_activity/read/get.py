@@ -11,15 +11,16 @@ from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Integer, Select, bindparam, select
+from sqlalchemy import Integer, Select, bindparam, select
 
 from ..record.record import ActivityRecord
 from ..store.table import user_activity
 from .arguments import moment_of, record_id
 from .conditions import Shape, conditions
-from .connect import Bind, on_any_bind, reading
+from .connect import Bind, on_any_bind
 from .filter import ActivityFilter
 from .rows import Search, bounds, search, spans_of
+from .shortcut import Reader, reader
 from .spans import Span
 from .statements import COLUMNS, Cut, literal, to_record, within
 
@@ -55,7 +56,7 @@ def get(bind: Bind, tenant_id: Any, id: Any) -> ActivityRecord | None:  # noqa: 
     .. versionadded:: 0.1.0
     """
     where, id_ = ActivityFilter(tenant_id=tenant_id), record_id(id)
-    with reading(bind) as connection:
+    with reader(bind) as connection:
         for asked, span in _places(connection, where, id_):
             row = connection.execute(
                 _statement(asked.shape, bounds(span)), asked.bound(span) | {"id": id_}
@@ -65,9 +66,7 @@ def get(bind: Bind, tenant_id: Any, id: Any) -> ActivityRecord | None:  # noqa: 
     return None
 
 
-def _places(
-    connection: Connection, where: ActivityFilter, id_: UUID
-) -> Iterator[tuple[Search, Span]]:
+def _places(connection: Reader, where: ActivityFilter, id_: UUID) -> Iterator[tuple[Search, Span]]:
     """Yield where to look: in the id's own millisecond, and then everywhere."""
     postgresql = connection.dialect.name == "postgresql"
     at = moment_of(id_)

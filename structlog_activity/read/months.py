@@ -12,7 +12,18 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, Text, bindparam, cast, func, literal, null, select
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    null,
+    select,
+)
 
 from ..store.table import DAYS_OF_MONTH, user_activity_daily, user_activity_monthly
 from .conditions import Shape, dimensions
@@ -50,10 +61,12 @@ def counts(shape: Shape) -> list[Select[Any]]:
 
 def days_of_months(shape: Shape) -> Select[Any]:
     """Return what selects whole months, with the numbers of their days as text."""
+    # Written out: what is bound is sent and looked at again with every call.
+    blank, none = literal_column("' '", Text), literal_column("0", Integer)
     days: Any = cast(_MONTHS.month, Text)
     for name in DAYS_OF_MONTH:
-        days = days + " " + cast(func.coalesce(func.sum(_MONTHS[name]), 0), Text)
-    found = select(literal("month"), days, func.sum(_MONTHS.n))
+        days = days + blank + cast(func.coalesce(func.sum(_MONTHS[name]), none), Text)
+    found = select(literal_column("'month'", Text), days, func.sum(_MONTHS.n))
     return found.where(*_within_months(shape)).group_by(_MONTHS.month)
 
 

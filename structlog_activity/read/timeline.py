@@ -8,9 +8,10 @@ from datetime import datetime
 
 from .buckets import calendar, filled
 from .conditions import shape_of, values_of
-from .connect import Bind, on_any_bind, reading
+from .connect import Bind, on_any_bind
 from .counting import Count, counts_of, ends_of
 from .filter import ActivityFilter
+from .shortcut import reader
 
 
 @on_any_bind
@@ -52,7 +53,7 @@ def timeline(
     .. versionadded:: 0.1.0
     """
     wanted = calendar(bucket, tz)
-    with reading(bind) as connection:
+    with reader(bind) as connection:
         postgresql = connection.dialect.name == "postgresql"
         shape = shape_of(where, postgresql=postgresql)
         asked = Count(where, shape, values_of(where, postgresql=postgresql))

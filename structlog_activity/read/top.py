@@ -12,8 +12,9 @@ from sqlalchemy import Integer, Select, func, select
 from ..store.table import user_activity
 from .arguments import Key, top_columns, top_limit
 from .conditions import Shape, conditions, has_only_dimensions, shape_of, values_of
-from .connect import Bind, on_any_bind, reading
+from .connect import Bind, on_any_bind
 from .filter import ActivityFilter
+from .shortcut import reader
 from .statements import literal
 from .stats import count_by
 
@@ -56,7 +57,7 @@ def top(bind: Bind, where: ActivityFilter, *, by: str, limit: int = 10) -> list[
     .. versionadded:: 0.1.0
     """
     columns, most = top_columns(by), top_limit(limit)
-    with reading(bind) as connection:
+    with reader(bind) as connection:
         postgresql = connection.dialect.name == "postgresql"
         shape = shape_of(where, postgresql=postgresql)
         if by in _COUNTED and has_only_dimensions(shape):

@@ -11,6 +11,7 @@ import tempfile
 import weakref
 
 from collections.abc import Iterator
+from json import JSONDecoder
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ _CONNECT_TIMEOUT = 10  # seconds
 _BUSY_TIMEOUT = 5_000  # milliseconds
 _SCHEMA_CODES = {"42P01", "42703", "3F000"}
 _NO_PRIVILEGE = "42501"
+_scan_json: Final = JSONDecoder().scan_once  # type: ignore[attr-defined]
 
 
 def parse_url(url: str | URL) -> URL:
@@ -119,9 +121,32 @@ def _postgresql_engine(url: URL, options: dict[str, Any]) -> Engine:
     arguments = {name: value for name, value in defaults.items() if name not in url.query}
     # UTF8 also where the database says SQL_ASCII: there text would come back as bytes.
     arguments["client_encoding"] = "UTF8"
-    engine = create_engine(url, hide_parameters=True, connect_args=arguments, **options)
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        connect_args=arguments,
+        **{"json_deserializer": _read_json} | options,
+    )
     event.listen(engine, "connect", _prepare_postgresql)
     return engine
+
+
+def without_transactions(connection: Any, *, on: bool) -> None:
+    """
+    Let each statement on a connection be by itself, or not any more.
+
+    Args:
+
+        connection: Of psycopg, within no transaction.
+
+        on: Whether it is to be so.
+    """
+    connection.autocommit = on
+
+
+def _read_json(text: bytes | str) -> Any:
+    """Return what ``jsonb`` holds, in half the time of `json.loads`, which knows more forms."""
+    return _scan_json(text if isinstance(text, str) else str(text, "utf-8"), 0)[0]
 
 
 def _prepare_postgresql(connection: Any, _: object) -> None:
