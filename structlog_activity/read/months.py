@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from typing import Any, Final
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Integer,
     Select,
@@ -74,8 +75,8 @@ def days_of_months(shape: Shape, kinds: int) -> Select[Any]:
     days: Any = cast(_MONTHS.month, Text)
     for name in DAYS_OF_MONTH:
         days = days + blank + cast(func.coalesce(func.sum(_MONTHS[name]), zero), Text)
-    none = [cast(null(), Text) for _ in range(kinds)]
-    found: Select[Any] = select(*none, days, func.sum(_MONTHS.n))
+    none: list[Any] = [cast(null(), Text) for _ in range(kinds)]
+    found = select(*none, days, cast(func.sum(_MONTHS.n), BigInteger))
     return found.where(*_within_months(shape)).group_by(_MONTHS.month)
 
 

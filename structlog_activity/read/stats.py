@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CompoundSelect,
     Date,
@@ -105,13 +106,15 @@ def count_by(
         edges = _edges_of(where, ends)
         values |= ends
     found: dict[str, Counter[Any]] = {name: Counter() for name in names}
-    kinds = _kinds(names)
+    by_kind, by_day = [found[name] for name in _kinds(names)], found.get("day", Counter())
     for *keys, day, n in connection.execute(_statement(shape, edges, names), values):
+        # `get`, for what is missing a Counter asks itself.
         if day is None:
-            for name, key in zip(kinds, keys, strict=True):
-                found[name][key] += int(n)
-        else:
-            found["day"].update(dict(days_in(day) if " " in day else [(read_day(day), int(n))]))
+            for counted, key in zip(by_kind, keys, strict=True):
+                counted[key] = counted.get(key, 0) + n
+            continue
+        for one, number in days_in(day) if " " in day else [(read_day(day), n)]:
+            by_day[one] = by_day.get(one, 0) + number
     return found
 
 
@@ -208,21 +211,25 @@ def _in_one_pass(
     found = counted.subquery("counted").c
     keys = [found[name] for name in kinds]
     if not by_day:
-        return select(*keys, _NO_TEXT, func.sum(found.n)).group_by(*keys)
+        return select(*keys, _NO_TEXT, _sum(found.n)).group_by(*keys)
     day = cast(found.day, Text)
     groups = func.grouping_sets(tuple_(*keys), tuple_(found.day))
-    selected = select(*keys, day, func.sum(found.n)).group_by(groups)
+    selected = select(*keys, day, _sum(found.n)).group_by(groups)
     # Neither is set where whole months, which have no day, are counted by day.
     return selected.having(func.coalesce(cast(keys[0], Text), day).is_not(None))
+
+
+def _sum(n: Any) -> Any:
+    return cast(func.sum(n), BigInteger)  # PostgreSQL's own is a decimal, which is slow to read.
 
 
 def _one_by_one(counted: CompoundSelect[Any], kinds: tuple[str, ...], *, by_day: bool) -> list[Any]:
     found = counted.cte("counted").c
     keys = [found[name] for name in kinds]
-    selected = [select(*keys, _NO_TEXT, func.sum(found.n)).group_by(*keys)]
+    selected = [select(*keys, _NO_TEXT, _sum(found.n)).group_by(*keys)]
     if by_day:
         none, day = [_NO_TEXT for _ in kinds], cast(found.day, Text)
-        days = select(*none, day, func.sum(found.n)).where(found.day.is_not(None))
+        days = select(*none, day, _sum(found.n)).where(found.day.is_not(None))
         selected.append(days.group_by(found.day))
     return selected
 
