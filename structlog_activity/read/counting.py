@@ -17,7 +17,6 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    Connection,
     Integer,
     Select,
     bindparam,
@@ -35,6 +34,7 @@ from .conditions import Shape, conditions, dimensions, has_only_dimensions
 from .days import midnight, next_midnight, whole_days
 from .filter import ActivityFilter
 from .rows import bounds
+from .shortcut import Reader
 from .spans import Span, month_of
 from .statements import Cut, within
 
@@ -74,7 +74,7 @@ class Count(NamedTuple):
         return self.where.until if isinstance(self.where.until, datetime) else None
 
 
-def ends_of(connection: Connection, asked: Count) -> tuple[datetime, datetime] | None:
+def ends_of(connection: Reader, asked: Count) -> tuple[datetime, datetime] | None:
     """
     Return the first and last moment of a timeline, `None` if it is empty.
 
@@ -90,7 +90,7 @@ def ends_of(connection: Connection, asked: Count) -> tuple[datetime, datetime] |
     return (first, last) if first <= last else None
 
 
-def counts_of(connection: Connection, asked: Count, pieces: Sequence[Piece]) -> Counter[int]:
+def counts_of(connection: Reader, asked: Count, pieces: Sequence[Piece]) -> Counter[int]:
     """Return how many records there are in each bucket."""
     if has_only_dimensions(asked.shape):
         days, parts = _apart(asked, pieces)
@@ -100,7 +100,7 @@ def counts_of(connection: Connection, asked: Count, pieces: Sequence[Piece]) -> 
     return _in_one_go(connection, asked, pieces)
 
 
-def _extremes(connection: Connection, asked: Count) -> tuple[datetime, datetime] | None:
+def _extremes(connection: Reader, asked: Count) -> tuple[datetime, datetime] | None:
     by_day = has_only_dimensions(asked.shape)
     statement = _day_extremes_statement if by_day else _row_extremes_statement
     values = asked.values | {"first_day": asked.since and asked.since.date()}
@@ -141,9 +141,7 @@ def _apart(
     return days, parts
 
 
-def _in_days(
-    connection: Connection, asked: Count, days: list[tuple[date, date, int]]
-) -> Counter[int]:
+def _in_days(connection: Reader, asked: Count, days: list[tuple[date, date, int]]) -> Counter[int]:
     counts: Counter[int] = Counter()
     if not days:
         return counts
@@ -170,7 +168,7 @@ def _days_statement(shape: Shape) -> Select[Any]:
     )
 
 
-def _in_parts(connection: Connection, asked: Count, parts: list[Piece]) -> Counter[int]:
+def _in_parts(connection: Reader, asked: Count, parts: list[Piece]) -> Counter[int]:
     counts: Counter[int] = Counter()
     if not parts:
         return counts
@@ -219,7 +217,7 @@ def _parts_statement(shape: Shape, cut: Cut) -> Select[Any]:
     return select(number, rows.correlate(parts).scalar_subquery())
 
 
-def _in_one_go(connection: Connection, asked: Count, pieces: Sequence[Piece]) -> Counter[int]:
+def _in_one_go(connection: Reader, asked: Count, pieces: Sequence[Piece]) -> Counter[int]:
     """Count all rows in one go: PostgreSQL per piece, SQLite in slots that no piece cuts."""
     starts = [piece.start for piece in pieces]
     first, last = starts[0], pieces[-1].end

@@ -8,11 +8,12 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Integer, Select, and_, bindparam, func, or_, select
+from sqlalchemy import Integer, Select, and_, bindparam, func, or_, select
 
 from ..store.table import user_activity_daily
 from .conditions import Shape, dimensions, has_only_dimensions
 from .filter import ActivityFilter
+from .shortcut import Reader
 from .statements import literal
 
 
@@ -63,7 +64,7 @@ def is_scattered(shape: Shape) -> bool:
 
 
 def verb_days(
-    connection: Connection,
+    connection: Reader,
     where: ActivityFilter,
     shape: Shape,
     values: dict[str, Any],

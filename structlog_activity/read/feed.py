@@ -9,12 +9,13 @@ from typing import Final
 from ..errors import InvalidCursorError
 from ..record.record import ActivityRecord
 from ..record.times import to_microseconds
-from .connect import Bind, on_any_bind, reading
+from .connect import Bind, on_any_bind
 from .cursor import Place, decode_cursor, encode_cursor
 from .filter import ActivityFilter
 from .page import ActivityPage
 from .policy import AccessPolicy
 from .rows import Rows, found_rows, search
+from .shortcut import reader
 from .statements import to_record
 from .totals import total
 
@@ -56,7 +57,7 @@ def feed(
     where = where if policy is None else policy.applied(where)
     digest = where.digest() if policy is None else policy.digest(where.digest())
     place = _place(where, digest, key)
-    with reading(bind) as connection:
+    with reader(bind) as connection:
         postgresql = connection.dialect.name == "postgresql"
         asked = search(where, place, wanted=where.limit + 1, postgresql=postgresql)
         rows = found_rows(connection, asked)

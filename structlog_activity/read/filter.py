@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
 from typing import Any, Final, Literal, Required, Self, TypeAlias, TypedDict
@@ -197,17 +197,10 @@ class ActivityFilter:
 
     def __post_init__(self) -> None:
         self._set("tenant_id", _tenant(self.tenant_id))
-        for name in ("org_id", "actor_id", "user_id", "involving"):
-            self._set(name, _id(name, getattr(self, name)))
-        for name in ("object_type", "channel", "after", "before"):
-            self._set(name, _text(name, getattr(self, name)))
-        self._set("object_id", _object_id(self.object_id))
-        for name in _TEXTS:
-            self._set(name, _texts(name, getattr(self, name)))
-        for name in ("since", "until"):
-            self._set(name, _moment(name, getattr(self, name)))
-        self._set("keyword", _keyword(self.keyword))
-        self._set("data", _data(self.data))
+        for name, read in _READERS:
+            value = getattr(self, name)
+            if value is not None and value != ():  # Else nothing is to be read.
+                self._set(name, read(name, value))
         limit, offset = _whole("limit", self.limit), _whole("offset", self.offset)
         self._set("limit", min(limit, MAX_LIMIT) if limit > 0 else DEFAULT_LIMIT)
         self._set("offset", min(max(offset, 0), MAX_OFFSET))
@@ -254,12 +247,11 @@ class ActivityFilter:
         They depend on tenant and conditions, not on *limit*, *offset*, *total*
         and the cursors.
         """
+        values = [(name, getattr(self, name)) for name in _CONDITIONS]
         conditions = {
-            field.name: _plain(getattr(self, field.name))
-            for field in fields(self)
-            if field.name not in {"limit", "offset", "after", "before", "total"}
+            name: sorted(value) if isinstance(value, tuple) else value for name, value in values
         }
-        text = json.dumps(conditions, sort_keys=True, default=repr)
+        text = _ENCODER.encode(conditions)
         return hashlib.sha256(text.encode()).digest()[:_DIGEST_SIZE]
 
     def narrowed(self, **changes: Any) -> ActivityFilter:
@@ -294,8 +286,9 @@ class ActivityFilter:
         return found
 
 
-def _plain(value: Any) -> Any:
-    return sorted(value) if isinstance(value, tuple) else value
+_PAGING: Final = {"limit", "offset", "after", "before", "total"}
+_CONDITIONS: Final = [field.name for field in fields(ActivityFilter) if field.name not in _PAGING]
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, default=repr)
 
 
 def _tenant(value: Any) -> UUID | AllTenants:
@@ -334,14 +327,14 @@ def _as_stored(name: str, text: str) -> str:
     return shortened(text, _LONGEST[name]) if name in _LONGEST else text
 
 
-def _object_id(value: Any) -> str | None:
+def _object_id(name: str, value: Any) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
-        return str(value) if value.bit_length() <= _LONGEST_INT else _text("object_id", value)
-    return _text("object_id", str(value) if isinstance(value, UUID) else value)
+        return str(value) if value.bit_length() <= _LONGEST_INT else _text(name, value)
+    return _text(name, str(value) if isinstance(value, UUID) else value)
 
 
 def _texts(name: str, value: Any) -> tuple[str, ...]:
-    if value is None or value == "":
+    if value == "":
         return ()
     values = (value,) if isinstance(value, str) else value
     if not _are_texts(values):
@@ -359,9 +352,7 @@ def _are_texts(values: Any) -> bool:
     return is_list and all(isinstance(item, str) for item in values)
 
 
-def _moment(name: str, value: Any) -> datetime | None:
-    if value is None:
-        return None
+def _moment(name: str, value: Any) -> datetime:
     if isinstance(value, date) and not isinstance(value, datetime):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
     if not isinstance(value, datetime | str):
@@ -372,12 +363,12 @@ def _moment(name: str, value: Any) -> datetime | None:
         raise InvalidFilterError(name, value, "can't be read as ISO 8601") from None
 
 
-def _keyword(value: Any) -> str | None:
-    text = _text("keyword", value)
+def _keyword(name: str, value: Any) -> str | None:
+    text = _text(name, value)
     if text is None or not text.strip():
         return None
     if len(text) > _LONGEST_KEYWORD:
-        raise InvalidFilterError("keyword", value, f"at most {_LONGEST_KEYWORD} characters")
+        raise InvalidFilterError(name, value, f"at most {_LONGEST_KEYWORD} characters")
     return ascii_lower(text.strip())
 
 
@@ -386,17 +377,15 @@ def ascii_lower(text: str) -> str:
     return text.translate(_LOWER)
 
 
-def _data(value: Any) -> dict[str, Scalar] | None:
-    if value is None:
-        return None
+def _data(name: str, value: Any) -> dict[str, Scalar] | None:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise InvalidFilterError("data", value, "a mapping with text keys is needed")
+        raise InvalidFilterError(name, value, "a mapping with text keys is needed")
     if len(value) > _MOST_VALUES:
-        raise InvalidFilterError("data", len(value), f"at most {_MOST_VALUES} keys")
+        raise InvalidFilterError(name, len(value), f"at most {_MOST_VALUES} keys")
     for key, item in value.items():
         problem = _unstorable(key) or _unstorable(item)
         if problem:
-            raise InvalidFilterError(f"data[{key!r}]", item, problem)
+            raise InvalidFilterError(f"{name}[{key!r}]", item, problem)
     return dict(value) or None
 
 
@@ -416,3 +405,13 @@ def _whole(name: str, value: Any) -> int:
 
 
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+_READERS: Final[list[tuple[str, Callable[[str, Any], Any]]]] = [
+    *((name, _id) for name in ("org_id", "actor_id", "user_id", "involving")),
+    *((name, _text) for name in ("object_type", "channel", "after", "before")),
+    ("object_id", _object_id),
+    *((name, _texts) for name in _TEXTS),
+    *((name, _moment) for name in ("since", "until")),
+    ("keyword", _keyword),
+    ("data", _data),
+]

@@ -11,16 +11,17 @@ from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Integer, Select, bindparam, select
+from sqlalchemy import Integer, Select, bindparam, select
 
 from ..record.record import ActivityRecord
 from ..store.table import user_activity
 from .arguments import moment_of, record_id
 from .conditions import Shape, conditions
-from .connect import Bind, on_any_bind, reading
+from .connect import Bind, on_any_bind
 from .filter import ActivityFilter
 from .policy import AccessPolicy
 from .rows import Search, bounds, search, spans_of
+from .shortcut import Reader, reader
 from .spans import Span
 from .statements import COLUMNS, Cut, literal, to_record, within
 
@@ -68,7 +69,7 @@ def get(
     """
     where, id_ = ActivityFilter(tenant_id=tenant_id), record_id(id)
     where = where if policy is None else policy.applied(where)
-    with reading(bind) as connection:
+    with reader(bind) as connection:
         for asked, span in _places(connection, where, id_):
             found = _statement(asked.shape, bounds(span))
             row = connection.execute(found, asked.bound(span) | {"id": id_}).first()
@@ -78,9 +79,7 @@ def get(
     return None
 
 
-def _places(
-    connection: Connection, where: ActivityFilter, id_: UUID
-) -> Iterator[tuple[Search, Span]]:
+def _places(connection: Reader, where: ActivityFilter, id_: UUID) -> Iterator[tuple[Search, Span]]:
     """Yield where to look: in the id's own millisecond, and then everywhere."""
     postgresql = connection.dialect.name == "postgresql"
     at = moment_of(id_)

@@ -12,7 +12,19 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, Text, bindparam, cast, func, literal, null, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    func,
+    literal_column,
+    null,
+    select,
+)
 
 from ..store.table import DAYS_OF_MONTH, user_activity_daily, user_activity_monthly
 from .conditions import Shape, dimensions
@@ -48,12 +60,23 @@ def counts(shape: Shape) -> list[Select[Any]]:
     return parts
 
 
-def days_of_months(shape: Shape) -> Select[Any]:
-    """Return what selects whole months, with the numbers of their days as text."""
+def days_of_months(shape: Shape, kinds: int) -> Select[Any]:
+    """
+    Return what selects whole months, with the numbers of their days as text.
+
+    Args:
+
+        shape: The filter's.
+
+        kinds: How many columns come first that say nothing of them.
+    """
+    # Written out: what is bound is sent and looked at again with every call.
+    blank, zero = literal_column("' '", Text), literal_column("0", Integer)
     days: Any = cast(_MONTHS.month, Text)
     for name in DAYS_OF_MONTH:
-        days = days + " " + cast(func.coalesce(func.sum(_MONTHS[name]), 0), Text)
-    found = select(literal("month"), days, func.sum(_MONTHS.n))
+        days = days + blank + cast(func.coalesce(func.sum(_MONTHS[name]), zero), Text)
+    none: list[Any] = [cast(null(), Text) for _ in range(kinds)]
+    found = select(*none, days, cast(func.sum(_MONTHS.n), BigInteger))
     return found.where(*_within_months(shape)).group_by(_MONTHS.month)
 
 
@@ -61,9 +84,10 @@ def days_in(text: str) -> Iterator[tuple[date, int]]:
     """Yield the days of a month of `days_of_months`, and their numbers."""
     first, *counted = text.split()
     month = read_day(first)
-    for i, n in enumerate(counted):
+    year, number = month.year, month.month
+    for day, n in enumerate(counted, 1):
         if n != "0":
-            yield month + timedelta(days=i), int(n)
+            yield date(year, number, day), int(n)
 
 
 def read_day(text: str) -> date:

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Select, func, select
 
 from ..record.times import from_microseconds
 from ..store.table import user_activity_daily
@@ -18,11 +18,12 @@ from .conditions import Shape, dimensions, shape_of, values_of
 from .cursor import Place
 from .days import VerbDay, is_scattered, verb_days
 from .filter import ActivityFilter
+from .shortcut import Reader
 from .spans import Span, spans
 from .statements import Cut, days_statement, page_statement, probe_statement
 
 
-Rows = Sequence[Row[Any]]
+Rows: TypeAlias = "Sequence[Any]"
 
 _DAYS: Final = user_activity_daily.c
 _EFFORT: Final = 40
@@ -72,8 +73,12 @@ class Search:
 
     def cut(self, span: Span = _UNBOUNDED) -> Cut:
         """Return which part of the feed a statement reads that keeps to *span*."""
-        return bounds(span)._replace(
-            place=self.place is not None, ascending=self.ascending, offset=self.offset > 0
+        return Cut(
+            self.place is not None,
+            self.ascending,
+            self.offset > 0,
+            span.low is not None,
+            span.high is not None,
         )
 
     def bound(self, span: Span = _UNBOUNDED) -> dict[str, Any]:
@@ -103,7 +108,7 @@ def search(where: ActivityFilter, place: Place | None, *, wanted: int, postgresq
     )
 
 
-def found_rows(connection: Connection, asked: Search) -> Rows:
+def found_rows(connection: Reader, asked: Search) -> Rows:
     """
     Return the rows of a search, at most as many as are wanted.
 
@@ -131,7 +136,7 @@ def _is_guessed(shape: Shape) -> bool:
     return bool(shape.tenant and (shape.keyword or shape.data) and not indexed)
 
 
-def _from_days(connection: Connection, asked: Search, reach: int) -> Rows:
+def _from_days(connection: Reader, asked: Search, reach: int) -> Rows:
     days = verb_days(connection, asked.where, asked.shape, asked.values, asked.at,
                      reach=reach, ascending=asked.ascending)  # fmt: skip
     if len(days) > _FARTHEST:
@@ -139,7 +144,7 @@ def _from_days(connection: Connection, asked: Search, reach: int) -> Rows:
     return _on_days(connection, asked, days) if days else []
 
 
-def spans_of(connection: Connection, asked: Search) -> Iterator[Span]:
+def spans_of(connection: Reader, asked: Search) -> Iterator[Span]:
     """Yield the spans of months in which to look, one after the other until enough is found."""
     if not asked.shape.postgresql:
         return iter((_UNBOUNDED,))
@@ -151,7 +156,7 @@ def spans_of(connection: Connection, asked: Search) -> Iterator[Span]:
     )
 
 
-def _walked(connection: Connection, asked: Search) -> Rows:
+def _walked(connection: Reader, asked: Search) -> Rows:
     rows: Rows = []
     for span in spans_of(connection, asked):
         statement = page_statement(asked.shape, asked.cut(span))
@@ -161,21 +166,23 @@ def _walked(connection: Connection, asked: Search) -> Rows:
     return rows
 
 
-def _probed(connection: Connection, asked: Search) -> Rows:
+def _probed(connection: Reader, asked: Search) -> Rows:
     span = next(spans_of(connection, asked))
     statement = probe_statement(asked.shape, asked.cut(span))
     effort = _EFFORT * (asked.wanted + asked.offset)
-    return connection.execute(statement, asked.bound(span) | {"effort": effort}).all()
+    rows: Rows = connection.execute(statement, asked.bound(span) | {"effort": effort}).all()
+    return rows
 
 
-def _on_days(connection: Connection, asked: Search, days: list[VerbDay]) -> Rows:
+def _on_days(connection: Reader, asked: Search, days: list[VerbDay]) -> Rows:
     mornings, nights = [day.morning for day in days], [day.night for day in days]
     if asked.shape.postgresql:
         span = Span(min(mornings), max(nights))
         found = days_statement(asked.shape, asked.cut(span), 0)
         verbs = [day.verb for day in days]
         values = {"verbs": verbs, "mornings": mornings, "nights": nights}
-        return connection.execute(found, asked.bound(span) | values).all()
+        rows: Rows = connection.execute(found, asked.bound(span) | values).all()
+        return rows
     # A power of two, so that few statements serve all.
     room = 1 << (len(days) - 1).bit_length()
     values = {}
@@ -183,7 +190,8 @@ def _on_days(connection: Connection, asked: Search, days: list[VerbDay]) -> Rows
         verb, morning, night = days[i] if i < len(days) else (None, None, None)
         values |= {f"verb_{i}": verb, f"morning_{i}": morning, f"night_{i}": night}
     statement = days_statement(asked.shape, asked.cut(), room)
-    return connection.execute(statement, asked.bound() | values).all()
+    found_all: Rows = connection.execute(statement, asked.bound() | values).all()
+    return found_all
 
 
 def _verbs(asked: Search) -> dict[str, str]:
@@ -192,7 +200,7 @@ def _verbs(asked: Search) -> dict[str, str]:
     return {f"verb_{i}": verb for i, verb in enumerate(asked.values["verbs"])}
 
 
-def _extremes(connection: Connection, asked: Search) -> tuple[date, date] | None:
+def _extremes(connection: Reader, asked: Search) -> tuple[date, date] | None:
     if not asked.shape.tenant:
         return date.min, date.max  # No index knows it for all tenants.
     first, last = connection.execute(_extremes_statement(), asked.values).one()

@@ -43,21 +43,31 @@ _FIELDS: Final = (
 )
 COLUMNS: Final = [*(_C[name] for name in _FIELDS), _C.created_at.label("occurred_at")]
 _MOMENT: Final = _C.created_at.type
-_SETTERS: Final = tuple(ActivityRecord.__dict__[name].__set__ for name in (*_FIELDS, "occurred_at"))
-_new: Final = object.__new__
+
+
+class _Draft:
+    """A record that is not frozen yet."""
+
+    __slots__ = ActivityRecord.__slots__
 
 
 def to_record(values: Sequence[Any]) -> ActivityRecord:
     """
     Return the record of a row of `COLUMNS`.
 
-    Slot by slot, for that takes half the time of a frozen dataclass's own
-    ``__init__``, and a page's records otherwise cost a quarter of its query.
+    By way of a class with the same slots that are not frozen: that takes a tenth
+    of the time of a frozen dataclass's own ``__init__``, which would make a page's
+    records cost a quarter of its query.
     """
-    record = _new(ActivityRecord)
-    for set_, value in zip(_SETTERS, values, strict=True):
-        set_(record, value)
-    return record
+    record: Any = _Draft()
+    (
+        record.id, record.actor_id, record.user_id, record.tenant_id, record.org_id, record.verb,
+        record.object_type, record.object_id, record.channel, record.ip, record.data,
+        record.occurred_at,
+    ) = values  # fmt: skip
+    record.__class__ = ActivityRecord
+    found: ActivityRecord = record
+    return found
 
 
 class Cut(NamedTuple):

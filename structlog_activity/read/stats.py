@@ -10,17 +10,17 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
+    Boolean,
     CompoundSelect,
-    Connection,
     Date,
     Select,
     Text,
     bindparam,
-    case,
     cast,
     func,
-    literal,
     literal_column,
+    null,
     select,
     tuple_,
     union_all,
@@ -29,17 +29,23 @@ from sqlalchemy import (
 from ..record.times import EPOCH
 from ..store.table import EpochDay, user_activity
 from .conditions import Shape, conditions, has_only_dimensions, shape_of, values_of
-from .connect import Bind, on_any_bind, reading
+from .connect import Bind, on_any_bind
 from .filter import ActivityFilter
 from .months import counts, days_in, days_of_months, month_bounds, read_day
 from .page import ActivityStats
 from .policy import AccessPolicy
+from .shortcut import Reader, reader
 from .spans import month_of
 from .statements import literal as fixed
 
 
 _ROWS: Final = user_activity.c
 _SQLITE_DAY: Final = literal_column("user_activity.created_at / 86400000000", EpochDay)
+# Parallel workers take ten times as long to start as a tenant's counts to be read, and a
+# planner that takes these for scattered starts some. What it knows no worker may run
+# stops it, though this is nothing: of NULL it is NULL, and not called.
+_ALONE: Final = literal_column("currval(NULL) IS NULL", Boolean)
+_NO_TEXT: Final = cast(null(), Text)
 DIMENSIONS: Final = ("verb", "channel", "object_type", "day")
 """What statistics tell apart."""
 
@@ -74,7 +80,7 @@ def stats(
     .. versionadded:: 0.1.0
     """
     where = where if policy is None else policy.applied(where)
-    with reading(bind) as connection:
+    with reader(bind) as connection:
         found = count_by(connection, where, DIMENSIONS)
     return ActivityStats(
         total=found["verb"].total(),
@@ -86,7 +92,7 @@ def stats(
 
 
 def count_by(
-    connection: Connection, where: ActivityFilter, names: tuple[str, ...]
+    connection: Reader, where: ActivityFilter, names: tuple[str, ...]
 ) -> dict[str, Counter[Any]]:
     """
     Count the records that a filter selects, in each of some dimensions.
@@ -108,12 +114,20 @@ def count_by(
         edges = _edges_of(where, ends)
         values |= ends
     found: dict[str, Counter[Any]] = {name: Counter() for name in names}
-    for dimension, key, n in connection.execute(_statement(shape, edges, names), values):
-        if dimension == "month":
-            found["day"].update(dict(days_in(key)))
-        else:
-            found[dimension][read_day(key) if dimension == "day" else key] += int(n)
+    by_kind, by_day = [found[name] for name in _kinds(names)], found.get("day", Counter())
+    for *keys, day, n in connection.execute(_statement(shape, edges, names), values):
+        # `get`, for what is missing a Counter asks itself.
+        if day is None:
+            for counted, key in zip(by_kind, keys, strict=True):
+                counted[key] = counted.get(key, 0) + n
+            continue
+        for one, number in days_in(day) if " " in day else [(read_day(day), n)]:
+            by_day[one] = by_day.get(one, 0) + number
     return found
+
+
+def _kinds(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if name != "day")
 
 
 class Edges(NamedTuple):
@@ -184,33 +198,48 @@ def _statement(
     from_counts = has_only_dimensions(shape)
     parts = [*_edges(shape, edges), *counts(shape)] if from_counts else [_rows(shape)]
     counted = union_all(*parts)
-    selected: list[Any] = (
-        [_in_one_pass(counted, names)] if shape.postgresql else _one_by_one(counted, names)
-    )
+    kinds = _kinds(names)
+    if not shape.postgresql:
+        selected: list[Any] = _one_by_one(counted, kinds, by_day="day" in names)
+    else:
+        found = _in_one_pass(counted, kinds, by_day="day" in names)
+        selected = [found.having(_ALONE) if from_counts and shape.tenant else found]
     if from_counts and "day" in names:
-        selected.append(days_of_months(shape))
+        selected.append(days_of_months(shape, len(kinds)))
     return union_all(*selected)
 
 
-def _in_one_pass(counted: CompoundSelect[Any], names: tuple[str, ...]) -> Select[Any]:
+# By all kinds at once, and by day. That gives more rows than each kind by itself, but
+# not many, and is half of the work; whoever reads them adds them up.
+
+
+def _in_one_pass(
+    counted: CompoundSelect[Any], kinds: tuple[str, ...], *, by_day: bool
+) -> Select[Any]:
     found = counted.subquery("counted").c
-    keys = [found[name] for name in names]
-    # Of the keys of a row one is set, which tells whose count it is; none is where
-    # whole months, which have no day, are counted by day.
-    name = case(*((key.is_not(None), literal_column(f"'{key.name}'", Text)) for key in keys))
-    key = func.coalesce(*(cast(key, Text) for key in keys))
-    grouped = func.grouping_sets(*(tuple_(key) for key in keys))
-    return select(name, key, func.sum(found.n)).group_by(grouped).having(key.is_not(None))
+    keys = [found[name] for name in kinds]
+    if not by_day:
+        return select(*keys, _NO_TEXT, _sum(found.n)).group_by(*keys)
+    day = cast(found.day, Text)
+    groups = func.grouping_sets(tuple_(*keys), tuple_(found.day))
+    selected = select(*keys, day, _sum(found.n)).group_by(groups)
+    # Neither is set where whole months, which have no day, are counted by day.
+    return selected.having(func.coalesce(cast(keys[0], Text), day).is_not(None))
 
 
-def _one_by_one(counted: CompoundSelect[Any], names: tuple[str, ...]) -> list[Any]:
+def _sum(n: Any) -> Any:
+    return cast(func.sum(n), BigInteger)  # PostgreSQL's own is a decimal, which is slow to read.
+
+
+def _one_by_one(counted: CompoundSelect[Any], kinds: tuple[str, ...], *, by_day: bool) -> list[Any]:
     found = counted.cte("counted").c
-    return [
-        select(literal(name), cast(found[name], Text), func.sum(found.n))
-        .where(found[name].is_not(None))
-        .group_by(found[name])
-        for name in names
-    ]
+    keys = [found[name] for name in kinds]
+    selected = [select(*keys, _NO_TEXT, _sum(found.n)).group_by(*keys)]
+    if by_day:
+        none, day = [_NO_TEXT for _ in kinds], cast(found.day, Text)
+        days = select(*none, day, _sum(found.n)).where(found.day.is_not(None))
+        selected.append(days.group_by(found.day))
+    return selected
 
 
 def _edges(shape: Shape, edges: Edges) -> list[Select[Any]]:

@@ -8,10 +8,11 @@ from datetime import datetime
 
 from .buckets import calendar, filled
 from .conditions import shape_of, values_of
-from .connect import Bind, on_any_bind, reading
+from .connect import Bind, on_any_bind
 from .counting import Count, counts_of, ends_of
 from .filter import ActivityFilter
 from .policy import AccessPolicy
+from .shortcut import reader
 
 
 @on_any_bind
@@ -63,7 +64,7 @@ def timeline(
     """
     wanted = calendar(bucket, tz)
     where = where if policy is None else policy.applied(where)
-    with reading(bind) as connection:
+    with reader(bind) as connection:
         postgresql = connection.dialect.name == "postgresql"
         shape = shape_of(where, postgresql=postgresql)
         asked = Count(where, shape, values_of(where, postgresql=postgresql))

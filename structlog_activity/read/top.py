@@ -12,9 +12,10 @@ from sqlalchemy import Integer, Select, func, select
 from ..store.table import user_activity
 from .arguments import Key, top_columns, top_limit
 from .conditions import Shape, conditions, has_only_dimensions, shape_of, values_of
-from .connect import Bind, on_any_bind, reading
+from .connect import Bind, on_any_bind
 from .filter import ActivityFilter
 from .policy import AccessPolicy
+from .shortcut import reader
 from .statements import literal
 from .stats import count_by
 
@@ -71,7 +72,7 @@ def top(
     if policy is not None:
         policy.check_counted(by)
         where = policy.applied(where)
-    with reading(bind) as connection:
+    with reader(bind) as connection:
         postgresql = connection.dialect.name == "postgresql"
         shape = shape_of(where, postgresql=postgresql)
         if by in _COUNTED and has_only_dimensions(shape):

@@ -8,12 +8,13 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Integer, Select, func, select
+from sqlalchemy import Integer, Select, func, select
 
 from ..store.table import user_activity, user_activity_daily
 from .conditions import Shape, conditions, dimensions, has_only_dimensions
 from .days import is_scattered
 from .rows import Search, bounds, spans_of
+from .shortcut import Reader
 from .statements import Cut, literal, within
 from .stats import count_by
 
@@ -25,7 +26,7 @@ _C: Final = user_activity.c
 _DAYS: Final = user_activity_daily.c
 
 
-def total(connection: Connection, asked: Search, found: int) -> tuple[int | None, bool]:
+def total(connection: Reader, asked: Search, found: int) -> tuple[int | None, bool]:
     """
     Return how many records there are, and whether that is the exact number.
 
@@ -48,7 +49,7 @@ def total(connection: Connection, asked: Search, found: int) -> tuple[int | None
     return min(count, CAP), count <= CAP
 
 
-def _exact(connection: Connection, asked: Search) -> int:
+def _exact(connection: Reader, asked: Search) -> int:
     if has_only_dimensions(asked.shape):
         return _counted(connection, asked)
     statement = _rows_statement(asked.shape, Cut(), capped=False)
@@ -56,7 +57,7 @@ def _exact(connection: Connection, asked: Search) -> int:
     return count
 
 
-def _capped(connection: Connection, asked: Search) -> int:
+def _capped(connection: Reader, asked: Search) -> int:
     """Count up to one more than the cap at least."""
     shape = asked.shape
     timeless = not (shape.since or shape.until)
@@ -75,7 +76,7 @@ def _capped(connection: Connection, asked: Search) -> int:
     return count
 
 
-def _counted(connection: Connection, asked: Search) -> int:
+def _counted(connection: Reader, asked: Search) -> int:
     return count_by(connection, asked.where, ("verb",))["verb"].total()
 
 

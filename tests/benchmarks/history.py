@@ -1,5 +1,5 @@
 """
-A year of made-up activity, straight into the real tables by COPY.
+A year of made-up activity, made by the server itself in the real tables.
 
 Tenants, verbs and actors are skewed as they are in real logs: the largest tenant has
 a seventh of all rows, and one row in fifty arrives up to 30 days late. The same
@@ -9,9 +9,7 @@ a seventh of all rows, and one row in fifty arrives up to 30 days late. The same
 from __future__ import annotations
 
 import itertools
-import random
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -27,26 +25,59 @@ ACTORS: Final = 20_000
 VERBS: Final = 40
 KINDS: Final = 12
 
-_CHUNK: Final = 10_000
-_LATE: Final = 0.02
-_LATEST: Final = 30 * 86_400_000_000
+_CHUNK: Final = 200_000
+_BATCH: Final = 10_000
 _DAY: Final = 86_400_000_000
 _ZIPF: Final = 1.05
-_COPY: Final = (
-    "COPY user_activity (tenant_id, created_at, id, actor_id, user_id, org_id, verb, object_type,"
-    " object_id, channel, ip, data, batch_id, batch_ix, commitment) FROM STDIN"
-)
+# Ids are a UUIDv7 of the row's moment. One record in eight comes through another
+# channel than its kind's own.
+_ROWS: Final = f"""
+    INSERT INTO user_activity (tenant_id, created_at, id, actor_id, user_id, org_id, verb,
+        object_type, object_id, channel, ip, data, batch_id, batch_ix, commitment)
+    SELECT ('7e' || lpad(to_hex(tenant), 30, '0'))::uuid, moment,
+        (lpad(to_hex((extract(epoch FROM moment) * 1000)::bigint), 12, '0') || '7'
+            || substr(bits, 1, 3) || '8' || substr(bits, 4, 15))::uuid,
+        ('ac' || lpad(to_hex(actor + 1), 30, '0'))::uuid,
+        ('ac' || lpad(to_hex(guest + 1), 30, '0'))::uuid,
+        ('06' || lpad(to_hex(tenant * 8 + actor %% 4 + 1), 30, '0'))::uuid,
+        'kind' || verb %% {KINDS} || '.verb' || lpad(verb::text, 2, '0'),
+        'kind' || verb %% {KINDS}, floor(random() * 50000)::text,
+        'channel' || (verb + CASE WHEN random() < 0.125 THEN 1 ELSE 0 END) %% {KINDS},
+        '10.' || n %% 251 || '.' || n %% 241 || '.' || n %% 239,
+        ('{{"path": "ui.theme", "to": "dark", "request_id": "' || substr(bits, 9) || '"}}')::jsonb,
+        n / {_BATCH} + 1, n %% {_BATCH}, decode(bits, 'hex')
+    FROM (
+        SELECT n, md5(%(seed)s::bigint || '-' || n) AS bits,
+            width_bucket(random(), %(tenants)s::float8[]) AS tenant,
+            width_bucket(random(), %(actors)s::float8[]) AS actor,
+            width_bucket(random(), %(actors)s::float8[]) AS guest,
+            width_bucket(random(), %(verbs)s::float8[]) AS verb,
+            greatest(%(start)s::timestamptz, %(start)s::timestamptz
+                + interval '1 day' * ({DAYS} * (n + random()) / %(rows)s::bigint)
+                - CASE WHEN random() < 0.02 THEN interval '30 days' * random()
+                    ELSE interval '0' END) AS moment
+        FROM generate_series(%(first)s::bigint, %(last)s::bigint) n
+    ) made
+"""
 # Not sealed: reading looks at no seal.
-_LEDGER: Final = """
+_LEDGER: Final = f"""
     INSERT INTO user_activity_batch (writer_id, seq, batch_id, n, written_at, chain_id, link, flags,
         first_at, last_at, root, prev, seal, key_id, mac)
-    VALUES (%(writer)s, %(number)s, %(number)s, %(n)s, clock_timestamp(), %(writer)s, %(number)s, 0,
-        clock_timestamp(), clock_timestamp(), '', '', '', '', '')
+    SELECT %(writer)s, number, number, least({_BATCH}, %(rows)s::bigint - (number - 1) * {_BATCH}),
+        clock_timestamp(), %(writer)s, number, 0, clock_timestamp(), clock_timestamp(),
+        '', '', '', '', ''
+    FROM generate_series(1, (%(rows)s::bigint + {_BATCH} - 1) / {_BATCH}) number
 """
 _COUNT: Final = """
     INSERT INTO user_activity_daily (tenant_id, day, channel, verb, object_type, n)
     SELECT tenant_id, (created_at AT TIME ZONE 'UTC')::date, channel, verb, object_type, count(*)
     FROM user_activity GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
+"""
+_KEY: Final = "ALTER TABLE user_activity {} CONSTRAINT user_activity_pkey {}"
+_INDEXES: Final = """
+    SELECT c.relname, replace(pg_get_indexdef(c.oid), ' ON ONLY ', ' ON ')
+    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+    WHERE i.indrelid = 'user_activity'::regclass AND NOT i.indisprimary
 """
 
 
@@ -61,7 +92,9 @@ def span(today: datetime) -> tuple[int, int]:
     return end - DAYS * _DAY, end
 
 
-def load(connection: Any, rows: int, *, seed: int, progress: bool = True) -> None:
+def load(
+    connection: Any, rows: int, *, seed: int, grown: bool = False, progress: bool = True
+) -> None:
     """
     Fill the tables, which are there and empty, and bring their statistics up to date.
 
@@ -73,90 +106,67 @@ def load(connection: Any, rows: int, *, seed: int, progress: bool = True) -> Non
 
         seed: Of the random choices.
 
+        grown: Whether indexes grow row by row, as in a log that is written, and
+            are not made at the end, which takes less time and room.
+
         progress: Whether to tell rate and remaining time on stderr.
     """
-    start, end = span(datetime.now(UTC))
+    start, end = map(from_microseconds, span(datetime.now(UTC)))
     with connection.transaction():
-        make_months(connection, from_microseconds(start).date(), from_microseconds(end).date())
-    shown = Progress("rows", rows) if progress else None
-    writer, done = uuid4(), 0
-    for number, chunk in enumerate(_chunks(rows, start, end, seed), 1):
-        lines = chunk(number)
-        with connection.transaction(), connection.cursor() as cursor:
-            with cursor.copy(_COPY) as copy:
-                copy.write("".join(lines))
-            cursor.execute(_LEDGER, {"writer": writer, "number": number, "n": len(lines)})
-        done += len(lines)
-        if shown:
-            shown.update(done, done)
+        make_months(connection, start.date(), end.date())
+    for setting in ("work_mem = '512MB'", "maintenance_work_mem = '1GB'"):
+        connection.execute(f"SET {setting}")
+    indexes = [] if grown else _drop_indexes(connection)
+    _insert(connection, rows, seed, start, Progress("rows", rows) if progress else None)
     connection.execute(_COUNT)
-    connection.execute("VACUUM (ANALYZE) user_activity")
-    connection.execute("VACUUM (ANALYZE) user_activity_daily")
+    _make_indexes(connection, indexes)
+    vacuum(connection, "user_activity", "user_activity_daily")
+    for setting in ("work_mem", "maintenance_work_mem"):
+        connection.execute(f"RESET {setting}")
+
+
+def vacuum(connection: Any, *tables: str) -> None:
+    """Do for some tables what autovacuum does for them in time."""
+    for table in tables:
+        connection.execute(f"VACUUM (ANALYZE) {table}")
+
+
+def _insert(connection: Any, rows: int, seed: int, start: datetime, shown: Progress | None) -> None:
+    values = {
+        "rows": rows, "seed": seed, "start": start,
+        "tenants": _zipf(TENANTS), "actors": _zipf(ACTORS), "verbs": _zipf(VERBS),
+        "writer": uuid4(),
+    }  # fmt: skip
+    connection.execute("SELECT setseed(%s)", (1 / (1 + seed),))
+    for first in range(0, rows, _CHUNK):
+        last = min(first + _CHUNK, rows) - 1
+        connection.execute(_ROWS, values | {"first": first, "last": last})
+        if shown:
+            shown.update(last + 1, last + 1)
+    connection.execute(_LEDGER, values)
     if shown:
         shown.finish()
 
 
-def _chunks(rows: int, start: int, end: int, seed: int) -> Iterator[Any]:
-    """Yield makers of rows in the order in which they arrive."""
-    choose = random.Random(seed)
-    weights = _Weights()
-    for first in range(0, rows, _CHUNK):
-        count = min(_CHUNK, rows - first)
-        low = start + (end - start) * first // rows
-        high = start + (end - start) * (first + count) // rows
-        yield lambda number, count=count, low=low, high=high: _lines(
-            choose, weights, number, count, (start, low, high)
-        )
+def _drop_indexes(connection: Any) -> list[str]:
+    """Drop the log's indexes; return the statements that make them again."""
+    found = connection.execute(_INDEXES).fetchall()
+    for name, _ in found:
+        connection.execute(f"DROP INDEX {name}")
+    connection.execute(_KEY.format("DROP", ""))
+    key = _KEY.format("ADD", "PRIMARY KEY (tenant_id, created_at, id)")
+    return [key, *(statement for _, statement in found)]
 
 
-class _Weights:
-    """How often each tenant, actor and verb is chosen, added up."""
-
-    def __init__(self) -> None:
-        self.tenants = _zipf(TENANTS)
-        self.actors = _zipf(ACTORS)
-        self.verbs = _zipf(VERBS)
+def _make_indexes(connection: Any, statements: list[str]) -> None:
+    for statement in statements:
+        connection.execute(statement)
 
 
 def _zipf(count: int) -> list[float]:
-    return list(itertools.accumulate(1 / (rank + 1) ** _ZIPF for rank in range(count)))
-
-
-def _lines(
-    choose: random.Random, weights: _Weights, number: int, count: int, times: tuple[int, int, int]
-) -> list[str]:
-    first, low, high = times
-    moments = sorted(choose.randrange(low, high) for _ in range(count))
-    for i in choose.sample(range(count), int(count * _LATE)):
-        moments[i] = max(first, moments[i] - choose.randrange(_LATEST))
-    tenants = choose.choices(range(TENANTS), cum_weights=weights.tenants, k=count)
-    actors = choose.choices(range(ACTORS), cum_weights=weights.actors, k=count)
-    users = choose.choices(range(ACTORS), cum_weights=weights.actors, k=count)
-    verbs = choose.choices(range(VERBS), cum_weights=weights.verbs, k=count)
-    bits = choose.getrandbits
-    return [
-        _line(number, ix, row, bits(96))
-        for ix, row in enumerate(zip(moments, tenants, actors, users, verbs, strict=True))
-    ]
-
-
-def _line(number: int, ix: int, row: tuple[int, int, int, int, int], bits: int) -> str:
-    """Return a row in COPY's text format, its id a UUIDv7 of its moment."""
-    moment, owner, actor, user, verb = row
-    id_ = (moment // 1000 << 80) | (7 << 76) | ((bits & 0xFFF) << 64) | (2 << 62)
-    id_ |= (bits >> 12) & ((1 << 62) - 1)
-    kind = verb % KINDS
-    # One record in eight comes through another channel than its kind's own.
-    channel = (kind + 1) % KINDS if bits >> 93 == 0 else kind
-    at = f"{from_microseconds(moment):%Y-%m-%d %H:%M:%S.%f+00}"
-    return (
-        f"{(0x7E << 120) + owner:032x}\t{at}\t{id_:032x}\t{(0xAC << 120) + actor + 1:032x}\t"
-        f"{(0xAC << 120) + user + 1:032x}\t{(0x06 << 120) + owner * 8 + actor % 4 + 1:032x}\t"
-        f"kind{kind}.verb{verb:02}\tkind{kind}\t{bits % 50_000}\tchannel{channel}\t"
-        f"10.{bits & 0xFF}.{(bits >> 8) & 0xFF}.{(bits >> 16) & 0xFF}\t"
-        f'{{"path": "ui.theme", "to": "dark", "request_id": "{bits:024x}"}}'
-        f"\t{number}\t{ix}\t\\\\x{bits:032x}\n"
-    )
+    """Return where in [0, 1) the choice changes to the next of *count* ranks."""
+    sums = list(itertools.accumulate(1 / (rank + 1) ** _ZIPF for rank in range(count)))
+    return [found / sums[-1] for found in sums[:-1]]
 
 
 def day_before(end: int, days: int) -> datetime:

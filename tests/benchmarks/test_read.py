@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import json
 
+from typing import Any
+
+import psycopg
 import pytest
 
+from sqlalchemy.engine import make_url
+
 from tests.benchmarks.__main__ import main
+from tests.benchmarks.history import load
 
 
 def test_the_benchmark_of_reads_runs(capsys: pytest.CaptureFixture[str], postgres_url: str) -> None:
@@ -27,17 +33,40 @@ def test_the_benchmark_of_reads_runs(capsys: pytest.CaptureFixture[str], postgre
     assert "3,000 rows made and loaded" in err
 
 
-def test_the_same_seed_makes_the_same_rows() -> None:
-    from tests.benchmarks.history import _chunks
+def test_the_same_seed_makes_the_same_rows(migrated_url: str) -> None:
+    _, arguments = (
+        make_url(migrated_url).get_dialect()().create_connect_args(make_url(migrated_url))
+    )
+    with psycopg.connect(**arguments, autocommit=True) as connection:
 
-    def rows(seed: int) -> list[str]:
-        return [
-            line for chunk in _chunks(12_000, 10**15, 10**15 + 10**12, seed) for line in chunk(1)
-        ]
+        def made(seed: int, *, grown: bool = False) -> list[tuple[Any, ...]]:
+            connection.execute("TRUNCATE user_activity, user_activity_batch, user_activity_daily")
+            load(connection, 2_000, seed=seed, grown=grown, progress=False)
+            return connection.execute("SELECT * FROM user_activity ORDER BY id").fetchall()
 
-    assert rows(1) == rows(1)
-    assert rows(1) != rows(2)
-    assert 12_000 == len(rows(1))
+        rows = made(1)
+        assert 2_000 == len(rows)
+        assert rows == made(1, grown=True)
+        assert rows != made(2)
+
+
+def test_indexes_are_the_same_whether_they_grew_or_not(migrated_url: str) -> None:
+    _, arguments = (
+        make_url(migrated_url).get_dialect()().create_connect_args(make_url(migrated_url))
+    )
+    with psycopg.connect(**arguments, autocommit=True) as connection:
+
+        def indexes() -> list[tuple[Any, ...]]:
+            asked = (
+                "SELECT indexdef FROM pg_indexes WHERE tablename LIKE 'user_activity%' ORDER BY 1"
+            )
+            return connection.execute(asked).fetchall()
+
+        load(connection, 10, seed=1, grown=True, progress=False)
+        grown = indexes()
+        connection.execute("TRUNCATE user_activity, user_activity_batch, user_activity_daily")
+        load(connection, 10, seed=2, progress=False)
+        assert grown == indexes()
 
 
 def test_an_unknown_benchmark_is_told(capsys: pytest.CaptureFixture[str]) -> None:

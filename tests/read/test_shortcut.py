@@ -1,0 +1,170 @@
+"""The shortest way to the database: short, taken only where nobody can tell, and right."""
+
+from __future__ import annotations
+
+import sys
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sqlalchemy import event, text
+
+from structlog_activity import ActivityFilter, ActivityLog, SchemaError, feed, stats
+from structlog_activity.read.shortcut import Direct, reader
+from structlog_activity.store.engine import make_engine, parse_url
+from tests.support.records import NOON, record
+
+
+# Most calls of a page without its records, and of each of these.
+BUDGETS = {"postgresql": (330, 4), "sqlite": (220, 26)}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def activity(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ActivityLog]:
+    url = f"sqlite:///{tmp_path / 'activity.db'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_url")
+    with ActivityLog(url, migrate=True) as activity:
+        for n in range(60):
+            activity.log(record(object_id=str(n), occurred_at=NOON + timedelta(seconds=n)))
+        assert activity.flush(timeout=20)
+        yield activity
+
+
+def calls(do: Callable[[], Any]) -> int:
+    """How many functions of Python a call calls, once it is warm."""
+    for _ in range(8):  # Psycopg prepares what comes often.
+        do()
+    count = 0
+
+    def note(_: Any, what: str, __: Any) -> None:
+        nonlocal count
+        count += what == "call"
+
+    sys.setprofile(note)
+    try:
+        do()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_a_page_takes_few_calls(activity: ActivityLog) -> None:
+    of_page, of_record = BUDGETS[activity.engine.dialect.name]
+    for _ in range(60):
+        activity.log(record(tenant_id="new", occurred_at=datetime.now(UTC)))
+    assert activity.flush(timeout=20)
+
+    few, many = (
+        calls(lambda n=n: activity.feed(tenant_id="new", limit=n, total="none"))  # type: ignore[misc]
+        for n in (10, 50)
+    )
+
+    each = (many - few) / 40
+    assert each <= of_record
+    assert few - 10 * each <= of_page
+
+
+def test_both_ways_give_the_same(activity: ActivityLog) -> None:
+    def reads() -> list[Any]:
+        page = activity.feed(tenant_id="acme", limit=20)
+        return [
+            page,
+            activity.feed(tenant_id="acme", limit=20, after=page.next_cursor),
+            activity.feed(tenant_id="acme", verbs=[page.records[0].verb, "none"], limit=7),
+            activity.feed(tenant_id="other"),
+            activity.stats(tenant_id="acme"),
+            activity.stats(tenant_id="acme", since=NOON + timedelta(seconds=17)),
+            activity.top(tenant_id="acme", by="object", limit=60),
+            activity.timeline(tenant_id="acme", bucket="hour"),
+            activity.get("acme", page.records[3].id),
+        ]
+
+    short = reads()
+    event.listen(activity.engine, "before_cursor_execute", lambda *_: None)
+
+    assert reads() == short
+    assert 60 == short[4].total
+    assert 43 == short[5].total
+
+
+def test_values_of_one_call_are_none_of_the_next(activity: ActivityLog) -> None:
+    for n in range(30):
+        found = activity.feed(tenant_id="acme", object_id=str(n), limit=1 + n % 3).records
+        assert [str(n)] == [one.object_id for one in found]
+
+
+def test_whoever_listens_hears_of_every_read(activity: ActivityLog) -> None:
+    heard: list[str] = []
+    activity.stats(tenant_id="acme")
+
+    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+        heard.append(statement)
+
+    event.listen(activity.engine, "before_cursor_execute", note)
+    activity.stats(tenant_id="acme")
+    event.remove(activity.engine, "before_cursor_execute", note)
+    activity.stats(tenant_id="acme")
+
+    assert 1 == len(heard)
+
+
+def test_an_engine_that_changes_what_is_sent_is_read_through_sqlalchemy(
+    activity: ActivityLog,
+) -> None:
+    engine = activity.engine.execution_options(
+        isolation_level="AUTOCOMMIT", schema_translate_map={None: "elsewhere"}
+    )
+    plain = activity.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    with reader(engine) as connection:
+        assert not isinstance(connection, Direct)
+    with pytest.raises(SchemaError):
+        feed(engine, ActivityFilter(tenant_id="acme"))
+    assert 60 == stats(plain, ActivityFilter(tenant_id="acme")).total
+
+
+def test_a_connection_comes_back_as_it_was(postgres_url: str) -> None:
+    with ActivityLog(postgres_url, migrate=True) as activity:
+        activity.feed(tenant_id="acme")
+        with activity.engine.connect() as connection:
+            driver: Any = connection.connection.dbapi_connection
+            assert not driver.autocommit
+            assert activity.engine.pool.checkedout() == 1  # type: ignore[attr-defined]
+
+
+def test_missing_tables_are_told_and_the_connection_is_kept(postgres_url: str) -> None:
+    engine = make_engine(parse_url(postgres_url))
+    reads = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    for _ in range(2):
+        with pytest.raises(SchemaError, match="migrate"):
+            feed(reads, ActivityFilter(tenant_id="acme"))
+    with engine.connect() as connection:
+        before = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    with pytest.raises(SchemaError):
+        stats(reads, ActivityFilter(tenant_id="acme"))
+    with engine.connect() as connection:
+        assert before == connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    engine.dispose()
+
+
+def test_an_interrupted_read_leaves_no_connection_half_way(
+    activity: ActivityLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    activity.feed(tenant_id="acme")
+
+    def interrupt(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("structlog_activity.read.form.Form.processed", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            activity.feed(tenant_id="acme")
+
+    assert 60 == activity.feed(tenant_id="acme").total
+    assert 0 == activity.engine.pool.checkedout()  # type: ignore[attr-defined]
