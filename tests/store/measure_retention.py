@@ -77,4 +77,4 @@ def main(url: str, rows: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 200_000)  # noqa: PLR2004
+    main(sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 200_000)
