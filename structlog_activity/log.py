@@ -264,9 +264,9 @@ class ActivityLog(
 
     @cached_property
     def _reader(self) -> Engine:
-        from .store.engine import without_transactions
+        from .store.engine import for_single_reads
 
-        return without_transactions(self.engine)
+        return for_single_reads(self.engine)
 
     # -- setting up ---------------------------------------------------------
 

@@ -300,7 +300,7 @@ def _plain_error(error: SQLAlchemyError, where: str) -> RepositoryError:
     )
 
 
-def without_transactions(engine: Engine) -> Engine:
+def for_single_reads(engine: Engine) -> Engine:
     """Return *engine* for single reads: on PostgreSQL a transaction costs two round trips more."""
     if engine.dialect.name != POSTGRESQL:
         return engine
