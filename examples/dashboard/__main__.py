@@ -16,6 +16,7 @@ import tempfile
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from zoneinfo import ZoneInfoNotFoundError
 
 
 if not __package__:  # Started as a folder, which is then where modules are looked for first.
@@ -51,8 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 ),
             )
             _say(f"http://{options.host}:{options.port}/  (Ctrl-C ends it)")
-            uvicorn.run(app, host=options.host, port=options.port, log_level="warning")
-    except (ActivityError, OSError, ValueError) as error:
+            uvicorn.run(
+                app,
+                host=options.host,
+                port=options.port,
+                log_level="critical",
+                # Pages that are live never end by themselves.
+                timeout_graceful_shutdown=1,
+            )
+    except (ActivityError, OSError, ValueError, ZoneInfoNotFoundError) as error:
         _say(str(error))
         return 1
     return 0

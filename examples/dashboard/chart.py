@@ -21,7 +21,7 @@ _FINE: Final = timedelta(hours=3)
 _STEPS: Final = tuple(timedelta(minutes=n) for n in (1, 2, 5, 10, 15))
 _MOST_FINE: Final = 18
 _BUCKETS: Final = (
-    (timedelta(days=3, hours=1), "hour"),
+    (timedelta(days=8), "hour"),
     (timedelta(days=93), "day"),
     (timedelta(days=730), "week"),
 )
@@ -237,7 +237,7 @@ def _ticks(starts: list[datetime], bucket: str, zone: ZoneInfo) -> list[tuple[fl
 def _round_up(n: int) -> int:
     """Return the next number that is easily read."""
     size = 10 ** max(len(str(n)) - 1, 0)
-    for factor in (1, 2, 4, 5, 10):
+    for factor in (1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10):
         if n <= factor * size:
-            return max(factor * size, 2)
+            return max(math.ceil(factor * size), 2)
     return n

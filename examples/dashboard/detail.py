@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -47,6 +49,11 @@ class Detail:
     data: list[tuple[str, str]]
     seal: SealState
     related: list[Related]
+
+    @property
+    def json(self) -> str:
+        """The record as it is, in ASCII."""
+        return json.dumps(self.record.to_dict(), indent=2)
 
 
 def detail(
