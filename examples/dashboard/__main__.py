@@ -88,7 +88,10 @@ def _parser() -> argparse.ArgumentParser:
 @contextlib.contextmanager
 def _log(options: argparse.Namespace) -> Iterator[ActivityLog]:
     if options.demo:
-        with tempfile.TemporaryDirectory() as folder, lively(f"sqlite:///{folder}/demo.db") as found:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            lively(f"sqlite:///{folder}/demo.db") as found,
+        ):
             yield found
         return
     # Signs cursors, so that nobody can make one; nothing is written that it could seal.

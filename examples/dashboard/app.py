@@ -52,8 +52,10 @@ _ERRORS: Final[list[tuple[type[Exception], int, str, str]]] = [
         InvalidCursorError,
         400,
         "This page has no place any more",
-        "The address names a place in the feed that does not fit it: it was changed, or the "
-        "dashboard was restarted since. Begin at the newest records.",
+        (
+            "The address names a place in the feed that does not fit it: it was changed, or the "
+            "dashboard was restarted since. Begin at the newest records."
+        ),
     ),
     (TooMuchError, 422, "That would read too much", ""),
     (
@@ -66,15 +68,19 @@ _ERRORS: Final[list[tuple[type[Exception], int, str, str]]] = [
         SchemaError,
         503,
         "The tables are not there yet",
-        "Run `structlog-activity migrate` with the same --url, by a role that may create tables, "
-        "then load this page again.",
+        (
+            "Run `structlog-activity migrate` with the same --url, by a role that may create "
+            "tables, then load this page again."
+        ),
     ),
     (
         RepositoryError,
         503,
         "The database can't be read",
-        "Nothing is lost by that: applications keep their records until it is back. Load this page "
-        "again when it is; if it stays away, `structlog-activity doctor` says more.",
+        (
+            "Nothing is lost by that: applications keep their records until it is back. Load this "
+            "page again when it is; if it stays away, `structlog-activity doctor` says more."
+        ),
     ),
 ]
 
@@ -324,7 +330,7 @@ class Dashboard:
         )
         return self._error(status, "That was refused", phrasing.visible(text), advice)
 
-    def _ask(self, _: Request, was_wrong: bool) -> Response:  # noqa: FBT001  A callback.
+    def _ask(self, _: Request, *, was_wrong: bool) -> Response:
         return self._page("enter.html", 401, was_wrong=was_wrong)
 
     def _error(self, status: int, title: str, problem: str, advice: str) -> Response:

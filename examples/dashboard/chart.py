@@ -132,7 +132,7 @@ def chart(activity: ActivityLog, view: View, stats: ActivityStats, zone: ZoneInf
     rest = stats.total - sum(n for _, n in named)
     series = [(name, n, colour) for colour, (name, n) in enumerate(named)]
     series += [("other", rest, MOST_SERIES)] if rest > 0 else []
-    return _drawn(view, starts, counts, bucket, series, zone)
+    return _drawn(view, starts, counts, bucket=bucket, series=series, zone=zone)
 
 
 def _fine(
@@ -141,7 +141,9 @@ def _fine(
     """Count by minutes, which `timeline` does not know; a short time has few records."""
     since, until = where["since"], where["until"]
     step = next((s for s in _STEPS if (until - since) / s <= _MOST_FINE), _STEPS[-1])
-    start = datetime.min.replace(tzinfo=UTC) + (since - datetime.min.replace(tzinfo=UTC)) // step * step
+    start = (
+        datetime.min.replace(tzinfo=UTC) + (since - datetime.min.replace(tzinfo=UTC)) // step * step
+    )
     starts, counts = [], []
     while start < until:
         span = {"since": max(start, since), "until": min(start + step, until)}
@@ -184,6 +186,7 @@ def _drawn(
     view: View,
     starts: list[datetime],
     counts: list[list[int]],
+    *,
     bucket: str,
     series: list[tuple[str, int, int]],
     zone: ZoneInfo,

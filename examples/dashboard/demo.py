@@ -76,9 +76,7 @@ def fill(activity: ActivityLog, dice: random.Random, now: datetime, count: int) 
     activity.flush(60)
 
 
-def _go_on(
-    activity: ActivityLog, dice: random.Random, over: threading.Event, pause: float
-) -> None:
+def _go_on(activity: ActivityLog, dice: random.Random, over: threading.Event, pause: float) -> None:
     while not over.wait(pause):
         _record(activity, dice, datetime.now(UTC))
 
@@ -119,10 +117,11 @@ def _extra(name: str, dice: random.Random) -> dict[str, Any]:
     if name == "setting":
         path, before, after = dice.choice(_SETTINGS)
         return {"path": path, "from": before, "to": after}
-    return {
+    found: dict[str, dict[str, Any]] = {
         "amount": {"amount": dice.randrange(2_000, 90_000) / 100, "currency": "EUR"},
         "title": {"changes": {"title": {"from": "Draft", "to": "Plan for the spring"}}},
         "rows": {"rows": dice.randrange(40, 9_000)},
         "email": {"email": f"guest{dice.randrange(90)}@example.com"},
         "role": {"from": "viewer", "to": dice.choice(("editor", "admin"))},
-    }.get(name, {})
+    }
+    return found.get(name, {})

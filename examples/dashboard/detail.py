@@ -121,7 +121,9 @@ def _histories(activity: ActivityLog, view: View, record: ActivityRecord) -> lis
         page = activity.feed(
             tenant_id=tenant, actor_id=record.actor_id, limit=_RELATED, total="none"
         )
-        url = view.url(q=str(Word("", "actor", str(record.actor_id))), range="all", since=None, until=None)
+        url = view.url(
+            q=str(Word("", "actor", str(record.actor_id))), range="all", since=None, until=None
+        )
         found.append(Related(f"By {actor.name}", page.records, url))
     if record.object_id:
         page = activity.history(record.object, tenant_id=tenant, limit=_RELATED, total="none")

@@ -93,7 +93,9 @@ def cell(value: Any) -> str:
     is_formula = text.lstrip(_SKIPPED).startswith(_FORMULA)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = "".join(
-        letter if letter in "\n\t" or letter >= " " and letter != "\x7f" else f"\\x{ord(letter):02x}"
+        letter
+        if letter in "\n\t" or (letter >= " " and letter != "\x7f")
+        else f"\\x{ord(letter):02x}"
         for letter in text
     )
     return f"'{text}" if is_formula else text

@@ -23,17 +23,9 @@ LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 COOKIE: Final = "activity_dashboard"
 ENTER: Final = "/enter"
 _LONGEST_FORM: Final = 4_096
-_POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _HEADERS: Final = {
     "content-security-policy": _POLICY,
@@ -72,7 +64,7 @@ class Guard:
         hosts: tuple[str, ...],
         token: str,
         refuse: Callable[[Request, int, str], Response],
-        ask: Callable[[Request, bool], Response],
+        ask: Callable[..., Response],
     ) -> None:
         self._app = app
         self._hosts = frozenset(host.lower() for host in hosts)
@@ -100,7 +92,7 @@ class Guard:
             return self._refuse(request, 405, "This dashboard only shows; nothing can be changed.")
         if request.url.path.startswith("/static/") or not self._token or self._knows(request):
             return None
-        return self._ask(request, False)
+        return self._ask(request, was_wrong=False)
 
     async def _enter(self, request: Request) -> Response:
         origin = request.headers.get("origin")
@@ -113,7 +105,7 @@ class Guard:
                 return self._refuse(request, 413, "That form is too long.")
         given = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0]
         if not _same(given, self._token):
-            return self._ask(request, True)
+            return self._ask(request, was_wrong=True)
         answer = RedirectResponse("/", 303)
         secure = request.url.scheme == "https"
         answer.set_cookie(

@@ -138,7 +138,7 @@ def overview(activity: ActivityLog, view: View, zone: ZoneInfo, most_rows: int) 
     return Overview(
         page=page,
         total=stats.total,
-        numbers=_numbers(activity, view, stats, before, actors, most_rows),
+        numbers=_numbers(activity, view, stats, before, actors, most_rows=most_rows),
         facets=_facets(activity, view, stats, actors),
         chart=chart(activity, view, stats, zone),
         position=position,
@@ -183,6 +183,7 @@ def _numbers(
     stats: ActivityStats,
     before: ActivityStats | None,
     actors: list[tuple[Any, int]] | None,
+    *,
     most_rows: int,
 ) -> list[Number]:
     events = Number(
@@ -192,7 +193,10 @@ def _numbers(
         note = f"more than {most_rows:,} records: choose a shorter period"
         return [
             events,
-            *(Number(name, "\N{EN DASH}", note=note) for name in ("Actors", "Failed", "Nobody known")),
+            *(
+                Number(name, "\N{EN DASH}", note=note)
+                for name in ("Actors", "Failed", "Nobody known")
+            ),
         ]
     earlier = view.earlier()
     older = (

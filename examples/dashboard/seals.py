@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -89,21 +90,17 @@ def _batch_of(connection: Connection, record: ActivityRecord) -> Any:
 def _problems(connection: Connection, batch: Any) -> list[str]:
     findings = Findings()
     rows = RowCheck(findings, Statements(), canonical)
-    rows.check(StoredRow(row, *place, *_sealed(batch)) for row, place in _rows(connection, batch))
+    rows.check(_rows(connection, batch))
     if findings.kept or rows.rows < batch.n:
         rows.finish()
     # What was erased or dropped lawfully is told by records elsewhere, which `verify` reads.
-    problems = [one.problem for one in findings.kept if one.kind not in {"row.erased"}]
+    problems = [one.problem for one in findings.kept if one.kind != "row.erased"]
     if _seal(batch).digest() != bytes(batch.seal):
         problems.append(f"batch {batch.batch_id}: its line in the ledger was changed")
     return problems
 
 
-def _sealed(batch: Any) -> tuple[int, bytes, int, bytes | None]:
-    return batch.n, batch.root, to_microseconds(batch.last_at), batch.dropped
-
-
-def _rows(connection: Connection, batch: Any) -> Any:
+def _rows(connection: Connection, batch: Any) -> Iterator[StoredRow]:
     columns = [_ROWS[name] for name in Row._fields if name != "data"]
     selected = select(
         *columns, cast(_ROWS.data, Text), _ROWS.batch_id, _ROWS.batch_ix, _ROWS.commitment
@@ -113,11 +110,16 @@ def _rows(connection: Connection, batch: Any) -> Any:
         _ROWS.created_at >= batch.first_at,
         _ROWS.created_at <= batch.last_at,
     )
+    last_at = to_microseconds(batch.last_at)
     for found in connection.execute(selected):
         values = dict(zip((column.name for column in columns), found, strict=False))
         values = {k: v.bytes if hasattr(v, "bytes") else v for k, v in values.items()}
         values["created_at"] = to_microseconds(values["created_at"])
-        yield Row(**values, data=found[len(columns)]), found[len(columns) + 1 :]
+        row = Row(**values, data=found[len(columns)])
+        batch_id, batch_ix, commitment = found[len(columns) + 1 :]
+        yield StoredRow(
+            row, batch_id, batch_ix, commitment, batch.n, batch.root, last_at, batch.dropped
+        )
 
 
 def _seal(batch: Any) -> Seal:

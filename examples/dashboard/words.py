@@ -43,7 +43,7 @@ def words(text: str) -> list[Word]:
     """Return the words of a search, in their order."""
     found = []
     for sign, key, quoted, bare in _WORD.findall(text):
-        value = _ESCAPE.sub(r"\1", quoted) if not bare else bare
+        value = bare or _ESCAPE.sub(r"\1", quoted)
         if value or key:
             found.append(Word(sign, key, value))
     return found

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 import uvicorn
@@ -28,12 +28,12 @@ OPTIONS = Options(clock=lambda: NOW, tenants=("acme", "other"))
 
 HOSTILE = (
     "<script>document.title='taken'</script>",
-    "\"><img src=x onerror=\"document.title='taken'\">",
+    '"><img src=x onerror="document.title=\'taken\'">',
     "' onmouseover='document.title=1",
     "{{ 7 * 7 }}{% raw %}",
     "\u202egnp.exe\u202c right to left",
     "bell\x07 escape\x1b[31m and\u2028line",
-    "=HYPERLINK(\"http://example.com\",\"x\")",
+    '=HYPERLINK("http://example.com","x")',
     " +1+cmd|' /C calc'!A0",
     "@SUM(1)",
     "\uff1d1+1",
@@ -59,12 +59,12 @@ class Shown:
             make_app(log, replace(OPTIONS, **options)), base_url=BASE, follow_redirects=False
         )
 
-    def __enter__(self) -> Shown:
+    def __enter__(self) -> Self:
         self.client.__enter__()
         return self
 
-    def __exit__(self, *error: Any) -> None:
-        self.client.__exit__(*error)
+    def __exit__(self, *error: object) -> None:
+        self.client.__exit__(None, None, None)
 
     def get(self, path: str = "/", **params: str) -> httpx2.Response:
         return self.client.get(path, params=params or None)
@@ -78,6 +78,9 @@ class Shown:
 def fill(log: ActivityLog) -> None:
     """Record a few days of activity, of two tenants."""
     for number in range(70):
+        changed: dict[str, Any] = {}
+        if number % 3 == 0:
+            changed = {"path": "ui.theme", "from": "light", "to": "dark"}
         log.record(
             "invoice.paid" if number % 3 else "settings.updated",
             ("invoice", number) if number % 3 else "settings:theme",
@@ -89,7 +92,7 @@ def fill(log: ActivityLog) -> None:
             occurred_at=NOW - timedelta(hours=number),
             request_id=f"request-{number // 2}",
             outcome="failed" if number % 10 == 0 else "ok",
-            **({"path": "ui.theme", "from": "light", "to": "dark"} if number % 3 == 0 else {}),
+            **changed,
         )
     log.record("nightly.done", "job", tenant_id="acme", occurred_at=NOW - timedelta(days=9))
     log.record(
@@ -101,6 +104,7 @@ def fill(log: ActivityLog) -> None:
 def fill_hostile(log: ActivityLog) -> None:
     """Record what somebody might who wants to do harm."""
     for number, text in enumerate(HOSTILE):
+        odd: dict[str, Any] = {f"key{text}": {text: [text]}}
         log.record(
             f"odd.{number}",
             (f"type{text}"[:60], text),
@@ -112,7 +116,7 @@ def fill_hostile(log: ActivityLog) -> None:
             occurred_at=NOW - timedelta(minutes=number),
             changes={text: {"from": text, "to": text}},
             request_id=text,
-            **{f"key{text}": {text: [text]}},
+            **odd,
         )
     assert log.flush(30)
 

@@ -16,7 +16,9 @@ from structlog_activity import ActivityLog
 from tests.dashboard.shown import KEY, OPTIONS, fill_hostile, served
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 LIMIT = 8_000.0  # milliseconds
 QUIETLY = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -169,7 +171,8 @@ def test_every_page_fits_any_window_with_and_without_scripts_by_day_and_by_night
 
 
 # Controls that a screen reader could only call "link" or "button".
-NAMELESS = """() => [...document.querySelectorAll("a[href], button, input:not([type=hidden]), select")]
+NAMELESS = """() =>
+  [...document.querySelectorAll("a[href], button, input:not([type=hidden]), select")]
   .filter((found) => !(found.getAttribute("aria-label") || found.textContent.trim() ||
     found.labels?.length || found.hidden))
   .map((found) => found.outerHTML)"""
@@ -254,9 +257,7 @@ def test_a_record_opens_in_a_drawer_and_focus_comes_back(log: ActivityLog, looki
     assert page.evaluate("document.activeElement.matches('.open')")
 
 
-def test_older_records_are_added_below_until_all_are_there(
-    log: ActivityLog, looking: Look
-) -> None:
+def test_older_records_are_added_below_until_all_are_there(log: ActivityLog, looking: Look) -> None:
     page = looking(log).open()
 
     page.click("a.older")

@@ -16,7 +16,9 @@ from tests.test_documents import ROOT
 TOKEN = "let me in"
 
 
-@pytest.mark.parametrize("path", ["/", "/nothing", "/static/dashboard.js", "/?q=colour:red", "/health"])
+@pytest.mark.parametrize(
+    "path", ["/", "/nothing", "/static/dashboard.js", "/?q=colour:red", "/health"]
+)
 def test_every_answer_forbids_what_the_page_does_not_need(shown: Shown, path: str) -> None:
     headers = shown.get(path).headers
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from html import unescape
 
@@ -37,7 +37,7 @@ def live_url(page: str) -> str:
     return unescape(found)
 
 
-def events(answer: httpx2.Response) -> Iterator[tuple[str, int, list[str]]]:
+def events(answer: httpx2.Response) -> Generator[tuple[str, int, list[str]], None, None]:
     """Yield position, number and ids of each event."""
     position = ""
     for line in answer.iter_lines():
@@ -100,5 +100,7 @@ def test_so_many_pages_are_live_and_no_more(log: ActivityLog) -> None:
         log.record("door.opened", "door:1", tenant_id="acme")
         log.flush(30)
         with client.stream("GET", url) as answer:
-            next(events(answer))
+            told = events(answer)
+            next(told)
             assert 503 == client.get(url).status_code
+            told.close()

@@ -15,9 +15,9 @@ import pytest
 
 from sqlalchemy import text
 
-from examples.dashboard.overview import Overview  # noqa: F401  What the page is made of.
 from structlog_activity import ActivityLog
-from tests.dashboard.shown import HOSTILE, KEY, NOW, Shown, fill_hostile
+from tests.dashboard.shown import HOSTILE, KEY, NOW, Shown, fill, fill_hostile
+from tests.support.stores import TABLES
 
 
 def links(page: str, class_: str) -> list[str]:
@@ -162,7 +162,9 @@ def test_a_seal_is_checked_on_request(shown: Shown) -> None:
 
     assert "Verified" in shown.page(f"/records/{record.id}", check="1")
     with shown.log.engine.begin() as connection:
-        connection.execute(text("UPDATE user_activity SET ip = '10.0.0.1' WHERE verb = 'invoice.paid'"))
+        connection.execute(
+            text("UPDATE user_activity SET ip = '10.0.0.1' WHERE verb = 'invoice.paid'")
+        )
     broken = shown.page(f"/records/{record.id}", check="1")
     assert "Broken" in broken
     assert "a row of the batch was changed" in broken
@@ -181,7 +183,7 @@ def test_what_repeats_is_folded(empty: ActivityLog) -> None:
     with Shown(empty) as shown:
         page = shown.page()
 
-    assert "× 5" in page
+    assert "\N{MULTIPLICATION SIGN} 5" in page
     assert "Show the other 4" in page
     assert 5 == len(ids(page))
 
@@ -240,7 +242,6 @@ def test_a_search_that_reads_too_much_is_refused_and_numbers_are_left_out(log: A
         assert "more than 10 records: choose a shorter period" in page
         assert 422 == refused.status_code
         assert "there are 70; this dashboard reads 10 at most" in plain(refused.text)
-        assert "Events 3 " in plain(shown.page(q="since:2h word")) or 200
         assert 200 == shown.get(q="actor:user-1").status_code
         assert 422 == shown.get("/export.csv", q="word").status_code
 
@@ -305,13 +306,9 @@ def test_every_hostile_facet_and_search_leads_somewhere(hostile: Shown) -> None:
 
 
 def test_the_same_pages_come_from_postgresql(migrated_url: str) -> None:
-    from tests.dashboard.shown import fill
-
     with ActivityLog(migrated_url, key=KEY, linger=0.001) as log, Shown(log) as shown:
         with log.engine.begin() as connection:
-            connection.execute(
-                text("TRUNCATE user_activity, user_activity_batch, user_activity_daily, user_activity_monthly")
-            )
+            connection.execute(text(f"TRUNCATE {', '.join(TABLES)}"))
         fill(log)
         page = shown.page()
         record = log.feed(tenant_id="acme").records[0]
