@@ -195,7 +195,7 @@ def _numbers(
             events,
             *(
                 Number(name, "\N{EN DASH}", note=note)
-                for name in ("Actors", "Failed", "Nobody known")
+                for name in ("Actors", "Failed", "Without actor")
             ),
         ]
     earlier = view.earlier()
@@ -237,9 +237,9 @@ def _failed(activity: ActivityLog, where: dict[str, Any]) -> int:
 def _nobody(now: list[tuple[Any, int]], before: list[tuple[Any, int]] | None) -> Number:
     n = dict(now).get(NIL, 0)
     if not n and len(now) == _MOST_ACTORS:
-        return Number("Nobody known", f"under {now[-1][1] + 1:,}", is_bad=True)
+        return Number("Without actor", f"under {now[-1][1] + 1:,}", is_bad=True)
     old = None if before is None else dict(before).get(NIL, 0)
-    return Number("Nobody known", f"{n:,}", _change(n, old), is_bad=True)
+    return Number("Without actor", f"{n:,}", _change(n, old), is_bad=True)
 
 
 def _change(now: int, before: int | None) -> str:

@@ -81,7 +81,7 @@ def who(record: ActivityRecord, field: str = "actor_id") -> Who:
     raw = record.data.get("_raw")
     original = raw.get(field) if isinstance(raw, Mapping) else None
     if id_ == NIL:
-        return Who(NIL, "Nobody known" if field == "actor_id" else "Nobody", "")
+        return Who(NIL, "Unknown" if field == "actor_id" else "Nobody", "")
     role = field.removesuffix("_id")
     for key in (f"{role}_{name}" for name in _NAMES):
         name = record.data.get(key)
