@@ -1,0 +1,1 @@
+"""Shows a dashboard of the activity log; see docs/dashboard.md."""

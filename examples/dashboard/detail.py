@@ -1,0 +1,138 @@
+"""One record with all that belongs to it."""
+
+from __future__ import annotations
+
+import json
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from structlog_activity import NIL, ActivityLog, ActivityRecord, RepositoryError
+
+from .phrasing import shown, visible, who
+from .seals import SealState, seal_of
+from .view import View
+from .words import Word
+
+
+_NEAR: Final = timedelta(hours=1)
+_RELATED: Final = 10
+_REQUEST: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """
+    Other records that have something in common with one.
+
+    Attributes:
+
+        title: What they have in common.
+
+        records: Newest first.
+
+        url: Leads to all of them; ``""`` where these are all.
+    """
+
+    title: str
+    records: list[ActivityRecord]
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """All that the page of a record shows."""
+
+    record: ActivityRecord
+    fields: list[tuple[str, str]]
+    data: list[tuple[str, str]]
+    seal: SealState
+    related: list[Related]
+
+    @property
+    def json(self) -> str:
+        """The record as it is, in ASCII."""
+        return json.dumps(self.record.to_dict(), indent=2)
+
+
+def detail(
+    activity: ActivityLog, view: View, record: ActivityRecord, *, check_seal: bool
+) -> Detail:
+    """
+    Read what belongs to a record.
+
+    Args:
+
+        activity: The log.
+
+        view: Whose tenant counts.
+
+        record: The one.
+
+        check_seal: Compute the digests of its batch.
+    """
+    related = [_request(activity, view, record), *_histories(activity, view, record)]
+    return Detail(
+        record=record,
+        fields=_fields(record),
+        data=[(visible(key), shown(value)) for key, value in sorted(record.data.items())],
+        seal=_seal(activity, record, check=check_seal),
+        related=[one for one in related if one is not None],
+    )
+
+
+def _seal(activity: ActivityLog, record: ActivityRecord, *, check: bool) -> SealState:
+    try:
+        return seal_of(activity, record, check=check)
+    except RepositoryError:  # The role may not read the ledger, say.
+        return SealState("unknown", "The ledger can't be read with this role.")
+
+
+def _fields(record: ActivityRecord) -> list[tuple[str, str]]:
+    found = []
+    for name, value in record.to_dict().items():
+        if name == "data" or value in {"", str(NIL)}:
+            continue
+        if name in {"actor_id", "user_id"}:
+            value = f"{who(record, name).name} ({value})"  # noqa: PLW2901  Name and id.
+        found.append((name, visible(value)))
+    return found
+
+
+def _request(activity: ActivityLog, view: View, record: ActivityRecord) -> Related | None:
+    """Return what happened in the same request, which takes no longer than an hour."""
+    request = record.data.get("request_id")
+    if not isinstance(request, str) or not request:
+        return None
+    assert record.occurred_at is not None  # noqa: S101  Every stored record has its time.
+    since, until = record.occurred_at - _NEAR, record.occurred_at + _NEAR
+    where: dict[str, Any] = {"since": since, "until": until, "data": {"request_id": request}}
+    page = activity.feed(tenant_id=_tenant(view, record), **where, limit=_REQUEST, total="none")
+    query = str(Word("", "request", request))
+    url = view.url(q=query, range=None, since=since.isoformat(), until=until.isoformat())
+    return Related("In the same request", page.records, url)
+
+
+def _histories(activity: ActivityLog, view: View, record: ActivityRecord) -> list[Related]:
+    tenant, found = _tenant(view, record), []
+    if record.actor_id != NIL:
+        actor = who(record)
+        page = activity.feed(
+            tenant_id=tenant, actor_id=record.actor_id, limit=_RELATED, total="none"
+        )
+        url = view.url(
+            q=str(Word("", "actor", str(record.actor_id))), range="all", since=None, until=None
+        )
+        found.append(Related(f"By {actor.name}", page.records, url))
+    if record.object_id:
+        page = activity.history(record.object, tenant_id=tenant, limit=_RELATED, total="none")
+        named = f"{record.object_type}:{record.object_id}"
+        url = view.url(q=str(Word("", "object", named)), range="all", since=None, until=None)
+        found.append(Related(f"To {visible(named)}", page.records, url))
+    return found
+
+
+def _tenant(view: View, record: ActivityRecord) -> Any:
+    # Among all tenants, another one's request or object of the same name is another one.
+    return record.tenant_id if not isinstance(view.tenant.id, str) else view.tenant.id

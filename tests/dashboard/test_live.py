@@ -1,0 +1,106 @@
+"""What comes while a page is open."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from html import unescape
+
+import httpx2
+import pytest
+
+from examples.dashboard.app import make_app
+from structlog_activity import ActivityLog
+from tests.dashboard.shown import OPTIONS, served
+
+
+LIMIT = 60.0  # seconds
+
+
+@pytest.fixture
+def base(log: ActivityLog) -> Iterator[str]:
+    with served(make_app(log, OPTIONS)) as found:
+        yield found
+
+
+@pytest.fixture
+def client(base: str) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=base, timeout=LIMIT) as found:
+        yield found
+
+
+def live_url(page: str) -> str:
+    [found] = re.findall(r'data-live="([^"]*)"', page)
+    return unescape(found)
+
+
+def events(answer: httpx2.Response) -> Generator[tuple[str, int, list[str]], None, None]:
+    """Yield position, number and ids of each event."""
+    position = ""
+    for line in answer.iter_lines():
+        name, _, value = line.partition(": ")
+        if name == "id":
+            position = value
+        elif name == "data":
+            said = json.loads(value)
+            yield position, said["n"], said["ids"]
+
+
+def test_a_record_that_is_committed_after_the_page_was_made_is_told(
+    log: ActivityLog, client: httpx2.Client
+) -> None:
+    url = live_url(client.get("/").text)
+    # Before anybody listens, and yet behind what the page shows.
+    first = log.record("door.opened", "door:1", tenant_id="acme")
+    log.record("door.opened", "door:1", tenant_id="other")
+    log.flush(30)
+
+    with client.stream("GET", url) as answer:
+        told = events(answer)
+        position, n, ids = next(told)
+        assert (1, [str(first.id)]) == (n, ids)
+
+        second = log.record("door.closed", "door:1", tenant_id="acme")
+        log.flush(30)
+        assert (1, [str(second.id)]) == next(told)[1:]
+
+    # A browser that comes back says where it was.
+    with client.stream("GET", url, headers={"last-event-id": position}) as answer:
+        assert (1, [str(second.id)]) == next(events(answer))[1:]
+
+
+def test_only_what_fits_the_search_is_told(log: ActivityLog, client: httpx2.Client) -> None:
+    url = live_url(client.get("/", params={"q": "verb:door.*"}).text)
+    log.record("gate.opened", "gate:1", tenant_id="acme")
+    found = log.record("door.opened", "door:1", tenant_id="acme")
+    log.flush(30)
+
+    with client.stream("GET", url) as answer:
+        assert (1, [str(found.id)]) == next(events(answer))[1:]
+
+
+def test_a_page_of_the_past_is_not_live(client: httpx2.Client) -> None:
+    assert not live_url(client.get("/", params={"until": "2026-03-14"}).text)
+
+
+def test_a_position_that_does_not_fit_ends_the_stream_with_a_word(client: httpx2.Client) -> None:
+    with client.stream("GET", "/live", params={"position": "nonsense"}) as answer:
+        assert "event: gone" in "".join(answer.iter_text())
+
+
+def test_so_many_pages_are_live_and_no_more(log: ActivityLog) -> None:
+    with (
+        served(make_app(log, replace(OPTIONS, most_live=1))) as base,
+        httpx2.Client(base_url=base, timeout=LIMIT) as client,
+    ):
+        url = live_url(client.get("/").text)
+        log.record("door.opened", "door:1", tenant_id="acme")
+        log.flush(30)
+        with client.stream("GET", url) as answer:
+            told = events(answer)
+            next(told)
+            assert 503 == client.get(url).status_code
+            told.close()
