@@ -19,7 +19,7 @@ from tests.dashboard.shown import KEY, OPTIONS, served
 CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 )
-LIMIT = 8_000.0  # milliseconds
+LIMIT = 60_000.0  # milliseconds
 QUIETLY = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --disable-dev-shm-usage"

@@ -309,15 +309,28 @@ def test_every_hostile_facet_and_search_leads_somewhere(hostile: Shown) -> None:
         assert 1 == len(re.findall("<script", said.text))
 
 
-def test_the_same_pages_come_from_postgresql(migrated_url: str) -> None:
-    with ActivityLog(migrated_url, key=KEY, linger=0.001) as log, Shown(log) as shown:
+@pytest.fixture
+def reader_url(migrated_url: str) -> Iterator[str]:
+    """A database with a few days of activity, by a role that may look at tables."""
+    with ActivityLog(migrated_url, key=KEY, linger=0.001) as log:
         with log.engine.begin() as connection:
             connection.execute(text(f"TRUNCATE {', '.join(TABLES)}"))
+            connection.execute(text("CREATE ROLE looks_only"))
+            connection.execute(text("GRANT SELECT ON ALL TABLES IN SCHEMA public TO looks_only"))
         fill(log)
+        yield f"{migrated_url}{'&' if '?' in migrated_url else '?'}options=-crole%3Dlooks_only"
+        with log.engine.begin() as connection:
+            connection.execute(text("DROP OWNED BY looks_only"))
+            connection.execute(text("DROP ROLE looks_only"))
+
+
+def test_the_same_pages_come_from_postgresql_by_a_role_that_may_only_look(reader_url: str) -> None:
+    with ActivityLog(reader_url, key=KEY) as log, Shown(log) as shown:
         page = shown.page()
         record = log.feed(tenant_id="acme").records[0]
 
         assert "Events 70" in plain(page)
+        assert re.findall('data-live="/live[^"]+"', page)
         assert "Verified" in shown.page(f"/records/{record.id}", check="1")
         assert 20 == len(ids(shown.page(links(page, "older")[0])))
         assert 71 == len(shown.get("/export.jsonl", range="all").text.splitlines())
