@@ -18,6 +18,7 @@ from ..record.rowmaker import RowMaker
 from ..record.sink import Snapshot
 from ..record.template import Template, template_for
 from ..record.text import has_control
+from ..record.traces import TRACES
 from .exceptions import add_error
 from .keys import ActivityKeys, KeyMap
 from .marks import ERROR, ID
@@ -113,7 +114,7 @@ class Aside:
         verb = event.get(self._verb_key)
         if type(verb) is not str or len(verb) > _LONGEST_VERB:
             return False
-        if not verb.strip() or has_control(verb):
+        if not verb.strip() or has_control(verb) or verb.strip() in TRACES:
             return False
         if len(self._known_verbs) < _KNOWN_VERBS:
             self._known_verbs.add(verb)

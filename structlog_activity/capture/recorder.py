@@ -21,6 +21,7 @@ from ..record.row import Row
 from ..record.rowmaker import RowMaker
 from ..record.sink import SessionSink, Sink, Snapshot
 from ..record.text import type_name
+from ..record.traces import refuse_traces
 from .aside import Aside
 from .exceptions import add_error
 from .keys import ActivityKeys, KeyMap
@@ -144,7 +145,7 @@ class Recorder:
 
             InvalidRecordError: A field is missing or can't be read.
         """
-        return self._put_made(lambda: self._rows.make_from(record, strict=True))
+        return self._put_made(lambda: refuse_traces(self._rows.make_from(record, strict=True)))
 
     def with_context(self, event: dict[str, Any], *, is_call: bool = False) -> dict[str, Any]:
         """
@@ -221,7 +222,7 @@ class Recorder:
         # An id is made from the time that is told, so that the record is found by it.
         is_timed = fields.get("occurred_at") is not None
         id_ = 0 if is_timed else new_ids.next(ns)
-        return self._rows.make(fields, data, id=id_, ns=ns, strict=strict)
+        return refuse_traces(self._rows.make(fields, data, id=id_, ns=ns, strict=strict))
 
 
 def _never(_event: dict[str, Any]) -> None:

@@ -30,11 +30,12 @@ from sqlalchemy import (
 from ..record.ids import NIL
 from ..record.row import Row
 from ..record.times import from_microseconds
+from ..record.traces import TRACES
 from .batch import Batch
 from .engine import SQLITE
 from .inside import write_inside
-from .lawful import TRACES, erased_commitment, erasure_rows
 from .lawful import erased as erased_row
+from .lawful import erased_commitment, erasure_rows
 from .seal import COMMIT_BYTES
 from .stored import columns
 from .table import user_activity, user_activity_daily

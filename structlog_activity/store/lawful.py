@@ -42,13 +42,9 @@ from uuid import UUID
 from ..record.ids import NIL_BYTES
 from ..record.row import Row
 from ..record.rowmaker import RowMaker
+from ..record.traces import ERASED, PRUNED
 from .seal import COMMIT_BYTES, commit, header, leaf
 
-
-ERASED: Final = "activity.erased"
-PRUNED: Final = "activity.pruned"
-TRACES: Final = (ERASED, PRUNED)
-"""The verbs of such records, which neither erasure nor retention takes."""
 
 OBJECT_TYPE: Final = "activity"
 

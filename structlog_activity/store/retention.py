@@ -36,11 +36,12 @@ from sqlalchemy import (
 from ..errors import RepositoryError
 from ..record.row import Row
 from ..record.times import to_microseconds
+from ..record.traces import TRACES
 from .batch import Batch
 from .engine import SQLITE, shown
 from .fold import fold_months
 from .inside import write_inside
-from .lawful import TRACES, pack_stubs, pruned_rows, stub
+from .lawful import pack_stubs, pruned_rows, stub
 from .removal import PruneReport
 from .retention_postgresql import drop_months
 from .stored import columns

@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, Engine, delete, func, select, text
 
 from ..findings import Finding
+from ..record.traces import TRACES
 from .fold import FOLD_KEY
-from .lawful import TRACES
 from .partitions import LOCK_KEY, months_on, months_there
 from .table import (
     user_activity_batch,

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Engine, text
 
 from ..record.ids import NIL_BYTES
 from ..record.row import Row
+from ..record.traces import PRUNED
 from .engine import SQLITE
-from .lawful import PRUNED
 from .ledgercheck import StoredSeal
 from .rowcheck import DroppedRows, StoredRow
 from .seal import Seal

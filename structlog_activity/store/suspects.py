@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from .lawful import ERASED
+from ..record.traces import ERASED
 
 
 class Suspects(NamedTuple):

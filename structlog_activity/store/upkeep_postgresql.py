@@ -14,9 +14,9 @@ from sqlalchemy.exc import DBAPIError
 
 from ..errors import RepositoryError
 from ..findings import Finding
+from ..record.traces import TRACES
 from .engine import shown
 from .fold import fold_months
-from .lawful import TRACES
 from .maintenance import MaintenanceReport
 from .partitions import (
     OLDEST_MONTHS,

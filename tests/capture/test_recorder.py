@@ -49,6 +49,20 @@ def test_a_flat_event_waits_for_the_writer() -> None:
     assert Row is not type(kit.tape.pending[0])
 
 
+@pytest.mark.parametrize("verb", ["activity.erased", " activity.pruned "])
+def test_what_a_check_of_the_seals_believes_is_the_log_s_own_to_say(verb: str) -> None:
+    kit = Kit()
+
+    line = kit.process(**{**EVENT, "verb": verb})
+    assert "is for what erase and prune write" in line["activity_error"]
+    with pytest.raises(InvalidRecordError, match="erase and prune"):
+        kit.recorder.record({**EVENT, "verb": verb})
+    with pytest.raises(InvalidRecordError, match="erase and prune"):
+        kit.recorder.log(ActivityRecord(verb=verb, object_type="activity"))
+
+    assert [] == kit.tape.rows
+
+
 @pytest.mark.parametrize("value", [{"a": [{"b": (1,)}]}, [1], (1, [2]), {}])
 def test_an_event_of_plain_containers_waits_with_copies_of_them(value: Any) -> None:
     kit = Kit()

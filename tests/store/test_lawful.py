@@ -14,6 +14,7 @@ from sqlalchemy import select
 from structlog_activity import NIL, to_uuid
 from structlog_activity.record.row import Row
 from structlog_activity.record.times import to_microseconds
+from structlog_activity.record.traces import TRACES
 from structlog_activity.store import lawful
 from structlog_activity.store.batch import Batch
 from structlog_activity.store.checkpoint import take_checkpoint
@@ -251,7 +252,7 @@ def test_an_anchor_of_another_seal_does_not_hold(log: SealedLog) -> None:
 )
 def test_a_record_that_can_not_be_read_declares_nothing(data: str) -> None:
     told = lawful.Statements()
-    for verb in (lawful.ERASED, lawful.PRUNED):
+    for verb in TRACES:
         told.read(lawful.pruned_rows(1, 1, [])[0]._replace(verb=verb, data=data))
 
     assert lawful.Statements() == told

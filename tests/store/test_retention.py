@@ -17,8 +17,8 @@ from structlog_activity import (
     InvalidFilterError,
     RepositoryError,
 )
+from structlog_activity.record.traces import PRUNED
 from structlog_activity.store import retention
-from structlog_activity.store.lawful import PRUNED
 from structlog_activity.store.partitions import months_on
 from structlog_activity.store.upkeep import maintain
 from tests.support.postgres import PostgresServer
