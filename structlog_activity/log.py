@@ -478,14 +478,15 @@ class ActivityLog(
     def _read(self, read: Callable[[Engine, bytes], _T]) -> _T:
         from .store.engine import ConnectionLostError
 
-        engine = self._ready()
+        self._ready()
+        engine = self._reader
         try:
             return read(engine, self._key)
         except ConnectionLostError:  # All idle ones were, by a restart; now there are none.
             return read(engine, self._key)
 
     def _ready(self) -> Engine:
-        """Return the engine for reads, after one look at the schema."""
+        """Return the engine, after one look at the schema."""
         if not self._is_ready:
             from .store.engine import reached
             from .store.schema import Schema
@@ -495,4 +496,4 @@ class ActivityLog(
             with reached(self._url):
                 Schema(self.engine).check()
             self._is_ready = True
-        return self._reader
+        return self.engine

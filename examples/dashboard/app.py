@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -152,37 +152,19 @@ class Dashboard:
     activity: ActivityLog
     options: Options
     _live: int = 0
-    _templates: Environment = field(init=False)
+    _given: dict[str, Any] = field(init=False)
     _zone: ZoneInfo = field(init=False)
     _tenants: list[Tenant] = field(init=False)
 
     def __post_init__(self) -> None:
         self._zone = ZoneInfo(self.options.zone)
         self._tenants = [tenant_of(name) for name in self.options.tenants]
-        self._templates = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.globals.update(
-            who=phrasing.who,
-            visible=phrasing.visible,
-            action=phrasing.action,
-            failed=phrasing.failed,
-            details=phrasing.details,
-            changes=phrasing.changes,
-            local=partial(phrasing.local, zone=self._zone),
-            ago=phrasing.ago,
-            joined=joined,
-            record_url=_record_url,
-            NIL=NIL,
-            RANGES=RANGES,
-            tz=self._zone,
-            zone=self.options.zone,
-            tenants=self._tenants,
-        )
+        self._given = {
+            "local": partial(phrasing.local, zone=self._zone),
+            "tz": self._zone,
+            "zone": self.options.zone,
+            "tenants": self._tenants,
+        }
 
     def app(self) -> App:
         """Return the application."""
@@ -337,7 +319,33 @@ class Dashboard:
         return self._page("error.html", status, title=title, problem=problem, advice=advice)
 
     def _page(self, name: str, status: int = 200, **values: Any) -> Response:
-        return HTMLResponse(self._templates.get_template(name).render(**values), status)
+        return HTMLResponse(_templates().get_template(name).render(self._given | values), status)
+
+
+@cache
+def _templates() -> Environment:
+    """Return the templates, which are compiled once."""
+    found = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.globals.update(
+        who=phrasing.who,
+        visible=phrasing.visible,
+        action=phrasing.action,
+        failed=phrasing.failed,
+        details=phrasing.details,
+        changes=phrasing.changes,
+        ago=phrasing.ago,
+        joined=joined,
+        record_url=_record_url,
+        NIL=NIL,
+        RANGES=RANGES,
+    )
+    return found
 
 
 def _record_url(view: View, record: ActivityRecord, **changes: str) -> str:

@@ -108,14 +108,14 @@ def _request(activity: ActivityLog, view: View, record: ActivityRecord) -> Relat
     assert record.occurred_at is not None  # noqa: S101  Every stored record has its time.
     since, until = record.occurred_at - _NEAR, record.occurred_at + _NEAR
     where: dict[str, Any] = {"since": since, "until": until, "data": {"request_id": request}}
-    page = activity.feed(tenant_id=_tenant(view, record), **where, limit=_REQUEST, total="none")
+    page = activity.feed(tenant_id=record.tenant_id, **where, limit=_REQUEST, total="none")
     query = str(Word("", "request", request))
     url = view.url(q=query, range=None, since=since.isoformat(), until=until.isoformat())
     return Related("In the same request", page.records, url)
 
 
 def _histories(activity: ActivityLog, view: View, record: ActivityRecord) -> list[Related]:
-    tenant, found = _tenant(view, record), []
+    tenant, found = record.tenant_id, []
     if record.actor_id != NIL:
         actor = who(record)
         page = activity.feed(
@@ -131,8 +131,3 @@ def _histories(activity: ActivityLog, view: View, record: ActivityRecord) -> lis
         url = view.url(q=str(Word("", "object", named)), range="all", since=None, until=None)
         found.append(Related(f"To {visible(named)}", page.records, url))
     return found
-
-
-def _tenant(view: View, record: ActivityRecord) -> Any:
-    # Among all tenants, another one's request or object of the same name is another one.
-    return record.tenant_id if not isinstance(view.tenant.id, str) else view.tenant.id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -229,11 +229,6 @@ def view_of(
         before=params.get("before"),
         params={name: params[name] for name in kept if params.get(name)},
     )
-
-
-def of_record(view: View, **where: Any) -> View:
-    """Return a view with other conditions than its search has."""
-    return replace(view, where={"tenant_id": view.tenant.id, **where})
 
 
 def _period(

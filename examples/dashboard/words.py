@@ -1,4 +1,4 @@
-"""The words of a search, and how to put one in or take one out."""
+"""The words of a search, taken apart and put together again."""
 
 from __future__ import annotations
 
@@ -47,17 +47,6 @@ def words(text: str) -> list[Word]:
         if value or key:
             found.append(Word(sign, key, value))
     return found
-
-
-def with_word(text: str, word: Word) -> str:
-    """Return a search with one more word, or the same where it has that word."""
-    found = words(text)
-    return joined(found if word in found else [*found, word])
-
-
-def without_word(text: str, word: Word) -> str:
-    """Return a search without a word."""
-    return joined([one for one in words(text) if one != word])
 
 
 def joined(found: list[Word]) -> str:

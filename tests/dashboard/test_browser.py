@@ -13,13 +13,13 @@ import pytest
 
 from examples.dashboard.app import make_app
 from structlog_activity import ActivityLog
-from tests.dashboard.shown import KEY, OPTIONS, fill_hostile, served
+from tests.dashboard.shown import KEY, OPTIONS, served
 
 
 CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 )
-LIMIT = 8_000.0  # milliseconds
+LIMIT = 60_000.0  # milliseconds
 QUIETLY = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --disable-dev-shm-usage"
@@ -268,14 +268,14 @@ def test_older_records_are_added_below_until_all_are_there(log: ActivityLog, loo
     assert len(days) == len(set(days))
 
 
-def test_what_comes_is_told_and_not_pushed_in(log: ActivityLog, looking: Look) -> None:
-    page = looking(log).open()
+def test_what_comes_is_told_and_not_pushed_in(own: ActivityLog, looking: Look) -> None:
+    page = looking(own).open()
     page.wait_for_selector("main[data-following]")
 
     for number in range(3):
-        log.record("door.opened", f"door:{number}", tenant_id="acme")
-    log.record("door.opened", "door:9", tenant_id="other")
-    log.flush(30)
+        own.record("door.opened", f"door:{number}", tenant_id="acme")
+    own.record("door.opened", "door:9", tenant_id="other")
+    own.flush(30)
     page.wait_for_selector(".pill:not([hidden]):text-is('3 new')")
 
     assert 50 == page.locator(".feed .row").count()
@@ -337,16 +337,15 @@ def test_a_tenant_is_chosen_from_those_that_there_are(log: ActivityLog, looking:
 
 @pytest.mark.parametrize("scripts", [True, False])
 def test_text_that_anybody_wrote_does_nothing(
-    scripts: bool, empty: ActivityLog, looking: Look
+    scripts: bool, hostile_log: ActivityLog, looking: Look
 ) -> None:
-    fill_hostile(empty)
-    look = looking(empty)
+    look = looking(hostile_log)
     page = look.open(java_script_enabled=scripts, viewport={"width": 320, "height": 800})
     rows = page.locator(".feed .open")
 
     assert 12 == rows.count()
     if not scripts:
-        for record in empty.feed(tenant_id="acme").records:
+        for record in hostile_log.feed(tenant_id="acme").records:
             page.goto(f"{look.base}/records/{record.id}?check=1")
             assert page.title().startswith("odd.")
         return

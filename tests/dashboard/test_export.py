@@ -10,7 +10,7 @@ import pytest
 
 from examples.dashboard.export import COLUMNS, cell
 from structlog_activity import ActivityLog
-from tests.dashboard.shown import HOSTILE, Shown, fill_hostile
+from tests.dashboard.shown import HOSTILE, Shown
 
 
 def test_a_file_has_all_that_is_filtered(shown: Shown) -> None:
@@ -38,9 +38,8 @@ def test_an_empty_file_has_its_head(empty: ActivityLog) -> None:
         assert "" == shown.get("/export.jsonl").text
 
 
-def test_no_cell_is_a_formula_or_moves_a_terminal(empty: ActivityLog) -> None:
-    fill_hostile(empty)
-    with Shown(empty) as shown:
+def test_no_cell_is_a_formula_or_moves_a_terminal(hostile_log: ActivityLog) -> None:
+    with Shown(hostile_log) as shown:
         rows = list(csv.reader(io.StringIO(shown.get("/export.csv").text)))
 
     assert len(HOSTILE) + 1 == len(rows)

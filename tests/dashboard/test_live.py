@@ -21,8 +21,8 @@ LIMIT = 60.0  # seconds
 
 
 @pytest.fixture
-def base(log: ActivityLog) -> Iterator[str]:
-    with served(make_app(log, OPTIONS)) as found:
+def base(own: ActivityLog) -> Iterator[str]:
+    with served(make_app(own, OPTIONS)) as found:
         yield found
 
 
@@ -50,21 +50,21 @@ def events(answer: httpx2.Response) -> Generator[tuple[str, int, list[str]], Non
 
 
 def test_a_record_that_is_committed_after_the_page_was_made_is_told(
-    log: ActivityLog, client: httpx2.Client
+    own: ActivityLog, client: httpx2.Client
 ) -> None:
     url = live_url(client.get("/").text)
     # Before anybody listens, and yet behind what the page shows.
-    first = log.record("door.opened", "door:1", tenant_id="acme")
-    log.record("door.opened", "door:1", tenant_id="other")
-    log.flush(30)
+    first = own.record("door.opened", "door:1", tenant_id="acme")
+    own.record("door.opened", "door:1", tenant_id="other")
+    own.flush(30)
 
     with client.stream("GET", url) as answer:
         told = events(answer)
         position, n, ids = next(told)
         assert (1, [str(first.id)]) == (n, ids)
 
-        second = log.record("door.closed", "door:1", tenant_id="acme")
-        log.flush(30)
+        second = own.record("door.closed", "door:1", tenant_id="acme")
+        own.flush(30)
         assert (1, [str(second.id)]) == next(told)[1:]
 
     # A browser that comes back says where it was.
@@ -72,11 +72,11 @@ def test_a_record_that_is_committed_after_the_page_was_made_is_told(
         assert (1, [str(second.id)]) == next(events(answer))[1:]
 
 
-def test_only_what_fits_the_search_is_told(log: ActivityLog, client: httpx2.Client) -> None:
+def test_only_what_fits_the_search_is_told(own: ActivityLog, client: httpx2.Client) -> None:
     url = live_url(client.get("/", params={"q": "verb:door.*"}).text)
-    log.record("gate.opened", "gate:1", tenant_id="acme")
-    found = log.record("door.opened", "door:1", tenant_id="acme")
-    log.flush(30)
+    own.record("gate.opened", "gate:1", tenant_id="acme")
+    found = own.record("door.opened", "door:1", tenant_id="acme")
+    own.flush(30)
 
     with client.stream("GET", url) as answer:
         assert (1, [str(found.id)]) == next(events(answer))[1:]
@@ -91,14 +91,14 @@ def test_a_position_that_does_not_fit_ends_the_stream_with_a_word(client: httpx2
         assert "event: gone" in "".join(answer.iter_text())
 
 
-def test_so_many_pages_are_live_and_no_more(log: ActivityLog) -> None:
+def test_so_many_pages_are_live_and_no_more(own: ActivityLog) -> None:
     with (
-        served(make_app(log, replace(OPTIONS, most_live=1))) as base,
+        served(make_app(own, replace(OPTIONS, most_live=1))) as base,
         httpx2.Client(base_url=base, timeout=LIMIT) as client,
     ):
         url = live_url(client.get("/").text)
-        log.record("door.opened", "door:1", tenant_id="acme")
-        log.flush(30)
+        own.record("door.opened", "door:1", tenant_id="acme")
+        own.flush(30)
         with client.stream("GET", url) as answer:
             told = events(answer)
             next(told)

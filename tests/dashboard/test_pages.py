@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import text
 
 from structlog_activity import ActivityLog
-from tests.dashboard.shown import HOSTILE, KEY, NOW, Shown, fill, fill_hostile
+from tests.dashboard.shown import HOSTILE, KEY, NOW, Shown, fill
 from tests.support.stores import TABLES
 
 
@@ -157,7 +157,12 @@ def test_a_record_shows_all_that_belongs_to_it(shown: Shown) -> None:
     assert record.to_dict() == shown.get(f"/records/{record.id}/json").json()
 
 
-def test_a_seal_is_checked_on_request(shown: Shown) -> None:
+def test_a_seal_is_checked_on_request(own: ActivityLog) -> None:
+    with Shown(own) as shown:
+        _check_seals(shown)
+
+
+def _check_seals(shown: Shown) -> None:
     record = shown.log.feed(tenant_id="acme").records[0]
 
     assert "Verified" in shown.page(f"/records/{record.id}", check="1")
@@ -267,22 +272,21 @@ def test_a_database_that_is_away_is_told(tmp_path: Path) -> None:
     assert "hidden" not in found.text
 
 
-def test_health_says_whether_records_arrive_and_whether_any_were_lost(shown: Shown) -> None:
-    assert "good" == shown.get("/health").json()["state"]
+def test_health_says_whether_records_arrive_and_whether_any_were_lost(own: ActivityLog) -> None:
+    with Shown(own) as shown:
+        assert "good" == shown.get("/health").json()["state"]
 
-    shown.log.record(
-        "activity.records_lost", "activity.writer", occurred_at=NOW - timedelta(hours=1), count=3
-    )
-    shown.log.flush(30)
-    found = shown.get("/health")
+        at = NOW - timedelta(hours=1)
+        own.record("activity.records_lost", "activity.writer", occurred_at=at, count=3)
+        own.flush(30)
+        found = shown.get("/health")
 
     assert (503, "bad") == (found.status_code, found.json()["state"])
 
 
 @pytest.fixture
-def hostile(empty: ActivityLog) -> Iterator[Shown]:
-    fill_hostile(empty)
-    with Shown(empty) as shown:
+def hostile(hostile_log: ActivityLog) -> Iterator[Shown]:
+    with Shown(hostile_log) as shown:
         yield shown
 
 
@@ -305,15 +309,28 @@ def test_every_hostile_facet_and_search_leads_somewhere(hostile: Shown) -> None:
         assert 1 == len(re.findall("<script", said.text))
 
 
-def test_the_same_pages_come_from_postgresql(migrated_url: str) -> None:
-    with ActivityLog(migrated_url, key=KEY, linger=0.001) as log, Shown(log) as shown:
+@pytest.fixture
+def reader_url(migrated_url: str) -> Iterator[str]:
+    """A database with a few days of activity, by a role that may look at tables."""
+    with ActivityLog(migrated_url, key=KEY, linger=0.001) as log:
         with log.engine.begin() as connection:
             connection.execute(text(f"TRUNCATE {', '.join(TABLES)}"))
+            connection.execute(text("CREATE ROLE looks_only"))
+            connection.execute(text("GRANT SELECT ON ALL TABLES IN SCHEMA public TO looks_only"))
         fill(log)
+        yield f"{migrated_url}{'&' if '?' in migrated_url else '?'}options=-crole%3Dlooks_only"
+        with log.engine.begin() as connection:
+            connection.execute(text("DROP OWNED BY looks_only"))
+            connection.execute(text("DROP ROLE looks_only"))
+
+
+def test_the_same_pages_come_from_postgresql_by_a_role_that_may_only_look(reader_url: str) -> None:
+    with ActivityLog(reader_url, key=KEY) as log, Shown(log) as shown:
         page = shown.page()
         record = log.feed(tenant_id="acme").records[0]
 
         assert "Events 70" in plain(page)
+        assert re.findall('data-live="/live[^"]+"', page)
         assert "Verified" in shown.page(f"/records/{record.id}", check="1")
         assert 20 == len(ids(shown.page(links(page, "older")[0])))
         assert 71 == len(shown.get("/export.jsonl", range="all").text.splitlines())
