@@ -57,7 +57,7 @@ def test_findings_are_printed_and_told_by_the_exit_code(
     with psycopg.connect(plain(postgres_url)) as connection:
         connection.execute(
             "INSERT INTO user_activity SELECT i, now() - interval '70 days', i, i, i, i, "
-            "'a.b', 'c', '', '', '', '{}', 1, 1, '' FROM gen_random_uuid() i"
+            "'a.b', 'c', '', '', '', '{}', 1, 1, sha256('of a test') FROM gen_random_uuid() i"
         )
 
     found = cli("--url", postgres_url, "maintain")
