@@ -191,12 +191,15 @@ def within(cut: Cut) -> list[ColumnElement[bool]]:
         key = tuple_(_C.created_at, _C.id)
         at: Any = bindparam("at", type_=_MOMENT)
         place = tuple_(at, bindparam("id", type_=_C.id.type))
-        # A comparison of pairs alone does not tell PostgreSQL which partitions to
-        # leave out, hence the second condition, which says less.
-        if cut.ascending:
-            found += [key > place, _C.created_at >= at]
-        else:
-            found += [key < place, _C.created_at <= at]
+        # A comparison of pairs alone does not tell PostgreSQL which partitions to leave
+        # out. Bounds do; where there are none on that side the moment must, which says
+        # less than the pair. Not both: of a bound and a parameter PostgreSQL takes for
+        # certain that hardly a row lies between them, and sorts all of a large tenant's.
+        found.append(key > place if cut.ascending else key < place)
+        if cut.ascending and not cut.low:
+            found.append(_C.created_at >= at)
+        if not cut.ascending and not cut.high:
+            found.append(_C.created_at <= at)
     if cut.low:
         found.append(_C.created_at >= literal("low", _MOMENT))
     if cut.high:

@@ -151,6 +151,27 @@ def test_a_deep_page_leaves_out_the_partitions_that_it_can_not_need(filled: Stor
     assert "user_activity_future" not in plan_of(engine, statement, values)
 
 
+def test_a_deep_page_says_once_where_it_begins(filled: Store) -> None:
+    """
+    Of a parameter beside a bound PostgreSQL expects no rows between the two.
+
+    A plan for any value, which it makes of a statement that comes often, then reads and
+    sorts all that a large tenant has.
+    """
+    engine = filled.engine
+    assert engine is not None
+    if engine.dialect.name == "sqlite":
+        pytest.skip("plans for the values that it is given")
+    page = filled.feed(tenant_id="big", limit=10, total="none")
+    for way, cursor in (("after", page.next_cursor), ("before", page.next_cursor)):
+        filter_ = ActivityFilter(tenant_id="big", limit=10, total="none", **{way: cursor})  # type: ignore[arg-type]
+        (statement, _), *_ = statements(engine, partial(feed, engine, filter_))
+
+        assert 1 == statement.count("created_at >= '") == statement.count("created_at < '")
+        assert "created_at <= %" not in statement
+        assert "created_at >= %" not in statement
+
+
 def test_statistics_of_a_span_read_days_and_the_edges_only(filled: Store) -> None:
     engine = filled.engine
     assert engine is not None
