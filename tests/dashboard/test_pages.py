@@ -136,6 +136,19 @@ def test_the_bars_of_the_timeline_add_up(shown: Shown, range_: str, bucket: str)
     assert int(total) == sum(counts)
 
 
+@pytest.mark.parametrize("range_", ["1h", "24h", "30d", "all"])
+def test_what_a_clock_ahead_recorded_has_its_bar(range_: str, own: ActivityLog) -> None:
+    ahead = NOW + timedelta(minutes=50)
+    own.record("door.opened", "door:1", tenant_id="acme", occurred_at=ahead)
+    own.flush(30)
+    with Shown(own) as shown:
+        page = shown.page(range=range_)
+    counts = [int(n) for n in re.findall(r'aria-label="[^"]*: (\d+) events?" data-since', page)]
+    [total] = re.findall(r"Events <span>(\d+)", page)
+
+    assert int(total) == sum(counts)
+
+
 def test_a_bar_leads_to_its_own_time(shown: Shown) -> None:
     page = shown.page(range="24h")
     bars = re.findall(r'<a class="bucket[^"]*" href="([^"]*)" aria-label="[^"]*: (\d+) ev', page)
