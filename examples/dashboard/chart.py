@@ -120,7 +120,11 @@ def chart(activity: ActivityLog, view: View, stats: ActivityStats, zone: ZoneInf
     named = [(name, n) for name, n in stats.by_channel.items() if name][:MOST_SERIES]
     names = [name for name, _ in named]
     first = view.since or datetime.combine(min(stats.by_day), datetime.min.time(), UTC)
-    last = view.until or _after_the_newest(activity, view)
+    last = _after_the_newest(activity, view)
+    if view.until is not None:
+        last = min(view.until, last)
+    if last - first > _BUCKETS[-1][0]:  # Years without a record have no bars.
+        first = max(first, datetime.combine(min(stats.by_day), datetime.min.time(), UTC))
     where = {**view.where, "since": first, "until": last}
     if last - first <= _FINE:
         bucket, starts, counts = "minute", *_fine(activity, where, names)

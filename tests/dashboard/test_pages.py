@@ -136,6 +136,13 @@ def test_the_bars_of_the_timeline_add_up(shown: Shown, range_: str, bucket: str)
     assert int(total) == sum(counts)
 
 
+def test_a_period_of_thousands_of_years_has_few_bars(shown: Shown) -> None:
+    for params in ({"since": "0001-01-01"}, {"since": "1000-01-01", "until": "9999-12-31"}):
+        page = shown.page(**params)
+        assert "Events 71" in plain(page)
+        assert page.count('class="bucket') < 20
+
+
 @pytest.mark.parametrize("range_", ["1h", "24h", "30d", "all"])
 def test_what_a_clock_ahead_recorded_has_its_bar(range_: str, own: ActivityLog) -> None:
     ahead = NOW + timedelta(minutes=50)
