@@ -243,6 +243,8 @@ def test_what_can_not_be_understood_is_told_on_a_page(
     assert 400 == found.status_code
     assert says in plain(found.text)
     assert not ids(found.text)
+    if "q" in params:  # So that it can be changed.
+        assert f'name="q" type="search" value="{html.escape(params["q"])}"' in found.text
 
 
 def test_a_cursor_of_another_search_is_refused(shown: Shown) -> None:
