@@ -293,10 +293,16 @@ class Dashboard:
 
     # -- what goes wrong ----------------------------------------------------
 
-    def _failed(self, _: Request, error: Exception) -> Response:
+    def _failed(self, request: Request, error: Exception) -> Response:
         for kind, status, title, advice in _ERRORS:
             if isinstance(error, kind):
-                return self._error(status, title, phrasing.visible(error), advice)
+                return self._error(
+                    status,
+                    title,
+                    phrasing.visible(error),
+                    advice,
+                    request.query_params.get("q", ""),
+                )
         raise error
 
     def _refused(self, _: Request, error: HTTPException) -> Response:
@@ -315,8 +321,12 @@ class Dashboard:
     def _ask(self, _: Request, *, was_wrong: bool) -> Response:
         return self._page("enter.html", 401, was_wrong=was_wrong)
 
-    def _error(self, status: int, title: str, problem: str, advice: str) -> Response:
-        return self._page("error.html", status, title=title, problem=problem, advice=advice)
+    def _error(
+        self, status: int, title: str, problem: str, advice: str, search: str = ""
+    ) -> Response:
+        return self._page(
+            "error.html", status, title=title, problem=problem, advice=advice, search=search
+        )
 
     def _page(self, name: str, status: int = 200, **values: Any) -> Response:
         return HTMLResponse(_templates().get_template(name).render(self._given | values), status)

@@ -120,8 +120,12 @@ def chart(activity: ActivityLog, view: View, stats: ActivityStats, zone: ZoneInf
     named = [(name, n) for name, n in stats.by_channel.items() if name][:MOST_SERIES]
     names = [name for name, _ in named]
     first = view.since or datetime.combine(min(stats.by_day), datetime.min.time(), UTC)
-    last = max(view.end, datetime.combine(max(stats.by_day), datetime.min.time(), UTC))
-    where = {**view.where, "since": first, "until": view.until or last + timedelta(microseconds=1)}
+    last = _after_the_newest(activity, view)
+    if view.until is not None:
+        last = min(view.until, last)
+    if last - first > _BUCKETS[-1][0]:  # Years without a record have no bars.
+        first = max(first, datetime.combine(min(stats.by_day), datetime.min.time(), UTC))
+    where = {**view.where, "since": first, "until": last}
     if last - first <= _FINE:
         bucket, starts, counts = "minute", *_fine(activity, where, names)
     else:
@@ -133,6 +137,13 @@ def chart(activity: ActivityLog, view: View, stats: ActivityStats, zone: ZoneInf
     series = [(name, n, colour) for colour, (name, n) in enumerate(named)]
     series += [("other", rest, MOST_SERIES)] if rest > 0 else []
     return _drawn(view, starts, counts, bucket=bucket, series=series, zone=zone)
+
+
+def _after_the_newest(activity: ActivityLog, view: View) -> datetime:
+    """Return the end of a time that is open: now, or later where clocks were ahead."""
+    records = activity.feed(**view.where, limit=1, total="none").records
+    moments = [record.occurred_at for record in records if record.occurred_at is not None]
+    return max([view.now, *moments]) + timedelta(microseconds=1)
 
 
 def _fine(

@@ -14,7 +14,7 @@ import pytest
 
 from examples.dashboard.app import make_app
 from structlog_activity import ActivityLog
-from tests.dashboard.shown import OPTIONS, served
+from tests.dashboard.shown import KEY, OPTIONS, served
 
 
 LIMIT = 60.0  # seconds
@@ -80,6 +80,19 @@ def test_only_what_fits_the_search_is_told(own: ActivityLog, client: httpx2.Clie
 
     with client.stream("GET", url) as answer:
         assert (1, [str(found.id)]) == next(events(answer))[1:]
+
+
+def test_postgresql_tells_of_what_comes_too(migrated_url: str) -> None:
+    with (
+        ActivityLog(migrated_url, key=KEY, linger=0.001) as log,
+        served(make_app(log, OPTIONS)) as base,
+        httpx2.Client(base_url=base, timeout=LIMIT) as client,
+    ):
+        url = live_url(client.get("/").text)
+        found = log.record("door.opened", "door:1", tenant_id="acme")
+        log.flush(30)
+        with client.stream("GET", url) as answer:
+            assert (1, [str(found.id)]) == next(events(answer))[1:]
 
 
 def test_a_page_of_the_past_is_not_live(client: httpx2.Client) -> None:

@@ -136,6 +136,26 @@ def test_the_bars_of_the_timeline_add_up(shown: Shown, range_: str, bucket: str)
     assert int(total) == sum(counts)
 
 
+def test_a_period_of_thousands_of_years_has_few_bars(shown: Shown) -> None:
+    for params in ({"since": "0001-01-01"}, {"since": "1000-01-01", "until": "9999-12-31"}):
+        page = shown.page(**params)
+        assert "Events 71" in plain(page)
+        assert page.count('class="bucket') < 20
+
+
+@pytest.mark.parametrize("range_", ["1h", "24h", "30d", "all"])
+def test_what_a_clock_ahead_recorded_has_its_bar(range_: str, own: ActivityLog) -> None:
+    ahead = NOW + timedelta(minutes=50)
+    own.record("door.opened", "door:1", tenant_id="acme", occurred_at=ahead)
+    own.flush(30)
+    with Shown(own) as shown:
+        page = shown.page(range=range_)
+    counts = [int(n) for n in re.findall(r'aria-label="[^"]*: (\d+) events?" data-since', page)]
+    [total] = re.findall(r"Events <span>(\d+)", page)
+
+    assert int(total) == sum(counts)
+
+
 def test_a_bar_leads_to_its_own_time(shown: Shown) -> None:
     page = shown.page(range="24h")
     bars = re.findall(r'<a class="bucket[^"]*" href="([^"]*)" aria-label="[^"]*: (\d+) ev', page)
@@ -223,6 +243,8 @@ def test_what_can_not_be_understood_is_told_on_a_page(
     assert 400 == found.status_code
     assert says in plain(found.text)
     assert not ids(found.text)
+    if "q" in params:  # So that it can be changed.
+        assert f'name="q" type="search" value="{html.escape(params["q"])}"' in found.text
 
 
 def test_a_cursor_of_another_search_is_refused(shown: Shown) -> None:
