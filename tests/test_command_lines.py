@@ -29,6 +29,7 @@ INDENTED = re.compile(r"(?:\A|\n\n)((?:    .+\n)+)")
 ELSEWHERE = {
     "python3 -m venv": ".ci/run",
     "pip install": ".ci/run",
+    "python -m tests.benchmarks": "tests/benchmarks",
     "psql": "tests/store/test_citus.py",
     ".venv/bin/python -m examples.dashboard": "tests/dashboard",
     "SELECT set_config": "tests/store/test_roles.py",

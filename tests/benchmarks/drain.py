@@ -21,6 +21,7 @@ from structlog_activity.record.row import Row
 from structlog_activity.record.sink import Pending, finished
 from structlog_activity.store.batch import Batch, new_batch_id
 from structlog_activity.store.engine import make_engine, parse_url
+from structlog_activity.store.seal import SALT_BYTES
 from structlog_activity.store.table import user_activity
 
 from .calls import Nowhere, Ours, bound, flat, logger
@@ -185,7 +186,12 @@ def values_of(rows: Any) -> list[dict[str, Any]]:
     """Return what a host that uses SQLAlchemy would insert."""
     batch_id = new_batch_id()
     return [
-        {**vars_of(row.to_record()), "batch_id": batch_id, "batch_ix": index}
+        {
+            **vars_of(row.to_record()),
+            "batch_id": batch_id,
+            "batch_ix": index,
+            "commitment": bytes(SALT_BYTES),
+        }
         for index, row in enumerate(rows)
     ]
 
@@ -252,10 +258,12 @@ class Ready:
 
     def write(self, rows: list[Row]) -> None:
         """Commit *rows*, batch by batch."""
-        places = ", ".join("?" * 14)
+        places = ", ".join("?" * 15)
         for part in parts(rows):
             batch = Batch.alone(part)
-            tuples = [(*row, batch.batch_id, index) for index, row in enumerate(part)]
+            tuples = [
+                (*row, batch.batch_id, index, bytes(SALT_BYTES)) for index, row in enumerate(part)
+            ]
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.executemany(f"INSERT INTO user_activity VALUES ({places})", tuples)
             self._connection.execute("COMMIT")

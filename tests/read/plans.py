@@ -21,7 +21,9 @@ _KINDS = {
     "tenant_id, user_id, created_at, id": "user",
     "tenant_id, object_type, object_id, created_at, id": "object",
     "tenant_id, verb, created_at, id": "verb",
-    "tenant_id, day, channel, verb, object_type": "counts",
+    "tenant_id, day, channel, verb, object_type, folded": "counts",
+    "tenant_id, day) WHERE (NOT folded": "counts",
+    "tenant_id, month, channel, verb, object_type": "counts",
 }
 
 
