@@ -1,5 +1,7 @@
 """
-What redaction costs a record: microseconds with the rules and without, and their ratio.
+What trust costs: redaction, sealing and verifying.
+
+Of redaction: microseconds of a record with the rules and without, and their ratio.
 
 Everything is measured in one interleaved run, in the processor's own time: the
 same thing twice tells how much of a difference is noise.
@@ -18,6 +20,8 @@ from typing import Any, Final
 
 from structlog_activity.record.redact import Redactor
 from structlog_activity.record.rowmaker import RowMaker
+
+from . import seals
 
 
 FIELDS: Final = {"verb": "settings.updated", "object_type": "settings", "object_id": "global"}
@@ -49,11 +53,12 @@ def main(argv: Sequence[str] = ()) -> int:
 
     Args:
 
-        argv: ``--rounds N``, ``--json``.
+        argv: ``--rounds N``, ``--json`` (without seals), ``--postgresql``.
     """
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks trust", description=__doc__)
     parser.add_argument("--rounds", type=int, default=15, help="how often all is measured")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--postgresql", action="store_true", help="seals there, not in SQLite")
     options = parser.parse_args(argv)
     found = {name: measured(data, options.rounds) for name, data in DATA.items()}
     if options.json:
@@ -65,6 +70,8 @@ def main(argv: Sequence[str] = ()) -> int:
         for variant, microseconds in times.items():
             ratio = microseconds / times["off"]
             print(f"  {variant:16}{microseconds:9.2f}   x {ratio:.2f}")
+    print("\nseals")
+    seals.main(on_postgresql=options.postgresql)
     return 0
 
 

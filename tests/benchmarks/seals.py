@@ -1,7 +1,7 @@
 """
-What sealing and verifying cost: ``python -m tests.store.measure_seals [postgresql]``.
+What sealing and verifying cost, which ``python -m tests.benchmarks trust`` tells.
 
-By default with SQLite, else with a server of its own. Each figure is the median of five rounds
+With SQLite, or with a PostgreSQL server of its own. Each figure is the median of five rounds
 that take turns. Times are of this process, without the database's own, but for verifying, where
 both work at the same time.
 """
@@ -9,7 +9,6 @@ both work at the same time.
 from __future__ import annotations
 
 import statistics
-import sys
 import tempfile
 import time
 
@@ -53,7 +52,23 @@ def rows(start: int) -> list[Row]:
     ]  # fmt: skip
 
 
-def main(url: str) -> None:
+def main(*, on_postgresql: bool = False) -> None:
+    """
+    Measure and print.
+
+    Args:
+
+        on_postgresql: Whether the log is there, and not in SQLite.
+    """
+    if on_postgresql:
+        with closing(PostgresServer.start()) as server:
+            measure(server.create_database())
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            measure(f"sqlite:///{folder}/activity.db")
+
+
+def measure(url: str) -> None:
     batches = [Batch(uuid7(), n, n, rows(n * SIZE)) for n in range(BATCHES)]
     chain = Chain(b"key")
     slab = [bytes(16)] * SIZE
@@ -94,12 +109,3 @@ def main(url: str) -> None:
         for way in ways:
             rate, who = statistics.median(rates[way]), "the database" if way else "the client"
             print(f"{rate:8,.0f} rows a second are verified by {who} ({report.rows:,} rows)")
-
-
-if __name__ == "__main__":
-    if sys.argv[1:] == ["postgresql"]:
-        with closing(PostgresServer.start()) as server:
-            main(server.create_database())
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            main(f"sqlite:///{folder}/activity.db")
