@@ -7,10 +7,14 @@
 SELECT create_distributed_table('user_activity', 'tenant_id');
 SELECT create_distributed_table(
     'user_activity_daily', 'tenant_id', colocate_with => 'user_activity');
+SELECT create_distributed_table(
+    'user_activity_monthly', 'tenant_id', colocate_with => 'user_activity');
 
 -- The ledger belongs to writers, not to tenants: a batch may hold rows of many.
 SELECT create_distributed_table(
     'user_activity_batch', 'writer_id', colocate_with => 'none');
 
--- Every node knows which migrations ran, so that applications may use any.
+-- Every node knows which migrations ran, so that applications may use any, and what
+-- was exported of the chains' heads.
 SELECT create_reference_table('user_activity_migration');
+SELECT create_reference_table('user_activity_checkpoint');

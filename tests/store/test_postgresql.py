@@ -124,6 +124,7 @@ def test_a_partition_that_is_missing_is_nobodys_row(
         "ALTER TABLE user_activity ADD CONSTRAINT few CHECK (data ->> 'n' <> '2')",
         "ALTER TABLE user_activity ADD CHECK (data ->> 'n' <> '2')",
         """
+        DROP VIEW activity_feed_v1;
         CREATE DOMAIN few AS text CHECK (VALUE <> 'theme:2');
         ALTER TABLE user_activity ALTER COLUMN object_id TYPE few
         """,
@@ -154,7 +155,7 @@ def test_a_check_that_a_row_breaks_is_the_rows_own_fault(
         ("ALTER TABLE user_activity RENAME TO elsewhere", "42P01"),
         ("ALTER TABLE user_activity RENAME COLUMN ip TO address", "42703"),
         ("ALTER TABLE user_activity ADD COLUMN extra text NOT NULL", "23502"),
-        ("DROP TABLE user_activity_daily", "42P01"),
+        ("DROP TABLE user_activity_daily CASCADE", "42P01"),
     ],
 )
 def test_a_schema_that_does_not_fit_is_nobodys_row(

@@ -84,7 +84,7 @@ BASE = "SELECT count(*) FROM public.user_activity"
 LEAF = "SELECT count(*) FROM public.user_activity_past"
 INSERT = (
     "INSERT INTO public.user_activity SELECT gen_random_uuid(), now(), gen_random_uuid(), "
-    "n, n, n, 'v', 't', '', '', '', '{}', 1, 0 FROM gen_random_uuid() n"
+    "n, n, n, 'v', 't', '', '', '', '{}', 1, 0, '' FROM gen_random_uuid() n"
 )
 MATRIX = {
     ("writer", f"{INSERT} RETURNING verb"): REFUSED,
