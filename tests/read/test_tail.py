@@ -206,6 +206,28 @@ def test_two_tails_each_have_everything(
         eventually(lambda one=one: one.names == expected, "the records")  # type: ignore[misc]
 
 
+def test_a_follower_of_one_tenant_never_sees_another_s_beside_three_writers(
+    activity: ActivityLog, follow: Callable[[Tail], Follower]
+) -> None:
+    hers = follow(activity.tail(tenant_id="hers", poll=0.01))
+
+    def write(writer: int) -> None:
+        url = activity.engine.url.render_as_string(hide_password=False)
+        with ActivityLog(url, linger=0.0) as own:
+            for number in range(40):
+                tenant = "hers" if number % 2 else "his"
+                own.record("file.saved", ("file", f"{tenant}-{writer}-{number}"), tenant_id=tenant)
+
+    writers = [threading.Thread(target=write, args=(writer,)) for writer in range(3)]
+    for thread in writers:
+        thread.start()
+    for thread in writers:
+        thread.join(DEADLINE)
+    eventually(lambda: len(hers.names) >= 60, "the records")
+    assert {f"hers-{writer}-{n}" for writer in range(3) for n in range(1, 40, 2)} == {*hers.names}
+    assert 60 == len(hers.names)
+
+
 # -- arguments --------------------------------------------------------------------
 
 BAD: list[tuple[str, Any]] = [
