@@ -70,7 +70,7 @@ class Template:
     """
 
     __slots__ = (
-        "_channel", "_cleaned", "_constants", "_hides", "_id", "_ip", "_items", "_json_of",
+        "_channel", "_cleaned", "_constants", "_hides", "_id", "_ip", "_items", "_json_of", "_keys",
         "_may_hold", "_object", "_plainer", "_type", "_verb", "_who",
     )  # fmt: skip
 
@@ -89,6 +89,7 @@ class Template:
         ]
         names = ",".join([f"{encode_json(storable(name))}:\0" for name in data])
         self._json_of = f"{{{names}}}".replace("%", "%%").replace("\0", "%s").__mod__
+        self._keys = [key for key, _, is_secret in self._items if not is_secret]
         self._hides = plainer.hides
         self._cleaned = plainer.cleaned
         self._may_hold = plainer.may_hold
@@ -166,7 +167,7 @@ class Template:
     def _json(self, event: dict[str, Any], raw: dict[str, str] | None) -> str:
         parts = []
         # All texts at once, for most records hold no secret in any.
-        texts = "\n".join([v for v in event.values() if v.__class__ is str])  # All are builtins.
+        texts = "\n".join([v for v in map(event.get, self._keys) if v.__class__ is str])
         if len(texts) > _LONGEST:
             raise UnusualError
         may_hold = self._may_hold(texts)
