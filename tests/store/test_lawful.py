@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -29,22 +29,8 @@ from tests.store.sealed import (
     line,
     lines_of,
     rows_of,
-    sealed_postgresql,
-    sealed_sqlite,
 )
 from tests.support.records import NOON
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def log(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[SealedLog]:
-    """A sealed log on each of the two databases."""
-    if request.param == "sqlite":
-        with sealed_sqlite(tmp_path) as found:
-            yield found
-    else:
-        request.getfixturevalue("postgres_server").ensure_running()
-        with sealed_postgresql(request.getfixturevalue("migrated_url"), tmp_path) as found:
-            yield found
 
 
 def stored(log: SealedLog, n: int, ix: int) -> tuple[Row, bytes]:

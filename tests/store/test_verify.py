@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -28,18 +28,6 @@ from tests.store.sealed import (
     sealed_postgresql,
     sealed_sqlite,
 )
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SealedLog]:
-    """A sealed log on each of the two databases."""
-    if request.param == "sqlite":
-        with sealed_sqlite(tmp_path) as found:
-            yield found
-    else:
-        request.getfixturevalue("postgres_server").ensure_running()
-        with sealed_postgresql(request.getfixturevalue("migrated_url"), tmp_path) as found:
-            yield found
 
 
 def test_a_log_that_nobody_touched_is_clean(log: SealedLog) -> None:
