@@ -19,6 +19,7 @@ from .report import Findings, VerifyReport
 from .rowcheck import RowCheck
 from .seal import canonical, key_id_of
 from .stored import StoredLog, snapshot
+from .suspects import Suspects
 
 
 _T = TypeVar("_T")
@@ -112,8 +113,8 @@ def verify_log(
     with snapshot(engine) as log:
         for row in log.pruned():
             statements.read(row)
-        rows = RowCheck(findings, statements, _as_it_is if log.is_canonical else canonical)
         suspects = log.suspects(since) if in_database else None
+        rows = RowCheck(findings, statements, _as_it_is if log.is_canonical else canonical)
         only = None if suspects is None else suspects.batches
         rows.check(_told(log.rows(since, only), progress, log.count()))
         rows.finish()
@@ -121,7 +122,7 @@ def verify_log(
         ledger = LedgerCheck(
             findings,
             statements,
-            keys={key_id_of(key): key for key in keys if key},
+            keys=_by_id(keys),
             exported=exported or {},
             since=since,
         )
@@ -132,6 +133,16 @@ def verify_log(
                 log, findings, statements.before, since, rows.gone, trusts=suspects is not None
             )
     findings.notes += _notes(ledger, statements, signed=bool(keys))
+    return _report(findings, rows, ledger, suspects)
+
+
+def _by_id(keys: Iterable[bytes]) -> dict[str, bytes]:
+    return {key_id_of(key): key for key in keys if key}
+
+
+def _report(
+    findings: Findings, rows: RowCheck, ledger: LedgerCheck, suspects: Suspects | None
+) -> VerifyReport:
     return VerifyReport(
         findings=tuple(findings.kept),
         omitted=findings.omitted,
