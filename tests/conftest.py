@@ -11,6 +11,7 @@ import pytest
 
 from hypothesis import HealthCheck, settings
 
+from structlog_activity.capture.faults import forget_faults
 from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.schema import Schema
 from tests.support.fixtures import postgres_server, postgres_url
@@ -29,6 +30,12 @@ settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("any machine")
+
+
+@pytest.fixture(autouse=True)
+def no_faults_of_others() -> None:
+    """Count the faults of each test from none: they are counted for the whole process."""
+    forget_faults()
 
 
 @pytest.fixture(scope="session")

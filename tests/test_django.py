@@ -22,7 +22,7 @@ from django.test import AsyncRequestFactory, RequestFactory, override_settings
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
 from structlog_activity import ActorContext
-from structlog_activity.capture.faults import fault_counts, forget_faults
+from structlog_activity.capture.faults import fault_counts
 from structlog_activity.django import ActivityMiddleware
 
 
@@ -57,7 +57,6 @@ class Anonymous:
 @pytest.fixture(autouse=True)
 def _clean() -> Iterator[None]:
     clear_contextvars()
-    forget_faults()
     yield
     clear_contextvars()
 

@@ -13,7 +13,6 @@ import pytest
 import structlog
 
 from structlog_activity import ActivityLog, shared
-from structlog_activity.capture.faults import forget_faults
 from structlog_activity.capture.handler import RecordingHandler
 from structlog_activity.capture.keys import ActivityKeys
 from structlog_activity.capture.processor import ActivityProcessor
@@ -144,7 +143,6 @@ def activity(tmp_path: Path) -> Iterator[ActivityLog]:
 def untouched_configuration() -> Iterator[None]:
     """Put structlog, logging and the shared logs back as they were."""
     structlog.contextvars.clear_contextvars()
-    forget_faults()
     before = {logger: _state(logger) for logger in _loggers()}
     factory, logs = logging.getLogRecordFactory(), dict(shared._shared)
     shared._shared.clear()
