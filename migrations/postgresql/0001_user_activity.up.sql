@@ -68,7 +68,7 @@ END $$;
 CREATE TABLE user_activity_batch (
     writer_id  uuid        NOT NULL,    -- one incarnation of one process
     seq        bigint      NOT NULL,    -- 1, 2, 3, ... of that writer; 0 closes its chain
-    batch_id   bigint      NOT NULL,
+    batch_id   bigint      NOT NULL UNIQUE,     -- drawn by its writer
     n          integer     NOT NULL,    -- how many rows
     written_at timestamptz NOT NULL,    -- by the clock of the writer
     chain_id   uuid        NOT NULL,

@@ -38,7 +38,7 @@ CREATE INDEX user_activity_batch_id_idx ON user_activity (batch_id);
 CREATE TABLE user_activity_batch (
     writer_id  BLOB    NOT NULL,        -- one incarnation of one process
     seq        INTEGER NOT NULL,        -- 1, 2, 3, ... of that writer; 0 closes its chain
-    batch_id   INTEGER NOT NULL,
+    batch_id   INTEGER NOT NULL UNIQUE, -- drawn by its writer
     n          INTEGER NOT NULL,        -- how many rows
     written_at INTEGER NOT NULL,        -- in microseconds since 1970, as all times
     chain_id   BLOB    NOT NULL,

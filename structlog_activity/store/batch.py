@@ -9,7 +9,7 @@ import time
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self, TypeAlias
 from uuid import UUID
 
@@ -43,7 +43,8 @@ class Batch:
             COMMIT got no answer can be sent again without doubling a row.
 
         batch_id: A 63-bit number that joins rows and ledger: 41 bits of
-            milliseconds, 22 random bits.
+            milliseconds, 22 random bits. It is unique in the ledger; see
+            `renumbered`.
 
         rows: At least one.
 
@@ -63,6 +64,15 @@ class Batch:
     def alone(cls, rows: Sequence[Row]) -> Self:
         """Return the only batch of a writer of its own."""
         return cls(uuid7(), 1, new_batch_id(), rows)
+
+    def renumbered(self) -> Self:
+        """
+        Return the batch with another number, where the ledger has its own already.
+
+        Two writers draw the same one in four million cases of two batches in the
+        same millisecond.
+        """
+        return replace(self, batch_id=new_batch_id())
 
     @property
     def records(self) -> list[ActivityRecord]:

@@ -18,6 +18,7 @@ from .sqlstate import fault_of_sqlstate
 _LINE = re.compile(r"COPY user_activity\w*, line (\d+)")
 # As the server names it: each partition has one of its own, and each shard of Citus.
 _PRIMARY_KEY = re.compile(r"user_activity(_batch|_past|_future|_y\d+m\d+)?_pkey\d*(_\d+)?")
+_NUMBER: Final = "user_activity_batch_batch_id_key"
 _SIDE_TABLES: Final = {"user_activity_batch", "user_activity_daily"}
 _NO_PRIVILEGE: Final = "42501"
 
@@ -76,6 +77,11 @@ def _is_without_partition(error: psycopg.Error) -> bool:
 def is_primary_key(error: psycopg.Error) -> bool:
     """Tell whether a primary key of ours was violated, not an index that somebody added."""
     return _PRIMARY_KEY.fullmatch(error.diag.constraint_name or "") is not None
+
+
+def is_number(error: psycopg.Error) -> bool:
+    """Tell whether another batch of the ledger has the number of this one."""
+    return error.diag.constraint_name == _NUMBER
 
 
 def _named(error: psycopg.Error) -> str:

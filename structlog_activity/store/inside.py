@@ -4,6 +4,8 @@ A batch within a transaction of the host's own, on whatever driver that one uses
 
 from __future__ import annotations
 
+import re
+
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import lru_cache
@@ -36,6 +38,8 @@ from .table import user_activity, user_activity_batch, user_activity_daily
 _FIRST_DAY: Final = EPOCH.date()
 _SCHEMA_CODES: Final = {"42P01", "42703", "3F000"}
 _IDS: Final = ("tenant_id", "id", "actor_id", "user_id", "org_id")
+# As either database names the key in its message.
+_NUMBER: Final = re.compile(r"user_activity_batch[._]batch_id(_key)?\b")
 _BUSY: Final = "SQLITE_BUSY"
 _BUSY_HINT: Final = "others write to the file; begin transactions that write with BEGIN IMMEDIATE"
 _HINTS: Final = {
@@ -181,11 +185,17 @@ def _plain_error(error: Exception, where: str) -> RepositoryError:
         )
     name = type(original).__name__
     told = f"{name}, {code}" if code else name
-    hint = _HINTS.get(code) or (_BUSY_HINT if code.startswith(_BUSY) else "")
+    hint = _hint(code, original)
     return RepositoryError(
         f"{where} refused the activity of a transaction ({told}){hint and ': '}{hint}",
         sqlstate=code,
     )
+
+
+def _hint(code: str, original: BaseException) -> str:
+    if _NUMBER.search(str(original)):
+        return "another batch drew its number in the same millisecond; run the transaction again"
+    return _HINTS.get(code) or (_BUSY_HINT if code.startswith(_BUSY) else "")
 
 
 def _code(error: BaseException) -> str:

@@ -24,7 +24,7 @@ from ..record.times import EPOCH, from_microseconds
 from .batch import Batch
 from .chain import Chain, SealedBatch
 from .copyformat import COLUMNS, UnencodableRowError, encode
-from .diagnosis import diagnosed, is_primary_key
+from .diagnosis import diagnosed, is_number, is_primary_key
 from .engine import shown
 from .faults import Fault, StoreError
 from .interruption import Interruption
@@ -142,14 +142,8 @@ class PostgresRepository:
     def write(self, batch: Batch) -> bool:
         """Commit *batch*; return `False` if the ledger held it already."""
         with self._connected() as connection:
-            sealed = self._chain.seal(batch)
-            data = encode(batch, sealed.salts)
-            try:
-                connection.execute(self._begin + _ledger_row(sealed) + TELL, prepare=False)
-            except psycopg.errors.UniqueViolation as error:
-                if not is_primary_key(error):
-                    raise
-                connection.execute("ROLLBACK")
+            data = self._enter(connection, batch)
+            if data is None:
                 self._chain.found(partial(_stored_seal, connection, batch))
                 return False
             self._chain.refused()
@@ -160,6 +154,29 @@ class PostgresRepository:
                 cursor.execute(_DAILY, _daily_columns(batch))
             self._commit(connection)
             return True
+
+    def _enter(self, connection: psycopg.Connection[Any], batch: Batch) -> bytes | None:
+        """
+        Begin a transaction with the ledger's row of *batch*.
+
+        Returns:
+
+            The rows as COPY takes them; `None` if the ledger has the batch already.
+        """
+        while True:
+            sealed = self._chain.seal(batch)
+            data = encode(sealed.batch, sealed.salts)
+            try:
+                connection.execute(self._begin + _ledger_row(sealed) + TELL, prepare=False)
+            except psycopg.errors.UniqueViolation as error:
+                if not (is_primary_key(error) or is_number(error)):
+                    raise
+                connection.execute("ROLLBACK")
+                if is_primary_key(error):
+                    return None
+                batch = batch.renumbered()
+            else:
+                return data
 
     def finish(self) -> None:
         """Write into the ledger that the writer ended as it should."""

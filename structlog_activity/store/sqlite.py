@@ -37,6 +37,7 @@ _LEDGER = """
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
         max(?3, (SELECT coalesce(max(ordinal), 0) + 1 FROM user_activity_batch)))
 """
+_NUMBER = "user_activity_batch.batch_id"
 _SEAL = "SELECT seal FROM user_activity_batch WHERE (writer_id, seq) = (?, ?)"
 _ROW = "INSERT INTO user_activity VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _DAILY = """
@@ -94,18 +95,15 @@ class SqliteRepository:
     def write(self, batch: Batch) -> bool:
         """Commit *batch*; return `False` if the ledger held it already."""
         with self._connected() as connection:
-            sealed = self._chain.seal(batch)
+            self._chain.seal(batch)  # Kept there: others need not wait for it.
             self._begin(connection)
-            try:
-                connection.execute(_LEDGER, _ledger_row(sealed))
-            except sqlite3.IntegrityError as error:
-                if fault_of_sqlite(_name(error)) is not Fault.DUPLICATE:
-                    raise
+            sealed = self._enter(connection, batch)
+            if sealed is None:
                 connection.rollback()
                 self._chain.found(partial(_stored_seal, connection, batch))
                 return False
             self._chain.refused()
-            batch_id = batch.batch_id
+            batch_id = sealed.batch.batch_id
             rows = zip(batch.rows, sealed.salts, strict=True)
             connection.executemany(
                 _ROW, [(*row, batch_id, index, salt) for index, (row, salt) in enumerate(rows)]
@@ -113,6 +111,21 @@ class SqliteRepository:
             connection.executemany(_DAILY, batch.daily_counts())
             self._commit(connection)
             return True
+
+    def _enter(self, connection: sqlite3.Connection, batch: Batch) -> SealedBatch | None:
+        """Write the ledger's row of *batch*; `None` if it is there already."""
+        while True:
+            sealed = self._chain.seal(batch)
+            try:
+                connection.execute(_LEDGER, _ledger_row(sealed))
+            except sqlite3.IntegrityError as error:
+                if fault_of_sqlite(_name(error)) is Fault.DUPLICATE:
+                    return None
+                if not str(error).endswith(_NUMBER):
+                    raise
+                batch = batch.renumbered()
+            else:
+                return sealed
 
     def finish(self) -> None:
         """Write into the ledger that the writer ended as it should."""

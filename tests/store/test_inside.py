@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +19,7 @@ from structlog_activity.record.rowmaker import RowMaker
 from structlog_activity.store.batch import Batch
 from structlog_activity.store.inside import write_inside
 from tests.support.postgres import PostgresServer
-from tests.support.records import random_records
+from tests.support.records import random_records, record
 from tests.support.stores import TABLES, Store, postgresql_store, sqlite_store
 
 
@@ -158,6 +160,17 @@ def test_no_value_and_no_parameter_is_in_an_error(engine: Engine, batch: Batch) 
     told = str(caught.value)
     assert not [word for word in batch.rows[0][6:] if len(word) > 3 and word in told]
     assert caught.value.__suppress_context__
+
+
+def test_a_number_that_another_batch_drew_is_a_reason_to_run_the_transaction_again(
+    engine: Engine,
+) -> None:
+    first, second = Batch.alone(rows(1)), Batch.alone([RowMaker().make_from(record())])
+    with engine.begin() as connection:
+        write_inside(connection, first)
+
+    with engine.connect() as connection, pytest.raises(RepositoryError, match="again"):
+        write_inside(connection, dataclasses.replace(second, batch_id=first.batch_id))
 
 
 def test_a_role_without_the_privilege_is_told_which_one(

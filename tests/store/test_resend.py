@@ -191,3 +191,32 @@ def test_a_forked_child_begins_a_chain_of_its_own(log: SealedLog) -> None:
     assert 2 == len(genesis)
     assert parent in {line.chain_id for line in genesis}
     assert log.verify().ok
+
+
+def test_a_batch_whose_number_another_writer_drew_is_stored_under_another_one(
+    log: SealedLog,
+) -> None:
+    before = log.verify().rows
+    first = batch(log)
+    assert log.repository.write(first)
+
+    assert log.new_repository().write(
+        batch(log, writer_id=uuid7(), seq=first.seq, batch_id=first.batch_id)
+    )
+
+    assert 5 == len({line.batch_id for line in lines(log)})
+    report = log.verify()
+    assert (True, 2, before + 4) == (report.ok, report.chains, report.rows), report
+
+
+def test_a_batch_that_is_stored_already_is_told_by_its_writer_not_by_its_number(
+    log: SealedLog,
+) -> None:
+    sent = batch(log)
+    assert log.repository.write(sent)
+    before = lines(log)
+
+    assert not log.repository.write(sent)
+    assert not log.repository.write(sent.renumbered())
+
+    assert before == lines(log)
