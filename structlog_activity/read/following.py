@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from .async_tail import AsyncTail
+    from .policy import AccessPolicy
     from .tail import Tail
 
 _T = TypeVar("_T")
@@ -48,6 +49,7 @@ class TailMethods:
         position: str | None = None,
         timeout: float | None = None,
         poll: float = 0.5,
+        policy: AccessPolicy | None = None,
         **where: Unpack[Conditions],
     ) -> Tail:
         """
@@ -75,10 +77,15 @@ class TailMethods:
                 writer stores is told at once; only records in transactions of
                 the application's (``session=``) wait for the next look.
 
+            policy: What the reader may see; records that it does not grant do
+                not come. `None`: everything. A position belongs to its policy.
+
             where: The conditions of an `ActivityFilter`; *tenant_id* is required.
                 With *since* and no *position*, records that are there come first.
 
         Raises:
+
+            AccessDeniedError: *policy* does not grant it.
 
             InvalidFilterError: As for `feed`, or a condition is one of pages.
 
@@ -86,7 +93,7 @@ class TailMethods:
 
             RepositoryError: The database can't be read.
         """
-        filter_ = _filter(where)
+        filter_ = _filter(where, policy)
         if position is None and filter_.since is not None:
             position = BEGINNING
         _check(position, timeout, poll)
@@ -102,6 +109,7 @@ class TailMethods:
                 key=key,
                 timeout=timeout,
                 poll=poll,
+                policy=policy,
             )
 
         tail = self._read(begin)
@@ -114,6 +122,7 @@ class TailMethods:
         position: str | None = None,
         timeout: float | None = None,
         poll: float = 0.5,
+        policy: AccessPolicy | None = None,
         **where: Unpack[Conditions],
     ) -> AsyncTail:
         """
@@ -124,23 +133,26 @@ class TailMethods:
         """
         from .async_tail import AsyncTail
 
-        _filter(where)
+        _filter(where, policy)
         _check(position, timeout, poll)
-        return AsyncTail(
-            lambda: self.tail(position=position, timeout=timeout, poll=poll, **where), position
-        )
+
+        def begin() -> Tail:
+            return self.tail(position=position, timeout=timeout, poll=poll, policy=policy, **where)
+
+        return AsyncTail(begin, position)
 
     def _close_tails(self) -> None:
         for tail in list(self._tails):
             tail.close()
 
 
-def _filter(where: Conditions) -> ActivityFilter:
+def _filter(where: Conditions, policy: AccessPolicy | None) -> ActivityFilter:
     given: dict[str, Any] = dict(where)
     for name in _OF_PAGES:
         if name in given:
             raise InvalidFilterError(name, given[name], "is for pages, which a tail has not")
-    return ActivityFilter.of(given)
+    filter_ = ActivityFilter.of(given)
+    return filter_ if policy is None else policy.applied(filter_)
 
 
 def _check(position: Any, timeout: Any, poll: Any) -> None:

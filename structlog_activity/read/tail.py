@@ -17,6 +17,7 @@ from ..errors import RepositoryError
 from ..record.record import ActivityRecord
 from ..store.engine import is_passing
 from .changes import Change, Changes
+from .policy import AccessPolicy
 from .position import Position, decode_position, encode_position, refused
 from .waiting import Waiter
 
@@ -56,6 +57,9 @@ class Tail(Iterator[ActivityRecord]):
 
         poll: Most seconds between two looks.
 
+        policy: What of each record is shown; *changes* leaves out the records
+            that it does not grant. `None`: everything.
+
         clock: Returns seconds that never go back.
 
     Raises:
@@ -76,6 +80,7 @@ class Tail(Iterator[ActivityRecord]):
         key: bytes = b"",
         timeout: float | None = None,
         poll: float = 0.5,
+        policy: AccessPolicy | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._waiter = waiter
@@ -84,7 +89,9 @@ class Tail(Iterator[ActivityRecord]):
         self._is_busy = self._is_closed = False
         self._changes = changes
         self._key = key
-        self._digest = changes.where.digest()
+        self._policy = policy
+        digest = changes.where.digest()
+        self._digest = digest if policy is None else policy.digest(digest)
         self._timeout = timeout
         self._poll = poll
         self._clock = clock
@@ -114,7 +121,7 @@ class Tail(Iterator[ActivityRecord]):
             if change is None:
                 raise StopIteration
             self._delivered = change.position
-            return change.record
+            return self._shown(change.record)
 
     def __enter__(self) -> Self:
         return self
@@ -181,6 +188,9 @@ class Tail(Iterator[ActivityRecord]):
         if self._failure is not None and not self._is_closed:
             raise self._failure
         return None
+
+    def _shown(self, record: ActivityRecord) -> ActivityRecord:
+        return record if self._policy is None else self._policy.sanitized(record)
 
     def _look(self) -> float:
         """Look once for what is new, and return for how many seconds to wait then."""

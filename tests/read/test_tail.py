@@ -16,8 +16,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from structlog_activity import ALL_TENANTS, NIL, ActivityFilter, ActivityLog
+from structlog_activity import ALL_TENANTS, NIL, AccessPolicy, ActivityFilter, ActivityLog
 from structlog_activity.errors import (
+    AccessDeniedError,
     InvalidCursorError,
     InvalidFilterError,
     RepositoryError,
@@ -648,3 +649,48 @@ def test_an_error_reaches_the_coroutine(activity: ActivityLog) -> None:
 
     with pytest.raises(InvalidCursorError):
         asyncio.run(main())
+
+
+def test_a_policy_lets_through_what_its_reader_may_see_and_shows_no_more_of_it(
+    activity: ActivityLog,
+) -> None:
+    ana = AccessPolicy(role="user", actor_id="ana", tenant_id="acme")
+    with activity.tail(tenant_id="acme", policy=ana, poll=0.01, timeout=DEADLINE) as tail:
+        record(activity, "other", actor_id="bob", ip="192.0.2.7")
+        record(activity, "own", actor_id="ana", ip="192.0.2.7", password="hunter2", size=3)
+        shown = next(tail)
+        position = tail.position
+
+    assert ("own", "", "[redacted]", 3) == (
+        shown.object_id, shown.ip, shown.data["password"], shown.data["size"],
+    )  # fmt: skip
+    assert [] == list(activity.tail(tenant_id="acme", policy=ana, position=position, timeout=0))
+    bob = AccessPolicy(role="user", actor_id="bob", tenant_id="acme")
+    for other in (bob, None):
+        with pytest.raises(InvalidCursorError):
+            activity.tail(tenant_id="acme", policy=other, position=position)
+
+
+def test_a_policy_refuses_a_tail_of_what_it_does_not_grant(activity: ActivityLog) -> None:
+    reader = AccessPolicy(role="tenant_admin", tenant_id="other", channels=["billing"])
+
+    beyond: list[Any] = [{"tenant_id": "acme"}, {"tenant_id": "other", "channel": "secret"}]
+    for where in beyond:
+        with pytest.raises(AccessDeniedError):
+            activity.tail(policy=reader, **where)
+        with pytest.raises(AccessDeniedError):
+            activity.atail(policy=reader, **where)
+
+
+def test_a_tail_of_a_task_shows_what_its_policy_grants(activity: ActivityLog) -> None:
+    reader = AccessPolicy(role="tenant_admin", tenant_id="acme", channels=["billing"], data="none")
+    record(activity, 1, channel="billing", size=3)
+    record(activity, 2, channel="secret")
+
+    async def follow() -> list[tuple[str, Any]]:
+        async with activity.atail(
+            tenant_id="acme", policy=reader, position="0", timeout=0
+        ) as records:
+            return [(one.object_id, dict(one.data)) async for one in records]
+
+    assert [("1", {})] == asyncio.run(follow())
