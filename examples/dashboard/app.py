@@ -42,7 +42,6 @@ from .guard import LOOPBACK, App, Guard
 from .live import Arrivals
 from .overview import TooMuchError, live_where, overview
 from .view import RANGES, Tenant, View, tenant_of, view_of
-from .words import joined
 
 
 HERE: Final = Path(__file__).parent
@@ -350,7 +349,6 @@ def _templates() -> Environment:
         details=phrasing.details,
         changes=phrasing.changes,
         ago=phrasing.ago,
-        joined=joined,
         record_url=_record_url,
         NIL=NIL,
         RANGES=RANGES,

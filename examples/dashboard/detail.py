@@ -9,11 +9,11 @@ from datetime import timedelta
 from typing import Any, Final
 
 from structlog_activity import NIL, ActivityLog, ActivityRecord, RepositoryError
+from structlog_activity.read.words import Word
 
 from .phrasing import shown, visible, who
 from .seals import SealState, seal_of
 from .view import View
-from .words import Word
 
 
 _NEAR: Final = timedelta(hours=1)
@@ -109,7 +109,7 @@ def _request(activity: ActivityLog, view: View, record: ActivityRecord) -> Relat
     since, until = record.occurred_at - _NEAR, record.occurred_at + _NEAR
     where: dict[str, Any] = {"since": since, "until": until, "data": {"request_id": request}}
     page = activity.feed(tenant_id=record.tenant_id, **where, limit=_REQUEST, total="none")
-    query = str(Word("", "request", request))
+    query = str(Word("request", request))
     url = view.url(q=query, range=None, since=since.isoformat(), until=until.isoformat())
     return Related("In the same request", page.records, url)
 
@@ -122,12 +122,12 @@ def _histories(activity: ActivityLog, view: View, record: ActivityRecord) -> lis
             tenant_id=tenant, actor_id=record.actor_id, limit=_RELATED, total="none"
         )
         url = view.url(
-            q=str(Word("", "actor", str(record.actor_id))), range="all", since=None, until=None
+            q=str(Word("actor", str(record.actor_id))), range="all", since=None, until=None
         )
         found.append(Related(f"By {actor.name}", page.records, url))
     if record.object_id:
         page = activity.history(record.object, tenant_id=tenant, limit=_RELATED, total="none")
         named = f"{record.object_type}:{record.object_id}"
-        url = view.url(q=str(Word("", "object", named)), range="all", since=None, until=None)
+        url = view.url(q=str(Word("object", named)), range="all", since=None, until=None)
         found.append(Related(f"To {visible(named)}", page.records, url))
     return found

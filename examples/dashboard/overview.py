@@ -299,7 +299,7 @@ def _facet(
             100 * n / largest,
             view.toggled(key, value),
             view.has(key, value),
-            view.toggled(key, value, "-") if excludes else "",
+            view.toggled(key, value, is_negated=True) if excludes else "",
         )
         for value, n in named[:_SHOWN]
     ]

@@ -10,9 +10,8 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from structlog_activity import ALL_TENANTS, NIL, ActivityFilter, InvalidFilterError
-
-from .query import parse_query
-from .words import Word, joined, words
+from structlog_activity.read.query import parse_query
+from structlog_activity.read.words import Word, query_of, words_of
 
 
 RANGES: Final = {
@@ -120,7 +119,7 @@ class View:
     @property
     def words(self) -> list[Word]:
         """The words of the search."""
-        return words(self.text)
+        return words_of(self.text)
 
     def url(self, path: str = "/", **changes: str | None) -> str:
         """
@@ -145,30 +144,34 @@ class View:
 
     def has(self, key: str, value: str) -> bool:
         """Tell whether a condition stands in the search."""
-        return Word("", key, value) in self.words
+        return Word(key, value) in self.words
 
-    def toggled(self, key: str, value: str, sign: str = "") -> str:
+    def toggled(self, key: str, value: str, *, is_negated: bool = False) -> str:
         """Return the address with a condition put into the search, or taken out of it."""
-        word = Word(sign, key, value)
-        opposite = Word("" if sign else "-", key, value)
+        word = Word(key, value, is_negated)
+        opposite = Word(key, value, not is_negated)
         rest = [one for one in self.words if one not in {word, opposite}]
-        return self.url(q=joined(rest if word in self.words else [*rest, word]))
+        return self.url(q=query_of(rest if word in self.words else [*rest, word]))
+
+    def without(self, word: Word) -> str:
+        """Return the address with a word taken out of the search."""
+        return self.url(q=query_of(one for one in self.words if one != word))
 
     def only(self, key: str, value: str) -> str:
         """Return the address of the search for nothing but one condition."""
-        return self.url(q=str(Word("", key, value)))
+        return self.url(q=str(Word(key, value)))
 
     def zoomed(self, since: datetime, until: datetime) -> str:
         """Return the address for another time."""
         rest = [word for word in self.words if word.key not in {"since", "until"}]
         return self.url(
-            range=None, since=since.isoformat(), until=until.isoformat(), q=joined(rest)
+            range=None, since=since.isoformat(), until=until.isoformat(), q=query_of(rest)
         )
 
     def ranged(self, range_: str) -> str:
         """Return the address for another range."""
         rest = [word for word in self.words if word.key not in {"since", "until"}]
-        return self.url(range=range_, since=None, until=None, q=joined(rest))
+        return self.url(range=range_, since=None, until=None, q=query_of(rest))
 
     def earlier(self) -> dict[str, Any] | None:
         """Return the conditions for the period of the same length before, if there is one."""

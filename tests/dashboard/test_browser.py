@@ -130,7 +130,7 @@ STATES = {
     "nothing there": ("/?since=2020-01-01&until=2020-01-02", "Nothing was recorded"),
     "record": ("record", "Sealed in batch"),
     "verified": ("record?check=1", "Verified"),
-    "bad search": ("/?q=colour:red", "there is no 'colour'"),
+    "bad search": ("/?q=colour:red", "there is no key"),
     "bad cursor": ("/?after=nonsense", "Begin at the newest records"),
     "no such record": ("/records/019cec37-b9e8-72c3-a10b-4c53fa1bd4b4", "There is nothing here"),
     "too much": ("too much", "Choose a shorter period"),

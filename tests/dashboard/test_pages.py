@@ -223,7 +223,7 @@ def test_an_empty_log_says_how_to_begin(empty: ActivityLog) -> None:
 @pytest.mark.parametrize(
     ("params", "says"),
     [
-        ({"q": "colour:red"}, "there is no 'colour'"),
+        ({"q": "colour:red"}, "there is no key"),
         ({"q": "verb:a*b"}, "a * may only stand at the end"),
         ({"q": "x" * 501}, "at most 500 characters"),
         ({"range": "3y"}, "use one of 15m"),

@@ -1,62 +1,62 @@
-"""What a search means, and how links change it."""
+"""How links change a search."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from examples.dashboard.query import parse_query
-from examples.dashboard.words import Word, joined, words
+from examples.dashboard.view import View, tenant_of, view_of
 from structlog_activity import InvalidFilterError
+from structlog_activity.read.words import Word
 from tests.dashboard.shown import NOW
 
 
-@pytest.mark.parametrize(
-    ("text", "meant"),
-    [
-        ("", {}),
-        ("verb:settings.*", {"verbs": ["settings.*"]}),
-        ("verb:a verb:b", {"verbs": ["a", "b"]}),
-        ("actor:42 user:bob org:3", {"actor_id": "42", "user_id": "bob", "org_id": "3"}),
-        ("channel:a -channel:b", {"channels": ["a"], "channel_denylist": ["b"]}),
-        ("object:invoice", {"object_type": "invoice"}),
-        ("object:invoice:7:x", {"object_type": "invoice", "object_id": "7:x"}),
-        ("outcome:failed request:r1", {"data": {"outcome": "failed", "request_id": "r1"}}),
-        ("since:7d until:2h", {"since": NOW - timedelta(7), "until": NOW - timedelta(hours=2)}),
-        ("since:2026-03-01", {"since": "2026-03-01"}),
-        ("free words", {"keyword": "free words"}),
-        ('"verb:x" "two words"', {"keyword": "verb:x two words"}),
-        (r'actor:"Ana \"A\" Costa"', {"actor_id": 'Ana "A" Costa'}),
-    ],
-)
-def test_a_search_becomes_the_arguments_of_a_filter(text: str, meant: dict[str, Any]) -> None:
-    assert meant == parse_query(text, now=NOW)
+def view(text: str) -> View:
+    return view_of({"q": text}, tenants=[tenant_of("acme")], zone=ZoneInfo("UTC"), clock=NOW)
+
+
+def search_of(url: str) -> str:
+    return parse_qs(urlsplit(url).query).get("q", [""])[0]
+
+
+def test_a_link_puts_a_condition_in_and_takes_it_out_again() -> None:
+    before = view("actor:ann")
+
+    after = search_of(before.toggled("channel", 'a "b"'))
+    assert r'actor:ann channel:"a \"b\""' == after
+    assert view(after).has("channel", 'a "b"')
+    assert "actor:ann" == search_of(view(after).toggled("channel", 'a "b"'))
+
+
+def test_a_channel_is_either_asked_for_or_left_out() -> None:
+    asked = view("channel:web since:3d")
+
+    left_out = search_of(asked.toggled("channel", "web", is_negated=True))
+    assert "since:3d -channel:web" == left_out
+    assert "since:3d channel:web" == search_of(view(left_out).toggled("channel", "web"))
+
+
+def test_every_word_can_be_taken_out_by_itself() -> None:
+    found = view('theme actor:ann "two words" data.n:"5"')
+
+    assert ["theme", "actor:ann", '"two words"', 'data.n:"5"'] == [str(w) for w in found.words]
+    assert 'theme actor:ann data.n:"5"' == search_of(found.without(Word(None, "two words")))
+    assert "theme two words" == found.where["keyword"]
+
+
+def test_another_time_takes_the_place_of_the_one_that_was_typed() -> None:
+    found = view("actor:ann since:3d until:1d")
+
+    assert "custom" == found.range
+    assert "actor:ann" == search_of(found.ranged("24h"))
+    assert "actor:ann" == search_of(found.zoomed(NOW, NOW))
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["colour:red", "-verb:x", "-word", "actor:1 actor:2", 'actor:""', "since:999999w"],
+    "text", ["colour:red", "-verb:x", "-word", "actor:1 actor:2", 'actor:""', "since:999999w"]
 )
 def test_what_makes_no_sense_is_refused(text: str) -> None:
     with pytest.raises(InvalidFilterError):
-        parse_query(text, now=NOW)
-
-
-letters = st.characters(exclude_categories=["C", "Zl", "Zp"]) | st.sampled_from(' "\\:-.')
-values = st.text(letters, min_size=1, max_size=20)
-
-
-parts_ = st.tuples(st.sampled_from(["", "-"]), st.sampled_from(["verb", "object", ""]), values)
-
-
-@settings(max_examples=50)
-@given(st.lists(parts_, max_size=5))
-def test_words_that_are_put_together_are_found_again(parts: list[tuple[str, str, str]]) -> None:
-    found = [Word(sign if key else "", key, value) for sign, key, value in parts]
-
-    assert found == words(joined(found))
+        view(text)

@@ -17,7 +17,8 @@ from structlog_activity import (
     InvalidFilterError,
     build_record_from_uuid,
 )
-from structlog_activity.read.query import LONGEST_QUERY, parse_moment, parse_query
+from structlog_activity.read.query import parse_moment, parse_query
+from structlog_activity.read.words import LONGEST_QUERY, Word, query_of, words_of
 from structlog_activity.testing import matches
 
 
@@ -51,6 +52,10 @@ def parsed(text: str) -> dict[str, Any]:
         ("since:2026-01-01T10:00:00Z", {"since": "2026-01-01T10:00:00Z"}),
         ("theme", {"keyword": "theme"}),
         ('"free words"', {"keyword": "free words"}),
+        ("free verb:a words", {"keyword": "free words", "verbs": ("a",)}),
+        ('"verb:x" "two words"', {"keyword": "verb:x two words"}),
+        ("outcome:failed request:12 correlation:true",
+         {"data": {"outcome": "failed", "request_id": "12", "correlation_id": "true"}}),
         ('"verb:settled"', {"keyword": "verb:settled"}),
         ('"-dark"', {"keyword": "-dark"}),
         (r'"a \"b\" \\ \n"', {"keyword": r'a "b" \ \n'}),
@@ -111,7 +116,9 @@ def test_the_types_of_literals_are_those_of_json() -> None:
         ("since:7d since:8d", "since:8d", "another value already"),
         ("object:a:1 object:a:2", "object:a:2", "another value already"),
         ("data.x:1 data.x:true", "data.x:true", "another value already"),
-        ("free words", "words", "put both into one pair of quotes"),
+        ("outcome:", "outcome:", "sets no condition"),
+        ("-request:r1", "-request:r1", "only a channel can be left out"),
+        ("outcome:a data.outcome:b", "data.outcome:b", "another value already"),
         ('verb:a "free words', '"free words', "a quote is not closed"),
         ("data.x:1e999", "data.x:1e999", "is stored as text"),
         ("x" * 300, "xxx", "at most 200 characters"),
@@ -201,6 +208,31 @@ def test_every_value_can_be_said_in_quotes(
         "data": data,
     }
     assert expected == parsed(" ".join(words))
+
+
+def outcome(text: str) -> dict[str, Any] | None:
+    try:
+        return parsed(text)
+    except InvalidFilterError:
+        return None
+
+
+@given(ANY_TEXT)
+def test_words_that_are_put_together_again_say_the_same(text: str) -> None:
+    try:
+        words = words_of(text)
+    except InvalidFilterError:
+        return
+    assert words == words_of(query_of(words))
+    assert repr(outcome(text)) == repr(outcome(query_of(words)))
+
+
+PARTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(' "\\:-.'), max_size=9)
+
+
+@given(st.lists(st.builds(Word, st.none() | PARTS, PARTS, st.booleans(), st.booleans())))
+def test_any_words_can_be_typed(words: list[Word]) -> None:
+    assert words == words_of(query_of(words))
 
 
 def made(number: int) -> ActivityRecord:
