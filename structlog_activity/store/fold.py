@@ -139,9 +139,7 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def unfold(
-    connection: Connection, first: date, last: date, tenant_id: UUID | None = None
-) -> None:
+def unfold(connection: Connection, first: date, last: date, tenant_id: UUID | None = None) -> None:
     """
     Take months out of the monthly counts, in the transaction that is open.
 

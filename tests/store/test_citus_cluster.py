@@ -47,6 +47,7 @@ from structlog_activity.store.faults import Fault, StoreError
 from structlog_activity.store.postgresql import PostgresRepository
 from structlog_activity.store.roles import apply_roles
 from structlog_activity.store.schema import Schema
+from structlog_activity.store.stored import snapshot
 from structlog_activity.testing import matches
 from tests.cli.commands import Cli
 from tests.support.citus import DISTRIBUTE, DISTRIBUTED, LOCAL, READERS, VARIABLE
@@ -259,6 +260,21 @@ def test_pages_follow_each_other_by_cursor(cluster: Engine, repository: Postgres
 
     expected = sorted((row.to_record() for row in made), key=lambda r: (r.occurred_at, r.id))
     assert [one.id for one in expected][::-1] == found
+
+
+def test_a_statement_that_was_prepared_reads_the_right_tenant(
+    repository: PostgresRepository, log: ActivityLog
+) -> None:
+    """After some rounds the driver prepares it, and then the server plans it once for all."""
+    repository.write(batch_of(*range(60), tenants=3))
+    for n in range(30):
+        where: dict[str, Any] = {"tenant_id": f"t{n % 3}"}
+        page = log.feed(**where, verbs="settings.updated", limit=30, total="exact")
+        assert {n % 3} == {int(one.object_id) % 3 for one in page.records}
+        assert 20 == page.total == log.stats(**where).total == log.feed(**where).total
+        assert [20] == [count for _, count in log.top(by="object_type", **where)]
+        assert 20 == sum(count for _, count in log.timeline(bucket="day", **where))
+        assert page.records[0] == log.get(where["tenant_id"], page.records[0].id)
 
 
 def sent_by(engine: Engine, read: Callable[[], object]) -> list[tuple[str, Any]]:
@@ -508,6 +524,23 @@ def test_erasure_is_lawful_and_what_is_changed_is_not(
         connection.execute(changed, {"tenant": to_uuid("initech")})
     for in_database in (False, True):
         assert not log.verify(in_database=in_database).ok
+
+
+def test_what_is_written_during_a_check_is_left_to_the_next(
+    cluster: Engine, repository: PostgresRepository
+) -> None:
+    """Each machine has a snapshot of its own, and the coordinator's is the first."""
+    repository.write(batch_of(1))
+    with snapshot(cluster) as found:
+        assert 1 == found.count()
+        repository.write(batch_of(2, 3))
+
+        assert [1] == [row.n for row in found.rows()]
+
+    with cluster.begin() as connection:
+        connection.execute(text("DELETE FROM user_activity_batch WHERE n = 2"))
+    with snapshot(cluster) as found:
+        assert {1, None} == {row.n for row in found.rows()}
 
 
 def test_batches_whose_rows_are_gone_are_named(cluster: Engine, log: ActivityLog) -> None:
