@@ -15,7 +15,7 @@ SELECT create_distributed_table(
 -- same, so that a batch is committed on both sides or on none.
 SELECT citus_add_local_table_to_metadata('user_activity_batch');
 
--- Every node knows which migrations ran, so that applications may use any, and what
--- was exported of the chains' heads.
+-- Every node knows which migrations ran, so that reads may use any, and what was
+-- exported of the chains' heads.
 SELECT create_reference_table('user_activity_migration');
 SELECT create_reference_table('user_activity_checkpoint');

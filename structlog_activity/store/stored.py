@@ -41,13 +41,17 @@ class StoredLog:
 
         written_meanwhile: Tells whether a batch that the ledger lacks was written
             since: the machines of a cluster have each a snapshot of their own.
+
+    Attributes:
+
+        written_meanwhile: That.
     """
 
     def __init__(
         self, connection: Connection, written_meanwhile: Callable[[int], bool] = lambda _: False
     ) -> None:
         self._connection = connection
-        self._written_meanwhile = written_meanwhile
+        self.written_meanwhile = written_meanwhile
         self._is_sqlite = connection.dialect.name == SQLITE
 
     @property
@@ -86,9 +90,7 @@ class StoredLog:
             f"WHERE a.batch_id >= {since:d} {_among(only)} {order}"
         )
         for values in self._stream(sql):
-            stored = StoredRow(Row._make(values[:12]), *values[12:])
-            if stored.n is not None or not self._written_meanwhile(stored.batch_id):
-                yield stored
+            yield StoredRow(Row._make(values[:12]), *values[12:])
 
     def seals(self) -> Iterator[StoredSeal]:
         """Yield the lines of the ledger by chain and link."""

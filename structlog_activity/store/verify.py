@@ -112,7 +112,8 @@ def verify_log(
     with snapshot(engine) as log:
         for row in log.pruned():
             statements.read(row)
-        rows = RowCheck(findings, statements, _as_it_is if log.is_canonical else canonical)
+        as_sealed = _as_it_is if log.is_canonical else canonical
+        rows = RowCheck(findings, statements, as_sealed, log.written_meanwhile)
         suspects = log.suspects(since) if in_database else None
         only = None if suspects is None else suspects.batches
         rows.check(_told(log.rows(since, only), progress, log.count()))

@@ -154,13 +154,13 @@ def test_settings_are_made_for_one_transaction_by_literals_only(
 
 
 def test_what_is_done_tenant_by_tenant_comes_to_the_same(
-    migrated_url: str, monkeypatch: pytest.MonkeyPatch
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows of many machines can't be locked and moved in one statement."""
     for module in (fold, takeback):
         monkeypatch.setattr(module, "is_spread", lambda _: True)
     now = datetime.now(UTC)
-    with ActivityLog(migrated_url, warn_role=False) as log:
+    with ActivityLog(postgres_url, migrate=True, warn_role=False) as log:
         for days, n in product((0, 40, 45, 75, 100), range(12)):
             log.record(
                 f"doc.{n % 2}", ("doc", n), tenant_id=f"t{n % 3}",

@@ -44,8 +44,11 @@ from structlog_activity.store.batch import Batch
 from structlog_activity.store.citus import is_spread
 from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.faults import Fault, StoreError
+from structlog_activity.store.lawful import Statements
 from structlog_activity.store.postgresql import PostgresRepository
+from structlog_activity.store.report import Findings
 from structlog_activity.store.roles import apply_roles
+from structlog_activity.store.rowcheck import RowCheck
 from structlog_activity.store.schema import Schema
 from structlog_activity.store.stored import snapshot
 from structlog_activity.testing import matches
@@ -201,7 +204,7 @@ def test_a_batch_is_committed_on_both_sides_or_on_none(
 def test_rows_of_an_edge_move_to_their_months(
     cluster: Engine, repository: PostgresRepository
 ) -> None:
-    old = [record(occurred_at=NOON - timedelta(days=4_000 + n)) for n in range(40)]
+    old = [record(occurred_at=NOON - timedelta(days=200 + n)) for n in range(40)]
     repository.write(Batch.alone([RowMaker().make_from(one) for one in old]))
     moments = [to_microseconds(one.occurred_at) for one in old if one.occurred_at]
 
@@ -507,6 +510,20 @@ def test_retention_drops_months_and_then_rows(log: ActivityLog) -> None:
     assert log.verify().ok
 
 
+def test_a_large_tenant_gets_a_shard_of_its_own(cluster: Engine, log: ActivityLog) -> None:
+    fill(log)
+
+    with cluster.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(
+            f"SELECT isolate_tenant_to_new_shard('user_activity', '{to_uuid('acme')}', 'CASCADE', "
+            "shard_transfer_mode => 'block_writes')"
+        )
+
+    fill(log)
+    assert [120, 120, 120, 120] == totals(log) == counted(log)
+    assert log.verify().ok
+
+
 def test_erasure_is_lawful_and_what_is_changed_is_not(
     cluster: Engine, log: ActivityLog, tmp_path: Path
 ) -> None:
@@ -527,20 +544,25 @@ def test_erasure_is_lawful_and_what_is_changed_is_not(
 
 
 def test_what_is_written_during_a_check_is_left_to_the_next(
-    cluster: Engine, repository: PostgresRepository
+    cluster: Engine, log: ActivityLog, repository: PostgresRepository
 ) -> None:
     """Each machine has a snapshot of its own, and the coordinator's is the first."""
-    repository.write(batch_of(1))
+    repository.write(batch_of(1, actor_id=to_uuid("actor-1")))
     with snapshot(cluster) as found:
         assert 1 == found.count()
         repository.write(batch_of(2, 3))
+        assert 1 == log.erase(actor_id="actor-1", reason="asked").rows
 
-        assert [1] == [row.n for row in found.rows()]
+        findings = Findings()
+        statements = Statements()
+        rows = RowCheck(findings, statements, str, found.written_meanwhile)
+        rows.check(found.rows())
+        rows.finish()
+        assert ([], 1) == (findings.kept, len(statements.erased))
 
     with cluster.begin() as connection:
         connection.execute(text("DELETE FROM user_activity_batch WHERE n = 2"))
-    with snapshot(cluster) as found:
-        assert {1, None} == {row.n for row in found.rows()}
+    assert ["row.unsealed"] * 2 == [one.kind for one in log.verify().findings][:2]
 
 
 def test_batches_whose_rows_are_gone_are_named(cluster: Engine, log: ActivityLog) -> None:
