@@ -127,10 +127,10 @@ class StoredLog:
         sql = (
             f"SELECT {self._columns('b', ['writer_id'])}, b.seq, b.batch_id, "  # noqa: S608
             f"{self._columns('b', ['chain_id'])}, b.link FROM user_activity_batch b "
-            f"WHERE b.n > 0 AND b.batch_id >= {since:d} AND {last_at} >= {before:d} "
-            # By itself, for Citus asks all machines before it compares.
-            "AND b.batch_id NOT IN (SELECT DISTINCT a.batch_id FROM user_activity a "
-            f"WHERE a.batch_id >= {since:d})"
+            # Apart, for Citus asks all machines before it compares.
+            "LEFT JOIN (SELECT DISTINCT batch_id FROM user_activity "
+            f"WHERE batch_id >= {since:d}) a ON a.batch_id = b.batch_id WHERE a.batch_id IS NULL "
+            f"AND b.n > 0 AND b.batch_id >= {since:d} AND {last_at} >= {before:d}"
         )
         for writer_id, seq, batch_id, chain_id, link in self._stream(sql):
             yield _uuid(bytes(writer_id)), seq, batch_id, _uuid(bytes(chain_id)), link

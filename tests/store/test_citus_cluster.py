@@ -34,8 +34,10 @@ from structlog_activity import (
     stats,
     to_uuid,
 )
+from structlog_activity.read.changes import Changes
 from structlog_activity.read.get import get
 from structlog_activity.read.history import history
+from structlog_activity.read.position import START
 from structlog_activity.read.timeline import timeline
 from structlog_activity.read.top import top
 from structlog_activity.record.rowmaker import RowMaker
@@ -333,12 +335,30 @@ def test_a_read_of_one_tenant_is_one_task_of_one_worker(
     ))  # fmt: skip
 
     assert len(sent) > 7
+    assert_one_task_each(cluster, sent)
+
+
+def assert_one_task_each(cluster: Engine, sent: list[tuple[str, Any]]) -> None:
     with cluster.connect() as connection:
         for statement, values in sent:
             plan = connection.exec_driver_sql(f"EXPLAIN (COSTS OFF) {statement}", values).scalars()
             lines = [line.strip() for line in plan]
             assert ["Task Count: 1"] == [line for line in lines if "Task Count" in line], statement
             assert not [line for line in lines if "Subplan" in line], statement
+
+
+def test_a_tail_of_one_tenant_is_one_task_of_one_worker(
+    cluster: Engine, repository: PostgresRepository
+) -> None:
+    changes = Changes(cluster, ActivityFilter(tenant_id="t0"))
+    for n in range(3):
+        repository.write(batch_of(n))
+
+    sent = sent_by(cluster, lambda: changes.after(START))
+
+    rows = [one for one in sent if "FROM user_activity " in one[0].replace("\n", " ")]
+    assert rows
+    assert_one_task_each(cluster, rows)
 
 
 def test_the_views_for_dashboards_hold_everything(
