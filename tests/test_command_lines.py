@@ -30,7 +30,7 @@ ELSEWHERE = {
     "python3 -m venv": ".ci/run",
     "pip install": ".ci/run",
     "python -m tests.benchmarks": "tests/benchmarks",
-    "psql": "tests/store/test_citus.py",
+    "psql": "tests/store/test_citus_cluster.py",
     ".venv/bin/python -m examples.dashboard": "tests/dashboard",
     "SELECT set_config": "tests/store/test_roles.py",
 }

@@ -10,11 +10,12 @@ SELECT create_distributed_table(
 SELECT create_distributed_table(
     'user_activity_monthly', 'tenant_id', colocate_with => 'user_activity');
 
--- The ledger belongs to writers, not to tenants: a batch may hold rows of many.
-SELECT create_distributed_table(
-    'user_activity_batch', 'writer_id', colocate_with => 'none');
+-- The ledger belongs to writers, not to tenants, and stays on the coordinator: its
+-- order is that of the coordinator's transactions. Citus has to know it all the
+-- same, so that a batch is committed on both sides or on none.
+SELECT citus_add_local_table_to_metadata('user_activity_batch');
 
--- Every node knows which migrations ran, so that applications may use any, and what
--- was exported of the chains' heads.
+-- Every node knows which migrations ran, so that reads may use any, and what was
+-- exported of the chains' heads.
 SELECT create_reference_table('user_activity_migration');
 SELECT create_reference_table('user_activity_checkpoint');

@@ -17,7 +17,14 @@ from ..store.table import user_activity_batch
 from .connect import reading
 
 
-_SNAPSHOT: Final = text("SELECT CAST(pg_current_snapshot() AS text), pg_is_in_recovery()")
+# On Citus a transaction can be seen before the machines have all of its rows; whose rows
+# they are is told by its lock on its own number (the lower half of it), the last it gives back.
+_SNAPSHOT: Final = text(
+    "SELECT CAST(pg_current_snapshot() AS text), pg_is_in_recovery(), "
+    "CASE WHEN to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL THEN "
+    "ARRAY(SELECT CAST(CAST(transactionid AS text) AS bigint) FROM pg_catalog.pg_locks "
+    "WHERE locktype = 'transactionid' AND mode = 'ExclusiveLock') END"
+)
 _SERVER: Final = text("SELECT system_identifier FROM pg_control_system()")
 # No privilege, no such function.
 _UNKNOWN: Final = {"42501", "42883"}
@@ -102,9 +109,16 @@ def is_postgresql(connection: Connection) -> bool:
 def _horizon(connection: Connection) -> Horizon:
     if not is_postgresql(connection):
         return Horizon(_EVERYTHING, _EVERYTHING, ())
-    snapshot, is_standby = connection.execute(_SNAPSHOT).one()
+    snapshot, is_standby, ending = connection.execute(_SNAPSHOT).one()
     first, beyond, running = snapshot.split(":")
     if is_standby:
         return Horizon(int(first), int(beyond), ())
-    numbers = tuple(sorted(int(number) for number in running.split(",") if number))
-    return Horizon(int(beyond), int(beyond), numbers)
+    numbers = {int(number) for number in running.split(",") if number}
+    numbers.update(_whole(half, int(beyond)) for half in ending or ())
+    below = sorted(number for number in numbers if 0 < number < int(beyond))
+    return Horizon(int(beyond), int(beyond), tuple(below))
+
+
+def _whole(half: int, beyond: int) -> int:
+    """Return the last number up to *beyond* that has this lower half."""
+    return beyond - ((beyond - half) & 0xFFFFFFFF)

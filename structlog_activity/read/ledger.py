@@ -36,7 +36,8 @@ def batches_after(
     Return batches that were not delivered, and whether these are all.
 
     Those of transactions that were under way come first, and among them the one
-    that was begun; then the others in order.
+    that was begun; then the others in order. Those of transactions that still are
+    come later, also where their lines can be seen.
     """
     spot, late = position.spot, position.late or _NOWHERE
     values = {
@@ -52,7 +53,8 @@ def batches_after(
     found = connection.execute(_new_statement(), values).all()
     if values["open"]:
         found = [*connection.execute(_open_statement(), values).all(), *found]
-    return list(found[:MOST_BATCHES]), len(found) < MOST_BATCHES
+    ended = [batch for batch in found[:MOST_BATCHES] if not horizon.is_open(batch.ordinal)]
+    return ended, len(found) < MOST_BATCHES or not ended
 
 
 def within_reach(batches: Sequence[Row[Any]]) -> list[Row[Any]]:

@@ -20,6 +20,8 @@ _LINE = re.compile(r"COPY user_activity\w*, line (\d+)")
 _PRIMARY_KEY = re.compile(r"user_activity(_batch|_past|_future|_y\d+m\d+)?_pkey\d*(_\d+)?")
 _NUMBER: Final = "user_activity_batch_batch_id_key"
 _SIDE_TABLES: Final = {"user_activity_batch", "user_activity_daily"}
+_SHARD: Final = re.compile(r"\b(user_activity_(?:batch|daily))_\d+\b")
+_INTERNAL: Final = "XX000"  # All that a worker of Citus refuses of a COPY.
 _NO_PRIVILEGE: Final = "42501"
 
 
@@ -59,7 +61,9 @@ def diagnosed(error: Exception, where: str) -> StoreError:
 
 def _fault(error: psycopg.Error, sqlstate: str) -> Fault:
     fault = fault_of_sqlstate(sqlstate)
-    if error.diag.table_name in _SIDE_TABLES and fault in (Fault.DATA, Fault.DUPLICATE):
+    if sqlstate == _INTERNAL and is_primary_key(error):
+        return Fault.DUPLICATE
+    if _table(error) in _SIDE_TABLES and fault in (Fault.DATA, Fault.DUPLICATE):
         return Fault.CONFIGURATION  # A constraint that somebody added there; no row can meet it.
     if fault is Fault.DUPLICATE and not is_primary_key(error):
         return Fault.DATA
@@ -76,7 +80,21 @@ def _is_without_partition(error: psycopg.Error) -> bool:
 
 def is_primary_key(error: psycopg.Error) -> bool:
     """Tell whether a primary key of ours was violated, not an index that somebody added."""
-    return _PRIMARY_KEY.fullmatch(error.diag.constraint_name or "") is not None
+    return _PRIMARY_KEY.fullmatch(_constraint(error)) is not None
+
+
+# What comes from a worker of Citus has its names in its words only. Those of tables and
+# keys of ours are looked for, whatever the language.
+
+
+def _constraint(error: psycopg.Error) -> str:
+    found = _PRIMARY_KEY.search(error.diag.message_primary or "")
+    return error.diag.constraint_name or (found[0] if found else "")
+
+
+def _table(error: psycopg.Error) -> str:
+    found = _SHARD.search(error.diag.message_primary or "")
+    return error.diag.table_name or (found[1] if found else "")
 
 
 def is_number(error: psycopg.Error) -> bool:
@@ -86,6 +104,5 @@ def is_number(error: psycopg.Error) -> bool:
 
 def _named(error: psycopg.Error) -> str:
     """Return the names in an error; its texts may quote values of a row."""
-    diag = error.diag
-    names = {"constraint": diag.constraint_name, "column": diag.column_name}
+    names = {"constraint": _constraint(error), "column": error.diag.column_name}
     return "".join(f", {kind} {name}" for kind, name in names.items() if name)

@@ -12,14 +12,16 @@ reading days.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from functools import lru_cache
 from typing import Any, Final
+from uuid import UUID
 
 from sqlalchemy import Connection, CursorResult, Engine, bindparam, select, text
 
+from .citus import is_spread
 from .engine import SQLITE
 from .partitions import months_on
 from .table import DAYS_OF_MONTH, user_activity_daily
@@ -32,6 +34,7 @@ _DAILY: Final = user_activity_daily.c
 _KEY: Final = "tenant_id, day, channel, verb, object_type, folded"
 _SAME: Final = " AND ".join(f"d.{name} = c.{name}" for name in _KEY.split(", "))
 _LOCK: Final = f"SELECT pg_advisory_xact_lock({FOLD_KEY})"
+_OWN: Final = "tenant_id = :tenant_id"
 _SPAN: Final = "day >= :first AND day < :beyond"
 # As the index of open rows has it, which is chosen by its words.
 _OPEN: Final = {"postgresql": "NOT folded", "sqlite": "folded = 0"}
@@ -52,7 +55,7 @@ def open_months(connection: Connection, today: date) -> list[date]:
     return sorted({day.replace(day=1) for day in connection.scalars(days)})
 
 
-def fold(connection: Connection, month: date) -> int:
+def fold(connection: Connection, month: date, tenant_id: UUID | None = None) -> int:
     """
     Fold the open counts of one month, in the transaction that is open.
 
@@ -62,19 +65,23 @@ def fold(connection: Connection, month: date) -> int:
 
         month: The month's first day.
 
+        tenant_id: Only those of this tenant, on PostgreSQL; `None` is all.
+
     Returns:
 
         How many rows of the daily counts were folded.
     """
-    values = {"first": month, "beyond": months_on(month, 1)}
+    values: dict[str, Any] = {"first": month, "beyond": months_on(month, 1)}
     open_ = f"{_OPEN[connection.dialect.name]} AND {_SPAN}"
     if connection.dialect.name == SQLITE:
         _run(connection, _months_from("user_activity_daily", open_), values)
         return _move(connection, open_, "1", values)
     _run(connection, _LOCK)
+    values["tenant_id"] = tenant_id
+    is_all = tenant_id is None
     # One statement, so that months, folded days and open days are of one moment.
     moved = f"""
-        WITH {_taken(open_)},
+        WITH {_taken(open_, is_all=is_all)},
         days AS ({_days_from("taken", "true", folded="true")}),
         months AS ({_months_from("taken", "true")})
         SELECT count(*) FROM taken
@@ -100,12 +107,23 @@ def fold_months(engine: Engine, today: date, say: Callable[[str], object]) -> di
     """
     with engine.connect() as connection:
         months = open_months(connection, today)
+        is_by_tenant = is_spread(connection)
     found = {}
     for month in months:
         say(f"folding the counts of {month:%Y-%m}")
-        with _transaction(engine) as connection:
-            found[month] = fold(connection, month)
+        found[month] = 0
+        for tenant_id in _tenants(engine, month) if is_by_tenant else (None,):
+            with _transaction(engine) as connection:
+                found[month] += fold(connection, month, tenant_id)
     return found
+
+
+def _tenants(engine: Engine, month: date) -> Sequence[UUID]:
+    """Return the tenants that have counts of a month to fold."""
+    span = (_DAILY.day >= month, _DAILY.day < months_on(month, 1))
+    with engine.connect() as connection:
+        found = select(_DAILY.tenant_id).where(~_DAILY.folded, *span).distinct()
+        return connection.scalars(found).all()
 
 
 @contextmanager
@@ -121,7 +139,7 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def unfold(connection: Connection, first: date, last: date) -> None:
+def unfold(connection: Connection, first: date, last: date, tenant_id: UUID | None = None) -> None:
     """
     Take months out of the monthly counts, in the transaction that is open.
 
@@ -137,8 +155,13 @@ def unfold(connection: Connection, first: date, last: date) -> None:
         first: Any day of the first month.
 
         last: Any day of the last month.
+
+        tenant_id: Only of this tenant, on PostgreSQL; `None` is of all.
     """
-    values = {"first": first.replace(day=1), "beyond": months_on(last.replace(day=1), 1)}
+    values: dict[str, Any] = {
+        "first": first.replace(day=1),
+        "beyond": months_on(last.replace(day=1), 1),
+    }
     folded = f"{_FOLDED[connection.dialect.name]} AND {_SPAN}"
     months = "DELETE FROM user_activity_monthly WHERE month >= :first AND month < :beyond"
     if connection.dialect.name == SQLITE:
@@ -146,9 +169,11 @@ def unfold(connection: Connection, first: date, last: date) -> None:
         _move(connection, folded, "0", values)
         return
     _run(connection, _LOCK)
-    _run(connection, months, values)
+    values["tenant_id"] = tenant_id
+    is_all = tenant_id is None
+    _run(connection, months + ("" if is_all else f" AND {_OWN}"), values)
     days = _days_from("taken", "true", folded="false")
-    _run(connection, f"WITH {_taken(folded)} {days}", values)
+    _run(connection, f"WITH {_taken(folded, is_all=is_all)} {days}", values)
 
 
 def _move(connection: Connection, chosen: str, folded: str, values: dict[str, Any]) -> int:
@@ -159,16 +184,17 @@ def _move(connection: Connection, chosen: str, folded: str, values: dict[str, An
 
 
 @lru_cache
-def _taken(chosen: str) -> str:
-    """Return SQL that deletes days and has them as *taken*."""
+def _taken(chosen: str, *, is_all: bool) -> str:
+    """Return SQL that deletes days, of all tenants or one, and has them as *taken*."""
+    own, same = ("", _SAME) if is_all else (f" AND {_OWN}", f"{_SAME} AND d.{_OWN}")
     # Locked first, in the order in which writers lock them, and only what was locked
     # is deleted: that way nobody deadlocks. The days are those after the last change.
     return f"""
         chosen AS MATERIALIZED (
-            SELECT {_KEY} FROM user_activity_daily WHERE {chosen} ORDER BY {_KEY} FOR UPDATE
+            SELECT {_KEY} FROM user_activity_daily WHERE {chosen}{own} ORDER BY {_KEY} FOR UPDATE
         ),
         taken AS (
-            DELETE FROM user_activity_daily d USING chosen c WHERE {_SAME} RETURNING d.*
+            DELETE FROM user_activity_daily d USING chosen c WHERE {same} RETURNING d.*
         )
     """  # noqa: S608
 

@@ -73,16 +73,13 @@ _DAILY = """
     ON CONFLICT (tenant_id, day, channel, verb, object_type, folded)
         DO UPDATE SET n = d.n + excluded.n
 """
+# A join, of which Citus makes one for each machine; it takes no LATERAL here.
 _STORED = """
     SELECT u.ix - 1
     FROM unnest(%s::uuid[], %s::timestamptz[], %s::uuid[])
-        WITH ORDINALITY AS u (tenant_id, created_at, id, ix),
-        LATERAL (
-            SELECT FROM user_activity a
-            WHERE (a.tenant_id, a.created_at, a.id) = (u.tenant_id, u.created_at, u.id)
-                AND a.created_at BETWEEN %s AND %s
-            LIMIT 1
-        ) found
+        WITH ORDINALITY AS u (tenant_id, created_at, id, ix)
+    JOIN user_activity a USING (tenant_id, created_at, id)
+    WHERE a.created_at BETWEEN %s AND %s
 """
 # A forked child's copies of its parent's connections, kept so that nothing
 # closes them.

@@ -4,7 +4,7 @@ Everything that is sealed, as it is stored: read in a stream, within one snapsho
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 from uuid import UUID
@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, text
 from ..record.ids import NIL_BYTES
 from ..record.row import Row
 from ..record.traces import PRUNED
+from .citus import is_spread
 from .engine import SQLITE
 from .ledgercheck import StoredSeal
 from .rowcheck import DroppedRows, StoredRow
@@ -37,10 +38,20 @@ class StoredLog:
     Args:
 
         connection: On which the snapshot is open.
+
+        written_meanwhile: Tells whether a batch that the ledger lacks was written
+            since: the machines of a cluster have each a snapshot of their own.
+
+    Attributes:
+
+        written_meanwhile: That.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(
+        self, connection: Connection, written_meanwhile: Callable[[int], bool] = lambda _: False
+    ) -> None:
         self._connection = connection
+        self.written_meanwhile = written_meanwhile
         self._is_sqlite = connection.dialect.name == SQLITE
 
     @property
@@ -116,8 +127,10 @@ class StoredLog:
         sql = (
             f"SELECT {self._columns('b', ['writer_id'])}, b.seq, b.batch_id, "  # noqa: S608
             f"{self._columns('b', ['chain_id'])}, b.link FROM user_activity_batch b "
-            f"WHERE b.n > 0 AND b.batch_id >= {since:d} AND {last_at} >= {before:d} AND NOT EXISTS "
-            "(SELECT 1 FROM user_activity a WHERE a.batch_id = b.batch_id)"
+            # Apart, for Citus asks all machines before it compares.
+            "LEFT JOIN (SELECT DISTINCT batch_id FROM user_activity "
+            f"WHERE batch_id >= {since:d}) a ON a.batch_id = b.batch_id WHERE a.batch_id IS NULL "
+            f"AND b.n > 0 AND b.batch_id >= {since:d} AND {last_at} >= {before:d}"
         )
         for writer_id, seq, batch_id, chain_id, link in self._stream(sql):
             yield _uuid(bytes(writer_id)), seq, batch_id, _uuid(bytes(chain_id)), link
@@ -205,7 +218,29 @@ def snapshot(engine: Engine) -> Iterator[StoredLog]:
             )
             # It takes as long as it takes.
             reading.exec_driver_sql("SET LOCAL statement_timeout = 0")
-            yield StoredLog(reading)
+            yield StoredLog(reading, *([_Later(engine).has] if is_spread(reading) else []))
+
+
+class _Later:
+    """
+    Look into the ledger as it is now, and not as it was.
+
+    Args:
+
+        engine: Of the database.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._known: dict[int, bool] = {}
+
+    def has(self, batch_id: int) -> bool:
+        """Tell whether a batch is there."""
+        if batch_id not in self._known:
+            sql = f"SELECT EXISTS (SELECT FROM user_activity_batch WHERE batch_id = {batch_id:d})"  # noqa: S608
+            with self._engine.connect() as connection:
+                self._known[batch_id] = bool(connection.exec_driver_sql(sql).scalar())
+        return self._known[batch_id]
 
 
 @contextmanager

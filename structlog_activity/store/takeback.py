@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, bindparam, delete, text, update
 from sqlalchemy.exc import DBAPIError
 
+from .citus import is_spread
 from .engine import SQLITE
 from .fold import unfold
 from .partitions import months_on
@@ -84,7 +85,9 @@ def take_back(connection: Connection, counts: Sequence[Counted]) -> None:
         return
     days = [counted.day for counted in counts]
     first, last = min(days), max(days)
-    unfold(connection, first, last)
+    tenants = sorted({counted.tenant_id for counted in counts}) if is_spread(connection) else [None]
+    for tenant_id in tenants:
+        unfold(connection, first, last, tenant_id)
     daily = user_activity_daily.c
     key = ("tenant_id", "day", "channel", "verb", "object_type")
     less = update(user_activity_daily).where(

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from ..errors import RepositoryError
 from ..findings import Finding
 from ..record.traces import TRACES
+from .citus import is_spread
 from .engine import shown
 from .fold import fold_months
 from .maintenance import MaintenanceReport
@@ -212,6 +213,9 @@ def _rebuild_indexes(
     rebuilt: list[date] = []
     with unless_locked_out("indexes", findings):
         session.execute(text(f"SET lock_timeout = '{_LONG_PATIENCE}'"))
+        if is_spread(session):
+            # Of a name that is cut to its length several at once would be made.
+            session.execute(text("SET citus.multi_shard_modify_mode = 'sequential'"))
         for name in session.scalars(_LEFTOVERS).all():
             session.exec_driver_sql(f"DROP INDEX CONCURRENTLY {name}")
         for name, month, comment in _closed_months(session, today):
@@ -261,7 +265,8 @@ def _count(session: Connection, name: str, where: str) -> str:
     """Return how many rows there are, as text; ``""`` is none."""
     if session.scalar(text("SELECT to_regclass(:name)"), {"name": name}) is None:
         return ""
-    rows = f"SELECT FROM {name} WHERE {where} LIMIT {_MANY}"
+    # Not `SELECT FROM`, of which Citus makes no subquery.
+    rows = f"SELECT 1 FROM {name} WHERE {where} LIMIT {_MANY}"  # noqa: S608
     n = session.exec_driver_sql(f"SELECT count(*) FROM ({rows}) found").scalar_one()  # noqa: S608
     return "" if n == 0 else f"{n:,}{'+' if n == _MANY else ''}"
 

@@ -113,8 +113,9 @@ def verify_log(
     with snapshot(engine) as log:
         for row in log.pruned():
             statements.read(row)
+        as_sealed = _as_it_is if log.is_canonical else canonical
+        rows = RowCheck(findings, statements, as_sealed, log.written_meanwhile)
         suspects = log.suspects(since) if in_database else None
-        rows = RowCheck(findings, statements, _as_it_is if log.is_canonical else canonical)
         only = None if suspects is None else suspects.batches
         rows.check(_told(log.rows(since, only), progress, log.count()))
         rows.finish()

@@ -45,7 +45,7 @@ def role(request: pytest.FixtureRequest, engine: Engine, monkeypatch: pytest.Mon
     if request.param == "standby":
         if engine.dialect.name == "sqlite":
             pytest.skip("has no standby")
-        says_so = text("SELECT CAST(pg_current_snapshot() AS text), true")
+        says_so = text("SELECT CAST(pg_current_snapshot() AS text), true, NULL")
         monkeypatch.setattr(horizon, "_SNAPSHOT", says_so)
     return str(request.param)
 
@@ -468,3 +468,55 @@ def test_rows_are_found_by_their_batch_and_the_ledger_from_the_position_on(
     assert "user_activity_past" not in scanned  # Where they are; the other partitions are empty.
     assert "user_activity_batch_ordinal_idx" in ledger_plan
     assert "Seq Scan" not in ledger_plan
+
+
+def test_what_is_visible_but_not_over_comes_when_it_is(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Citus the machines have the rows of a transaction a moment after its line is seen."""
+    if engine.dialect.name == "sqlite":
+        pytest.skip("has one writer, on one machine")
+    changes = Changes(engine, ActivityFilter(tenant_id="citus"))
+    begin = changes.now()
+    for numbers in ([1], [2], [3]):
+        with engine.begin() as connection:
+            write_inside(connection, batch_of("citus", numbers))
+    with engine.connect() as connection:
+        query = "SELECT ordinal FROM user_activity_batch ORDER BY ordinal DESC LIMIT 3"
+        third, second, _ = connection.execute(text(query)).scalars()
+    snapshot = "SELECT CAST(pg_current_snapshot() AS text), false, CAST(:ending AS bigint[])"
+
+    found = []
+    position = begin
+    for ending in ([second], [second, third], [third], []):
+        said = text(snapshot).bindparams(ending=[number % 2**32 for number in ending])
+        monkeypatch.setattr(horizon, "_SNAPSHOT", said)
+        numbers, position = drained(changes, position)
+        found.append(numbers)
+
+    assert [[1, 3], [], [2], []] == found
+
+
+def test_all_of_a_look_that_is_not_over_is_waited_for(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if engine.dialect.name == "sqlite":
+        pytest.skip("has one writer, on one machine")
+    monkeypatch.setattr(ledger, "MOST_BATCHES", 2)
+    changes = Changes(engine, ActivityFilter(tenant_id="citus"))
+    position = changes.now()
+    ending = []
+    for number in range(3):
+        with engine.begin() as connection:
+            write_inside(connection, batch_of("citus", [number]))
+            own = connection.execute(text("SELECT txid_current()")).scalar_one()
+            ending.append(own % 2**32)
+    snapshot = "SELECT CAST(pg_current_snapshot() AS text), false, CAST(:ending AS bigint[])"
+    original = horizon._SNAPSHOT
+    monkeypatch.setattr(horizon, "_SNAPSHOT", text(snapshot).bindparams(ending=ending))
+
+    look = changes.after(position)
+
+    assert ([], position, True) == (look.changes, look.position, look.is_last)
+    monkeypatch.setattr(horizon, "_SNAPSHOT", original)
+    assert [0, 1, 2] == drained(changes, position)[0]

@@ -1,53 +1,35 @@
 """
-What Citus demands of the schema and of the statements; and on a real cluster, that all works.
+What Citus demands of the schema and of the statements, checked on plain PostgreSQL.
 
-The demands are checked on plain PostgreSQL, where they can't be seen to fail. A cluster is
-used where STRUCTLOG_ACTIVITY_TEST_CITUS_URL names an empty database of its coordinator, which
-has the extension and at least one worker.
+There they can't be seen to fail; that all works on a real cluster is for test_citus_cluster.py.
 """
 
 from __future__ import annotations
 
 import ast
-import os
 import re
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import make_url
 
 import structlog_activity
 
-from structlog_activity import ActivityFilter, feed, stats, to_uuid
-from structlog_activity.read.get import get
-from structlog_activity.read.history import history
-from structlog_activity.read.timeline import timeline
-from structlog_activity.read.top import top
-from structlog_activity.record.rowmaker import RowMaker
-from structlog_activity.record.times import to_microseconds
-from structlog_activity.store import postgresql
-from structlog_activity.store.batch import Batch
-from structlog_activity.store.engine import make_engine, parse_url
-from structlog_activity.store.postgresql import PostgresRepository
-from structlog_activity.store.schema import Schema
-from structlog_activity.testing import matches
-from tests.support.records import NOON, random_records, record
+from structlog_activity import ActivityLog
+from structlog_activity.store import fold, postgresql, takeback
+from structlog_activity.store.diagnosis import diagnosed
+from structlog_activity.store.faults import Fault
+from tests.support.citus import DISTRIBUTED, LOCAL, REFERENCED
 
 
-VARIABLE = "STRUCTLOG_ACTIVITY_TEST_CITUS_URL"
 PACKAGE = Path(structlog_activity.__file__).parent
-SCRIPT = PACKAGE.parent / "migrations" / "citus" / "distribute.sql"
-DISTRIBUTED = dict(re.findall(r"create_distributed_table\(\s*'(\w+)', '(\w+)'", SCRIPT.read_text()))
-REFERENCED = set(re.findall(r"create_reference_table\('(\w+)'", SCRIPT.read_text()))
-
-
-# -- the demands, on plain PostgreSQL -------------------------------------------
 
 
 @pytest.fixture
@@ -70,7 +52,7 @@ def test_the_script_spreads_every_table_of_the_schema(plain: psycopg.Connection[
         " AND relnamespace = 'public'::regnamespace",
     )
 
-    assert {name for (name,) in found} == DISTRIBUTED.keys() | REFERENCED
+    assert {name for (name,) in found} == DISTRIBUTED.keys() | REFERENCED | LOCAL
     assert "tenant_id" == DISTRIBUTED["user_activity"] == DISTRIBUTED["user_activity_daily"]
 
 
@@ -171,87 +153,62 @@ def test_settings_are_made_for_one_transaction_by_literals_only(
     assert re.fullmatch(r"BEGIN;(SET LOCAL \w+ = \d+;)+", postgresql._begin(plain))
 
 
-# -- a cluster --------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Engine]:
-    """The tables, spread over the workers of a cluster."""
-    url = os.environ.get(VARIABLE)
-    if not url:
-        pytest.skip(f"{VARIABLE} names no coordinator")
-    engine = make_engine(parse_url(url))
-    Schema(engine).migrate()
-    try:
-        with engine.begin() as connection:
-            connection.exec_driver_sql(SCRIPT.read_text())
-        yield engine
-    finally:
-        Schema(engine).downgrade(0)
-        engine.dispose()
-
-
-@pytest.fixture
-def repository(cluster: Engine) -> Iterator[PostgresRepository]:
-    with cluster.begin() as connection:
-        tables = ", ".join(DISTRIBUTED)
-        connection.execute(text(f"TRUNCATE {tables}"))
-    found = PostgresRepository(parse_url(os.environ[VARIABLE]))
-    yield found
-    found.close()
-
-
-def test_a_batch_is_written_once_and_counted(
-    cluster: Engine, repository: PostgresRepository
+def test_what_is_done_tenant_by_tenant_comes_to_the_same(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batch = Batch.alone([RowMaker().make_from(one) for one in random_records(3, 300, tenants=5)])
+    """Rows of many machines can't be locked and moved in one statement."""
+    for module in (fold, takeback):
+        monkeypatch.setattr(module, "is_spread", lambda _: True)
+    now = datetime.now(UTC)
+    with ActivityLog(postgres_url, migrate=True, warn_role=False) as log:
+        for days, n in product((0, 40, 45, 75, 100), range(12)):
+            log.record(
+                f"doc.{n % 2}", ("doc", n), tenant_id=f"t{n % 3}",
+                occurred_at=now - timedelta(days=days),
+            )  # fmt: skip
+        assert log.flush(20)
 
-    assert (True, False) == (repository.write(batch), repository.write(batch))
+        assert log.maintain().counts_folded
+        assert 8 == log.prune(timedelta(days=74), tenant_id="t1").rows
+        assert 16 == log.prune(timedelta(days=74)).rows
 
-    for n in range(5):
-        where = ActivityFilter(tenant_id=f"tenant-{n}", total="exact")
-        found = sum(matches(where, row.to_record()) for row in batch.rows)
-        assert found == stats(cluster, where).total == feed(cluster, where).total
+        for tenant in ("t0", "t1", "t2"):
+            counted = log.feed(tenant_id=tenant, keyword="doc", total="exact").total
+            assert 12 == log.stats(tenant_id=tenant).total == counted
+        assert log.verify().ok
 
 
-def test_a_cluster_reads_as_one_server_does(
-    cluster: Engine, repository: PostgresRepository
+@pytest.mark.parametrize(
+    ("key", "fault"),
+    [
+        ("user_activity_y2026m11_pkey_102090", Fault.DUPLICATE),
+        ("user_activity_pkey_102008", Fault.DUPLICATE),
+        ("one_of_yours_102090", Fault.UNKNOWN),
+    ],
+)
+def test_what_a_worker_refuses_of_a_copy_is_told_by_its_words(
+    plain: psycopg.Connection[Any], key: str, fault: Fault
 ) -> None:
-    made = [RowMaker().make_from(one) for one in random_records(7, 400, tenants=2)]
-    moments = [row.created_at for row in made]
-    repository.make_room(min(moments), max(moments))
-    repository.write(Batch.alone(made))
-    records = [row.to_record() for row in made]
-    for where in (
-        {}, {"actor_id": "actor-1"}, {"user_id": "actor-2"}, {"involving": "actor-3"},
-        {"verbs": ["settings.updated", "user.created"]}, {"verbs": "settings.*"},
-        {"channel": "exports"}, {"object_type": "user", "object_id": "1"}, {"keyword": "sett"},
-        {"data": {"count": 1}}, {"since": NOON - timedelta(days=20), "until": NOON},
-    ):  # fmt: skip
-        filter_ = ActivityFilter.of({"tenant_id": "tenant-0", "limit": 200, **where})
-        expected = [one for one in records if matches(filter_, one)]
-        expected.sort(key=lambda one: (one.occurred_at, one.id), reverse=True)
-        page = feed(cluster, filter_)
-        assert expected[:200] == page.records
-        assert len(expected) == stats(cluster, filter_).total
-        assert len(expected) == sum(n for _, n in timeline(cluster, filter_, bucket="week"))
-        assert len(expected) == sum(n for _, n in top(cluster, filter_, by="channel", limit=200))
-        if expected:
-            assert expected[-1] == get(cluster, "tenant-0", expected[-1].id)
-    assert history(cluster, ("user", "1"), ActivityFilter(tenant_id="tenant-1")).records
+    """Its code is lost on the way, and its names with it."""
+    said = f'duplicate key value violates unique constraint "{key}"'
+    with pytest.raises(psycopg.Error) as caught:
+        plain.execute(f"DO $$ BEGIN RAISE EXCEPTION '{said}' USING ERRCODE = 'XX000'; END $$")
+
+    assert fault is diagnosed(caught.value, "a cluster").fault
 
 
-def test_rows_of_an_edge_move_to_their_months(
-    cluster: Engine, repository: PostgresRepository
+@pytest.mark.parametrize(
+    ("said", "code", "fault"),
+    [
+        ('new row for relation "user_activity_daily_102055" violates x', "23514", "configuration"),
+        ('new row for relation "user_activity_102055" violates x', "23514", "data"),
+        ('unique constraint "user_activity_batch_pkey_102080"', "23505", "duplicate"),
+    ],
+)
+def test_what_a_worker_refuses_of_an_insert_is_told_by_code_and_words(
+    plain: psycopg.Connection[Any], said: str, code: str, fault: str
 ) -> None:
-    old = [record(occurred_at=NOON - timedelta(days=4_000 + n)) for n in range(40)]
-    repository.write(Batch.alone([RowMaker().make_from(one) for one in old]))
-    moments = [to_microseconds(one.occurred_at) for one in old if one.occurred_at]
+    with pytest.raises(psycopg.Error) as caught:
+        plain.execute(f"DO $$ BEGIN RAISE EXCEPTION '{said}' USING ERRCODE = '{code}'; END $$")
 
-    repository.make_room(min(moments), max(moments))
-
-    page = feed(cluster, ActivityFilter(tenant_id=to_uuid("acme"), limit=200))
-    assert {one.id for one in old} == {one.id for one in page.records}
-    with cluster.connect() as connection:
-        past = connection.execute(text("SELECT count(*) FROM user_activity_past")).scalar_one()
-    assert 0 == past
+    assert fault == diagnosed(caught.value, "a cluster").fault.value
