@@ -115,9 +115,10 @@ class Aside:
             return self._once_more(own, error)
 
     def _once_more(self, own: dict[str, Any], error: BaseException) -> Snapshot | None:
-        """Try again if all that was unusual is that the verb is new."""
+        """Try again if all that was unusual is that the verb is new, or that ids ran out."""
         raise_interrupt(error)
-        if type(error) is KeyError and self._learn(own.get(self._verb_key)):
+        is_new = type(error) is KeyError and self._learn(own.get(self._verb_key))
+        if is_new or (type(error) is StopIteration and new_ids.renew(self._clock())):
             return self.take(own)
         return None  # The closer look tells what is wrong.
 

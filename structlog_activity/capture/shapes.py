@@ -142,7 +142,8 @@ class RecordsAside:
             return shape.finish, text, ns, values, message, bound  # noqa: TRY300  One way out each.
         except BaseException as error:  # noqa: BLE001  As in Aside.take.
             raise_interrupt(error)
-        return None
+            # Of ids there are 4096 at a time; that one sees to new ones.
+            return self._of_event(record) if type(error) is StopIteration else None
 
     def _shape_of(self, record: logging.LogRecord) -> Shape | None:
         """Return the shape of a usual record, if it is that of the last one with its verb."""

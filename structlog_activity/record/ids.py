@@ -116,6 +116,21 @@ class IdGenerator:
         self.state = (until, head, part)
         return self.next_text(ns)
 
+    def renew(self, ns: int) -> bool:
+        """
+        Renew `state` if it holds no more ids; return whether it was so.
+
+        Args:
+
+            ns: Now, in nanoseconds since 1970.
+        """
+        try:
+            self.state[2]()
+        except StopIteration:
+            self._next_head(ns)
+            return True
+        return False
+
     def next(self, ns: int) -> int:
         """
         Return the next id as a 128-bit int.
