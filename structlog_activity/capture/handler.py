@@ -41,7 +41,9 @@ class RecordingHandler(logging.Handler):
     def handle(self, record: logging.LogRecord) -> Any:
         """Record *record* if no filter objects; the base class's lock is not needed."""
         passed: Any = self.filter(record)
-        if passed:
+        if passed is True or passed is record:
+            self.emit(record)
+        elif passed:
             # From 3.12 on a filter may return another record in its place.
             self.emit(passed if isinstance(passed, logging.LogRecord) else record)
         return passed

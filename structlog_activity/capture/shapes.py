@@ -139,7 +139,7 @@ class RecordsAside:
             message = message_of(record) if record.args else record.msg
             until, head, part = new_ids.state
             text = head + part() if ns < until else new_ids.next_text(ns)
-            return shape.finish, text, ns, values, message, bound  # noqa: TRY300  One way out each.
+            return shape.finish, text, ns, values, message, bound or None  # noqa: TRY300  One way out each.
         except BaseException as error:  # noqa: BLE001  As in Aside.take.
             raise_interrupt(error)
             # Of ids there are 4096 at a time; that one sees to new ones.
