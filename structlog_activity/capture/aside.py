@@ -139,12 +139,16 @@ class Aside:
 
         Raises:
 
-            ValueError: It may be refused.
+            ValueError, TypeError: It may be refused.
         """
         special = self._special.intersection(event)
-        if special and (special != {self._type_key} or self._object_key in event):
+        if not special:
+            object_ = event[self._object_key]
+        elif special == {self._type_key} and self._object_key not in event:
+            object_ = str.__str__(event[self._type_key])  # A pair is no type.
+        else:
             raise ValueError
-        if not is_sure(event.get(self._type_key if special else self._object_key)):
+        if not is_sure(object_):
             raise ValueError
 
     def _complete(self, event: dict[str, Any]) -> None:

@@ -185,10 +185,6 @@ class KeyMap:
                 merged.pop(key, None)
         return merged
 
-    def tells_who(self, *keys: str) -> bool:
-        """Tell whether one of *keys* says who acts."""
-        return not self._who.keys().isdisjoint(keys)
-
     def without_who_of(self, bound: Mapping[str, Any], event: dict[str, Any]) -> dict[str, Any]:
         """Return *event* without what *bound* tells of who acts."""
         told = self._told(bound)

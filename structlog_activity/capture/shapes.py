@@ -169,8 +169,6 @@ class RecordsAside:
         return snapshot
 
     def _remember(self, record: logging.LogRecord) -> None:
-        if self._key_map.tells_who(self._verb_key, self._object_key):
-            return  # What is bound would hide verb or object.
         if len(self._shapes) >= _VERBS:
             self._shapes.clear()
         shape = Shape(record, self._object_key, self._key_map, self._finisher)

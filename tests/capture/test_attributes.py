@@ -11,7 +11,6 @@ import pytest
 import structlog
 
 from structlog_activity import NIL, to_uuid
-from structlog_activity.capture.keys import ActivityKeys
 from structlog_activity.record.row import Row
 
 from .conftest import Kit
@@ -122,15 +121,6 @@ def test_each_call_is_told_what_is_bound_at_that_moment(kit: Kit) -> None:
         {name: value for name, value in made.data.items() if name not in ("event", "_raw")}
         for made in (first, second, third, last)
     ]
-
-
-def test_an_object_that_the_context_may_hide_is_never_taken_as_said(make_kit: type[Kit]) -> None:
-    kit = make_kit(keys=ActivityKeys(object=("user",), user_id=("user",)))
-    with structlog.contextvars.bound_contextvars(user=""):
-        for _ in range(2):
-            kit.handler.handle(record(user="user:7"))
-
-    assert [] == kit.records
 
 
 def test_ten_thousand_calls_in_one_millisecond_all_go_the_short_way(make_kit: type[Kit]) -> None:
