@@ -122,10 +122,10 @@ class RecordsAside:
 
     def take(self, record: logging.LogRecord) -> Snapshot | None:
         """Return *record* set aside, its id in second place; `None` if that takes a closer look."""
+        shape = self._shape_of(record)
+        if shape is None:
+            return self._of_event(record)
         try:
-            shape = self._shape_of(record)
-            if shape is None:
-                return self._of_event(record)
             values = shape.read(record.__dict__)
             if not _may_wait(map(type, values)):
                 values = own_items(values)
@@ -133,17 +133,16 @@ class RecordsAside:
             if object_[0] not in FIRST and not is_sure(object_):
                 return None
             bound = get_contextvars()
-            if bound and not self._suits(bound):
-                return self._of_event(record)
+            if bound:
+                self._check(bound)
             ns = self._clock()
             message = message_of(record) if record.args else record.msg
             until, head, part = new_ids.state
             text = head + part() if ns < until else new_ids.next_text(ns)
-            return shape.finish, text, ns, values, message, bound or None  # noqa: TRY300  One way out each.
+            return shape.finish, text, ns, values, message, bound or None  # noqa: TRY300
         except BaseException as error:  # noqa: BLE001  As in Aside.take.
             raise_interrupt(error)
-            # Of ids there are 4096 at a time; that one sees to new ones.
-            return self._of_event(record) if type(error) is StopIteration else None
+        return self._of_event(record)  # Which can do more, and renews ids where they ran out.
 
     def _shape_of(self, record: logging.LogRecord) -> Shape | None:
         """Return the shape of a usual record, if it is that of the last one with its verb."""
@@ -154,8 +153,9 @@ class RecordsAside:
             return None
         return shape
 
-    def _suits(self, bound: dict[str, Any]) -> bool:
-        return _may_wait(map(type, bound.values())) and self._has_no_special(bound)
+    def _check(self, bound: dict[str, Any]) -> None:
+        if not (_may_wait(map(type, bound.values())) and self._has_no_special(bound)):
+            raise ValueError
 
     def _of_event(self, record: logging.LogRecord) -> Snapshot | None:
         said = usual_event(record)
