@@ -7,14 +7,11 @@ from __future__ import annotations
 import asyncio
 import os
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from .capture.cleaner import EventCleaner
-from .capture.faults import fault_counts
 from .capture.handler import RecorderHandler, RecordingHandler
 from .capture.install import Installable
 from .capture.keys import ActivityKeys
@@ -22,9 +19,9 @@ from .capture.processor import ActivityProcessor
 from .capture.recorder import Recorder
 from .read.following import TailMethods
 from .read.methods import ReadMethods
-from .record.record import ActivityRecord
 from .record.redact import Redactor, redactor_of
 from .record.rowmaker import RowMaker
+from .recording import RecordingMethods
 from .removing import RemovalMethods
 from .store.methods import UpkeepMethods
 from .store.sealmethods import SealMethods
@@ -33,22 +30,14 @@ from .write.signals import EndsOnSignals
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
-    from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
-    from sqlalchemy.orm import Session, scoped_session
 
     from .capture.lines import LineReader
     from .findings import Finding
     from .store.repository import Repository
     from .store.schema import Migration
-    from .write.accounts import Health
     from .write.buffer import BufferedRepository
-    from .write.deadletters import LettersInFolder
     from .write.hooks import AfterWrite, Enricher
     from .write.importer import Importer
-
-    AnySession: TypeAlias = (
-        "Session | AsyncSession | scoped_session[Any] | async_scoped_session[Any]"
-    )
 
 
 _T = TypeVar("_T")
@@ -59,6 +48,7 @@ DEFAULT_URL: Final = "sqlite:///activity.db"
 
 
 class ActivityLog(
+    RecordingMethods,
     ReadMethods,
     TailMethods,
     UpkeepMethods,
@@ -198,11 +188,9 @@ class ActivityLog(
         from .write.options import spool_folder
         from .write.transaction import TransactionSink
 
-        if not isinstance(key, bytes | None):
-            raise ValueError(f"key: bytes are needed, not {type(key).__name__}")  # noqa: TRY004
-        self._url = parse_url(url or os.environ.get(URL_VARIABLE) or DEFAULT_URL)
+        self._url = parse_url(_given(url, URL_VARIABLE) or DEFAULT_URL)
         self._migrates = self._url.get_backend_name() == SQLITE if migrate is None else migrate
-        self._key = key or b""
+        self._key = _checked_key(key)
         self._keys = tuple(filter(None, (self._key, *old_keys)))
         self._power = RolePower() if warn_role else None
         self._is_ready = False
@@ -212,7 +200,7 @@ class ActivityLog(
         self._buffer: BufferedRepository = BufferedRepository(
             self._repository(),
             durability=durability,
-            spool_dir=spool_folder(spool_dir or os.environ.get(SPOOL_VARIABLE), self._url),
+            spool_dir=spool_folder(_given(spool_dir, SPOOL_VARIABLE), self._url),
             batch_size=batch_size,
             linger=linger,
             max_records=max_records,
@@ -236,8 +224,8 @@ class ActivityLog(
             defaults=self._defaults,
             strict=strict,
         )
-        cleaner = EventCleaner(redactor) if redact_event and redactor is not None else None
-        self.processor = ActivityProcessor(self._recorder, cleaner)
+        cleaner = EventCleaner(redactor) if redactor is not None else None
+        self.processor = ActivityProcessor(self._recorder, cleaner if redact_event else None)
 
     def __repr__(self) -> str:
         from .store.engine import shown
@@ -276,84 +264,7 @@ class ActivityLog(
 
         return check_setup([self])
 
-    # -- writing ------------------------------------------------------------
-
-    def record(
-        self,
-        verb: str,
-        object: Any = None,  # noqa: A002  The word of log calls.
-        /,
-        *,
-        session: AnySession | None = None,
-        **fields_and_data: Any,
-    ) -> ActivityRecord:
-        """
-        Record an activity without a log line; no log level can silence it.
-
-        Args:
-
-            verb: What was done, dotted, past tense: ``"export.completed"``.
-
-            object: To what: ``"type:id"``, ``"type"``, ``("type", id)``,
-                ``{"type": ..., "id": ...}``, an object with
-                ``__activity_object__()``, one of a class known to
-                `register_object`, or a SQLAlchemy instance.
-
-            session: A SQLAlchemy session on the log's database. The record
-                becomes part of its transaction: it is stored when that
-                commits, and not otherwise. `None`: it is written soon, in a
-                transaction of ours.
-
-            fields_and_data: Fields of the record under the words of log
-                calls (``tenant_id=``, ``channel=``, ...), anything else is
-                data. What is not given comes from structlog's context, then
-                from the defaults.
-
-        Returns:
-
-            The record, with its id.
-
-        Raises:
-
-            InvalidRecordError: A field is missing or can't be read, or
-                *session* is none.
-
-            RepositoryError: The session is in the middle of its commit, and
-                its database refuses the record.
-        """
-        keys = self._recorder.keys
-        event = {**fields_and_data, keys.verb[0]: verb}
-        if object is not None:
-            event[keys.object[0]] = object
-        return self._recorder.record(event, session)
-
-    def log(self, record: ActivityRecord) -> ActivityRecord:
-        """
-        Record a record that was built by hand.
-
-        Args:
-
-            record: Its id is kept; a nil id and an unset time are filled.
-
-        Returns:
-
-            The record as it will be stored.
-
-        Raises:
-
-            InvalidRecordError: A field is missing or can't be read.
-        """
-        return self._recorder.log(record)
-
-    def flush(self, timeout: float | None = None) -> bool:
-        """
-        Write everything recorded before this call; see `BufferedRepository.flush`.
-
-        Args:
-
-            timeout: Most seconds to wait; `None` waits as long as it takes.
-        """
-        return self._buffer.flush(timeout)
+    # -- the end ------------------------------------------------------------
 
     def close(self, timeout: float | None = None) -> bool:
         """
@@ -369,32 +280,9 @@ class ActivityLog(
             self.engine.dispose()
         return done
 
-    def counters(self) -> dict[str, int]:
-        """
-        Return how many records went where; see `BufferedRepository.counters`.
-
-        A record in a transaction of the host's is counted at its end: as
-        submitted, accepted and written, or as ``rolled_back`` and nothing else.
-        ``faults.<kind>`` counts, for the whole process, how often ``identify``,
-        a lazy value (by its key) or a mapping rule failed; ``redaction_failed``
-        how often a function of the `Redactor` did.
-        """
-        counts = Counter(self._buffer.counters())
-        counts.update(self._inside.counters())
-        if self._redactor is not None and self._redactor.failures:
-            counts["redaction_failed"] = self._redactor.failures
-        return {**counts, **fault_counts()}
-
-    def health(self) -> Health:
-        """Return whether records reach the database, whole, and if not, why."""
-        health = self._buffer.health()
-        if self._power and self._power.why:
-            health = replace(health, notes=(*health.notes, self._power.why))
-        failures = 0 if self._redactor is None else self._redactor.failures
-        if not failures:
-            return health
-        reason = f"{failures} values were lost to a redaction function that failed"
-        return replace(health, ok=False, reasons=(*health.reasons, reason))
+    async def aclose(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109
+        """Do what `close` does, in a thread."""
+        return await asyncio.to_thread(self.close, timeout)
 
     # -- the database -------------------------------------------------------
 
@@ -413,11 +301,6 @@ class ActivityLog(
 
         with reached(self._url):
             return Schema(self.engine).migrate()
-
-    @property
-    def letters_on_disk(self) -> LettersInFolder | None:
-        """Records that the database refused; `None` without a spool."""
-        return self._buffer.letters_on_disk
 
     # -- history ------------------------------------------------------------
 
@@ -441,16 +324,6 @@ class ActivityLog(
 
         self._ready()
         return Importer(self._repository())
-
-    # -- the same, for coroutines -------------------------------------------
-
-    async def aflush(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109
-        """Do what `flush` does, in a thread."""
-        return await asyncio.to_thread(self.flush, timeout)
-
-    async def aclose(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109
-        """Do what `close` does, in a thread."""
-        return await asyncio.to_thread(self.close, timeout)
 
     # -----------------------------------------------------------------------
 
@@ -497,3 +370,14 @@ class ActivityLog(
                 Schema(self.engine).check()
             self._is_ready = True
         return self.engine
+
+
+def _given(value: _T | None, variable: str) -> _T | str | None:
+    """Return an option, or where it is not given that of the environment."""
+    return value or os.environ.get(variable)
+
+
+def _checked_key(key: Any) -> bytes:
+    if not isinstance(key, bytes | None):
+        raise ValueError(f"key: bytes are needed, not {type(key).__name__}")  # noqa: TRY004
+    return key or b""

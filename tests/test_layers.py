@@ -26,6 +26,7 @@ ROOMS: dict[str, set[str]] = {
     "store": {"errors", "findings", "record"},
     "write": {"errors", "record", "store.batch", "store.faults", "store.repository"},
     "read": {"errors", "record", "store.table", "store.engine", "store.listening"},
+    "recording": {"record", "capture", "store.roles", "write"},
     "removing": {"errors", "findings", "record", "store", "read"},
     "log": {
         "errors",
@@ -34,6 +35,7 @@ ROOMS: dict[str, set[str]] = {
         "store",
         "write",
         "read",
+        "recording",
         "removing",
         "findings",
         "doctor",
@@ -67,6 +69,7 @@ FOREIGN: dict[str, set[str]] = {
         "write.transaction",
         "write.held",
         "write.phases",
+        "recording",
         "removing",
         "log",
         "alembic",

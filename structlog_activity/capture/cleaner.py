@@ -54,13 +54,11 @@ class EventCleaner:
         if kind is Unsafe:
             return value.value
         name = key if type(key) is str else ""
-        hides = self._redactor.hides(name)
-        if kind is str and not hides:
-            found = self._redactor.cleaned(name, value)
-            return value if found == value else found
-        if (kind is int or kind is float or kind is bool) and not hides:
-            return value
+        if not self._redactor.hides(name):
+            if kind is str:
+                found = self._redactor.cleaned(name, value)
+                return value if found == value else found
+            if kind is int or kind is float or kind is bool:
+                return value
         clean, bare = self._plainer.mapping({key: value}), self._bare.mapping({key: value})
-        if clean == bare:
-            return value
-        return next(iter(clean.values()), DROPPED)
+        return value if clean == bare else next(iter(clean.values()), DROPPED)

@@ -13,8 +13,8 @@ from logging import LogRecord
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
+from .attributes import message_of
 from .faults import count_fault
-from .handler import message_of
 from .keys import EVENT
 
 

@@ -15,7 +15,8 @@ ID: Final = "activity_id"
 ERROR: Final = "activity_error"
 """The key that a call gets which makes no record."""
 
-_SLOTS: Final = 256
+SLOTS: Final = 255
+"""Which bits of an address choose a place in `recent`, once those that are always 0 are gone."""
 
 
 def is_marked(event: Container[str]) -> bool:
@@ -30,19 +31,20 @@ def is_marked_record(record: LogRecord) -> bool:
 
 def was_marked(token: object) -> bool:
     """Tell whether the call of this ``relativeCreated`` was recorded or refused already."""
-    return _recent[id(token) // 16 % _SLOTS] is token
+    return recent[id(token) >> 4 & SLOTS] is token
 
 
 def mark_record(record: LogRecord, key: str, value: str) -> None:
     """Mark the call behind *record*, and with it all copies of *record*."""
-    record.__dict__[key] = value
-    token = record.__dict__.get("relativeCreated")
+    attributes = record.__dict__
+    attributes[key] = value
+    token = attributes.get("relativeCreated")
     if type(token) is float:
-        _recent[id(token) // 16 % _SLOTS] = token
+        recent[id(token) >> 4 & SLOTS] = token
 
 
 # A ProcessorFormatter, and a QueueHandler too, works on a copy of the LogRecord, on
 # which a mark helps nobody else. What copies have in common are the very objects
 # that are their attributes. `relativeCreated` is computed for each LogRecord, so no
 # other one has the same float object, and as long as it is held here, none can.
-_recent: Final[list[Any]] = [object()] * _SLOTS
+recent: Final[list[Any]] = [object()] * (SLOTS + 1)

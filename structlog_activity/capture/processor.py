@@ -61,10 +61,11 @@ class ActivityProcessor:
         except Exception:  # noqa: BLE001  Rendered already, to bytes or anything else.
             return event_dict
         if type(event_dict) is dict:
-            snapshot = self._set_aside(event_dict)
+            snapshot = self._set_aside(event_dict.copy())
+            put = self._recorder.sink.put
             if snapshot is None:
                 self._catch(event_dict)
-            elif self._recorder.sink.put(snapshot):
+            elif put(snapshot):
                 event_dict[ID] = snapshot[1]
             else:
                 event_dict[ERROR] = NOT_KEPT

@@ -24,16 +24,18 @@ from ..record.text import type_name
 from ..record.traces import refuse_traces
 from .aside import Aside
 from .exceptions import add_error
+from .finishing import Finisher
 from .keys import ActivityKeys, KeyMap
 from .lazy import has_lazy, resolved
 from .marks import ERROR, ID
 from .sessions import is_session, plain_session, take_session
+from .shapes import RecordsAside
 
 
 NOT_KEPT: Final = "not kept: the log is closed, or too many records wait"
 """What a log line says of a record that the sink did not take."""
 
-SetAside: TypeAlias = "Callable[[dict[str, Any]], Snapshot | None]"
+SetAside: TypeAlias = "Callable[[Any], Snapshot | None]"
 
 
 class Recorder:
@@ -79,8 +81,11 @@ class Recorder:
         self._clock = clock
         # The short way, for those who call often: they put what it returns into
         # the sink, and take the long way, `catch`, where it returns nothing.
-        aside = Aside(keys, self._map, rows, clock)
+        finisher = Finisher(self._map, rows)
+        aside = Aside(keys, self._map, finisher, clock)
+        records = RecordsAside(aside, keys, self._map, finisher, clock)
         self.set_aside: SetAside = _never if strict else aside.take
+        self.set_record_aside: SetAside = _never if strict else records.take
         _live.add(self)
 
     def catch(self, event: dict[str, Any]) -> tuple[str, str]:
@@ -165,10 +170,6 @@ class Recorder:
             return event
         if is_call:
             return {**self._map.without_who_of(event, bound), **event}
-        return self.within(bound, event)
-
-    def within(self, bound: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
-        """Return *event* with what *bound* says; who acts is what *bound* says."""
         return self._map.within(bound, event)
 
     @contextmanager
@@ -225,7 +226,7 @@ class Recorder:
         return refuse_traces(self._rows.make(fields, data, id=id_, ns=ns, strict=strict))
 
 
-def _never(_event: dict[str, Any]) -> None:
+def _never(_told: Any) -> None:
     """Set nothing aside: who is strict refuses at the call what the writer would replace."""
 
 

@@ -120,6 +120,13 @@ class Redactor:
 
         hash_key: Secret of the hashes, 16 bytes or more.
 
+    Attributes:
+
+        may_hold: Tells whether a text is worth a closer look; one with such a text in
+            it is, too.
+
+        failures: How often a function of the host's failed.
+
     Raises:
 
         ValueError: A mode or a look is unknown, or one needs a *hash_key*.
@@ -129,7 +136,7 @@ class Redactor:
 
     __slots__ = (
         "_allow", "_hash_key", "_known", "_looks", "_mode", "_modes", "_names", "_parts", "_stems",
-        "_words", "failures",
+        "_words", "failures", "may_hold",
     )  # fmt: skip
 
     def __init__(
@@ -154,6 +161,7 @@ class Redactor:
             _folded(k): self._checked(f"keys[{k!r}]", m) for k, m in (keys or {}).items()
         }
         self._looks = self._chosen(values, patterns or {})
+        self.may_hold = _first_look(len(self._looks))
         self._allow = None if allow is None else {v: frozenset(k) for v, k in allow.items()}
         self._known: dict[str, bool] = {}
         self._names: dict[str, str] = {}
@@ -276,11 +284,6 @@ class Redactor:
                 self._names[key] = found
         return found
 
-    def may_hold(self, text: str) -> bool:
-        """Tell whether a text is worth a closer look; one with such a text in it is, too."""
-        looks = self._looks
-        return bool(looks) and (len(looks) > len(LOOKS) or may_hold_secret(text))
-
     def _value(self, name: str, secret: str) -> str:
         """Return what stands for a value that a text gives to a secret name."""
         return self._text(self._mode_of(name), name, secret)
@@ -330,6 +333,17 @@ class Redactor:
     def _has_secret_part(self, key: str) -> bool:
         found = _BOUNDARY.split(unicodedata.normalize("NFKC", key))
         return any(short in _folded(part) for part in found for short in self._parts)
+
+
+def _first_look(looks: int) -> Callable[[str], bool]:
+    """Return what is asked about every record's texts, where so many looks are looked for."""
+    if looks > len(LOOKS):
+        return bool  # Optional ones, and the host's own, have no marks.
+    return may_hold_secret if looks else _never
+
+
+def _never(_text: str) -> bool:
+    return False
 
 
 def _folded(key: str) -> str:

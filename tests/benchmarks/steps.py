@@ -81,7 +81,7 @@ def _types(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str, Any]:
 
 def _aside(take: Callable[[dict[str, Any]], Any]) -> Callable[..., dict[str, Any]]:
     def step(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str, Any]:
-        snapshot = take(event)
+        snapshot = take(event.copy())
         _waiting.append(snapshot)
         event[ID] = snapshot[1]
         return event

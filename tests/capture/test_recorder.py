@@ -509,3 +509,11 @@ def test_what_processor_handler_and_record_do_stands_in_the_database(
         counters["written"],
         counters["rejected.object_type"],
     )
+
+
+def test_an_object_type_that_is_a_pair_is_refused_at_the_call(kit: Kit) -> None:
+    """Not by the writer, where the log line has gone on without an error."""
+    out = kit.process(event="paid", verb="invoice.paid", object_type=("invoice", 7))
+
+    assert "object_type" in out["activity_error"]
+    assert [] == kit.tape.pending
