@@ -24,7 +24,6 @@ from typing import Any, Final
 
 import psycopg
 
-from sqlalchemy import event
 from sqlalchemy.engine import make_url
 
 from structlog_activity import ActivityFilter, ActivityLog, ActivityRecord
@@ -35,6 +34,7 @@ from structlog_activity.store.fold import fold_months
 from structlog_activity.store.schema import Schema
 from tests.benchmarks import history
 from tests.support.postgres import PostgresServer
+from tests.support.sent import sent_by
 
 
 _TENANT: Final = history.tenant(0)
@@ -169,18 +169,9 @@ class Benchmark:
 
     def sent(self, read: Callable[[], Any]) -> tuple[str, Any]:
         """Return the last statement for rows or counts that *read* sends, with its values."""
-        sent: list[tuple[str, Any]] = []
-
-        def note(_: Any, __: Any, statement: str, values: Any, *___: Any) -> None:
-            if "min(" not in statement:  # Not those that ask where the tenant's days end.
-                sent.append((statement, values))
-
-        event.listen(self.log.engine, "before_cursor_execute", note)
-        try:
-            read()
-        finally:
-            event.remove(self.log.engine, "before_cursor_execute", note)
-        return sent[-1]
+        sent = sent_by(self.log.engine, read)
+        # Not those that ask where the tenant's days end.
+        return [(statement, values) for statement, values in sent if "min(" not in statement][-1]
 
     def plan(self, statement: str, values: Any) -> tuple[int, Counter[str]]:
         """Return how many buffers a statement touches, and the kinds of nodes of its plan."""

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, text
+
+from tests.support.sent import sent_by
 
 
 _INDEXES = text(
@@ -63,16 +65,7 @@ class Work:
 
 def work_of(engine: Engine, read: Callable[[], Any]) -> Work:
     """Do a read once, then explain and run again what it sent."""
-    sent: list[tuple[str, Any]] = []
-
-    def note(_: Any, __: Any, statement: str, values: Any, *___: Any) -> None:
-        sent.append((statement, values))
-
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        read()
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
+    sent = sent_by(engine, read)
     done = Work(statements=len(sent))
     with engine.connect() as connection:
         kinds = {name: _kind(definition) for name, definition in connection.execute(_INDEXES)}

@@ -30,6 +30,7 @@ from structlog_activity.record.rowmaker import RowMaker
 from structlog_activity.store.batch import Batch
 from structlog_activity.store.inside import write_inside
 from tests.support.records import record
+from tests.support.sent import sent_by
 from tests.support.stores import Store
 
 
@@ -442,7 +443,7 @@ def test_the_text_of_a_position_fits_its_tail_and_key_only() -> None:
 def test_rows_are_found_by_their_batch_and_the_ledger_from_the_position_on(
     engine: Engine, shared: Store, changes: Changes, tenant: str
 ) -> None:
-    from tests.read.test_plans import plan_of, statements
+    from tests.read.test_plans import plan_of
 
     position = changes.now()
     for number in range(0, 6_000, 300):
@@ -457,7 +458,7 @@ def test_rows_are_found_by_their_batch_and_the_ledger_from_the_position_on(
                 "'', '', '', '', '', n / 9 FROM generate_series(1, 5000) n"
             )
             connection.exec_driver_sql("ANALYZE user_activity, user_activity_batch")
-    sent = statements(engine, lambda: changes.after(position))
+    sent = sent_by(engine, lambda: changes.after(position))
     batches, rows = sent[-2:]
     rows_plan, ledger_plan = plan_of(engine, *rows), plan_of(engine, *batches)
     with engine.begin() as connection:

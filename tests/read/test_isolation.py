@@ -19,8 +19,6 @@ from uuid import UUID
 
 import pytest
 
-from sqlalchemy import event
-
 import structlog_activity
 
 from structlog_activity import (
@@ -34,6 +32,7 @@ from structlog_activity import (
 )
 from structlog_activity.read.methods import ReadMethods
 from tests.support.records import ACTORS, CHANNELS, NOON, ORGS, TYPES, VERBS, random_records
+from tests.support.sent import sent_to
 from tests.support.stores import Store
 
 
@@ -202,16 +201,8 @@ def test_text_from_outside_is_never_sql(
 @contextmanager
 def statements(store: Store) -> Iterator[list[tuple[str, Any]]]:
     assert store.engine is not None
-    seen: list[tuple[str, Any]] = []
-
-    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
-        seen.append((statement, parameters))
-
-    event.listen(store.engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(store.engine, "before_cursor_execute", note)
+    with sent_to(store.engine) as sent:
+        yield sent
 
 
 _FROM = re.compile(r"\b(?:FROM|JOIN) user_activity(?:_daily|_monthly)?\b")

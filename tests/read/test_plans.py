@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, text
 
 from structlog_activity import ActivityFilter, feed, stats, to_uuid
 from structlog_activity.record.rowmaker import RowMaker
 from structlog_activity.store.batch import Batch
 from tests.support.records import record
+from tests.support.sent import sent_by
 from tests.support.stores import Store, postgresql_store, sqlite_store
 
 
@@ -84,21 +85,6 @@ def fill(store: Store) -> None:
         store.repository.write(Batch(record().id, start + 1, start + 1, rows))
 
 
-def statements(engine: Engine, read: Any) -> list[tuple[str, Any]]:
-    """What a read sends, with its values."""
-    sent: list[tuple[str, Any]] = []
-
-    def note(_: Any, __: Any, statement: str, values: Any, *___: Any) -> None:
-        sent.append((statement, values))
-
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        read()
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-    return sent
-
-
 def plan_of(engine: Engine, statement: str, values: Any) -> str:
     """The plan as text, with all its nodes and the definitions of its indexes."""
     with engine.connect() as connection:
@@ -129,7 +115,7 @@ def test_a_filter_reads_its_index_in_order(filled: Store, name: str, deep: bool)
         assert cursor is not None
 
     filter_ = ActivityFilter(tenant_id="big", limit=10, after=cursor, total="none", **where)
-    ((statement, values),) = statements(engine, lambda: feed(engine, filter_))
+    ((statement, values),) = sent_by(engine, lambda: feed(engine, filter_))
     plan = plan_of(engine, statement, values)
 
     assert index_words(engine, wanted) in plan
@@ -146,7 +132,7 @@ def test_a_deep_page_leaves_out_the_partitions_that_it_can_not_need(filled: Stor
         pytest.skip("has one table")
     page = filled.feed(tenant_id="big", limit=10, total="none")
     filter_ = ActivityFilter(tenant_id="big", limit=10, after=page.next_cursor, total="none")
-    ((statement, values),) = statements(engine, lambda: feed(engine, filter_))
+    ((statement, values),) = sent_by(engine, lambda: feed(engine, filter_))
 
     assert "user_activity_future" not in plan_of(engine, statement, values)
 
@@ -165,7 +151,7 @@ def test_a_deep_page_says_once_where_it_begins(filled: Store) -> None:
     page = filled.feed(tenant_id="big", limit=10, total="none")
     for way, cursor in (("after", page.next_cursor), ("before", page.next_cursor)):
         filter_ = ActivityFilter(tenant_id="big", limit=10, total="none", **{way: cursor})  # type: ignore[arg-type]
-        (statement, _), *_ = statements(engine, partial(feed, engine, filter_))
+        (statement, _), *_ = sent_by(engine, partial(feed, engine, filter_))
 
         assert 1 == statement.count("created_at >= '") == statement.count("created_at < '")
         assert "created_at <= %" not in statement
@@ -179,7 +165,7 @@ def test_statistics_of_a_span_read_days_and_the_edges_only(filled: Store) -> Non
     filter_ = ActivityFilter(
         tenant_id="big", since=now - timedelta(days=15), until=now - timedelta(hours=30)
     )
-    ((statement, values),) = statements(engine, lambda: stats(engine, filter_))
+    ((statement, values),) = sent_by(engine, lambda: stats(engine, filter_))
     plan = plan_of(engine, statement, values)
 
     assert "user_activity_daily" in plan
@@ -196,5 +182,5 @@ def test_the_filters_of_a_new_file_use_their_indexes_from_the_first_row(tmp_path
         assert engine is not None
         for where, wanted in WANTED.values():
             filter_ = ActivityFilter(tenant_id="acme", total="none", **where)
-            ((statement, values),) = statements(engine, partial(feed, engine, filter_))
+            ((statement, values),) = sent_by(engine, partial(feed, engine, filter_))
             assert index_words(engine, wanted) in plan_of(engine, statement, values)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from sqlalchemy import Engine, event, make_url, text
+from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -57,6 +57,7 @@ from structlog_activity.testing import matches
 from tests.cli.commands import Cli
 from tests.support.citus import DISTRIBUTE, DISTRIBUTED, LOCAL, READERS, VARIABLE
 from tests.support.records import NOON, random_records, record
+from tests.support.sent import sent_by
 from tests.write.doubles import eventually
 
 
@@ -280,21 +281,6 @@ def test_a_statement_that_was_prepared_reads_the_right_tenant(
         assert [20] == [count for _, count in log.top(by="object_type", **where)]
         assert 20 == sum(count for _, count in log.timeline(bucket="day", **where))
         assert page.records[0] == log.get(where["tenant_id"], page.records[0].id)
-
-
-def sent_by(engine: Engine, read: Callable[[], object]) -> list[tuple[str, Any]]:
-    """The statements of a read, with their values."""
-    sent: list[tuple[str, Any]] = []
-
-    def note(_: Any, __: Any, statement: str, values: Any, *___: Any) -> None:
-        sent.append((statement, values))
-
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        read()
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
-    return sent
 
 
 @pytest.mark.parametrize(
