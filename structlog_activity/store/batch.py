@@ -4,13 +4,14 @@ A batch: the rows of one transaction, and the identity that makes a retry safe.
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Self, TypeAlias
+from typing import Final, Self, TypeAlias
 from uuid import UUID
 
 from ..record.ids import uuid7
@@ -19,6 +20,8 @@ from ..record.row import Row
 
 
 _DAY = 86_400_000_000  # microseconds
+# As SQLite and PostgreSQL name it.
+_NUMBER: Final = re.compile(r"\buser_activity_batch(\.batch_id$|_batch_id_key\b)")
 
 
 def _nothing() -> None:
@@ -96,3 +99,8 @@ class Batch:
 def new_batch_id() -> int:
     """Return a number for `Batch.batch_id`."""
     return ((time.time_ns() // 1_000_000) << 22 | secrets.randbits(22)) & (2**63 - 1)
+
+
+def is_number_taken(said: str) -> bool:
+    """Tell whether a database refuses a batch because the ledger has its number already."""
+    return _NUMBER.search(said) is not None

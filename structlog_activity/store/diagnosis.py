@@ -18,7 +18,6 @@ from .sqlstate import fault_of_sqlstate
 _LINE = re.compile(r"COPY user_activity\w*, line (\d+)")
 # As the server names it: each partition has one of its own, and each shard of Citus.
 _PRIMARY_KEY = re.compile(r"user_activity(_batch|_past|_future|_y\d+m\d+)?_pkey\d*(_\d+)?")
-_NUMBER: Final = "user_activity_batch_batch_id_key"
 _SIDE_TABLES: Final = {"user_activity_batch", "user_activity_daily"}
 _SHARD: Final = re.compile(r"\b(user_activity_(?:batch|daily))_\d+\b")
 _INTERNAL: Final = "XX000"  # All that a worker of Citus refuses of a COPY.
@@ -95,11 +94,6 @@ def _constraint(error: psycopg.Error) -> str:
 def _table(error: psycopg.Error) -> str:
     found = _SHARD.search(error.diag.message_primary or "")
     return error.diag.table_name or (found[1] if found else "")
-
-
-def is_number(error: psycopg.Error) -> bool:
-    """Tell whether another batch of the ledger has the number of this one."""
-    return error.diag.constraint_name == _NUMBER
 
 
 def _named(error: psycopg.Error) -> str:

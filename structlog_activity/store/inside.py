@@ -4,8 +4,6 @@ A batch within a transaction of the host's own, on whatever driver that one uses
 
 from __future__ import annotations
 
-import re
-
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import lru_cache
@@ -29,7 +27,7 @@ from sqlalchemy.exc import DBAPIError
 from ..errors import RepositoryError, SchemaError
 from ..record.row import Row
 from ..record.times import EPOCH, from_microseconds
-from .batch import Batch
+from .batch import Batch, is_number_taken
 from .chain import LEDGER_COLUMNS, Chain, SealedBatch
 from .engine import POSTGRESQL, SQLITE, shown
 from .table import user_activity, user_activity_batch, user_activity_daily
@@ -38,8 +36,6 @@ from .table import user_activity, user_activity_batch, user_activity_daily
 _FIRST_DAY: Final = EPOCH.date()
 _SCHEMA_CODES: Final = {"42P01", "42703", "3F000"}
 _IDS: Final = ("tenant_id", "id", "actor_id", "user_id", "org_id")
-# As either database names the key in its message.
-_NUMBER: Final = re.compile(r"user_activity_batch[._]batch_id(_key)?\b")
 _BUSY: Final = "SQLITE_BUSY"
 _BUSY_HINT: Final = "others write to the file; begin transactions that write with BEGIN IMMEDIATE"
 _HINTS: Final = {
@@ -193,7 +189,7 @@ def _plain_error(error: Exception, where: str) -> RepositoryError:
 
 
 def _hint(code: str, original: BaseException) -> str:
-    if _NUMBER.search(str(original)):
+    if is_number_taken(str(original)):
         return "another batch drew its number in the same millisecond; run the transaction again"
     return _HINTS.get(code) or (_BUSY_HINT if code.startswith(_BUSY) else "")
 

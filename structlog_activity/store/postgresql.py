@@ -21,10 +21,10 @@ from sqlalchemy import URL
 from ..errors import RepositoryError
 from ..record.row import Row
 from ..record.times import EPOCH, from_microseconds
-from .batch import Batch
+from .batch import Batch, is_number_taken
 from .chain import Chain, SealedBatch
 from .copyformat import COLUMNS, UnencodableRowError, encode
-from .diagnosis import diagnosed, is_number, is_primary_key
+from .diagnosis import diagnosed, is_primary_key
 from .engine import shown
 from .faults import Fault, StoreError
 from .interruption import Interruption
@@ -166,10 +166,11 @@ class PostgresRepository:
             try:
                 connection.execute(self._begin + _ledger_row(sealed) + TELL, prepare=False)
             except psycopg.errors.UniqueViolation as error:
-                if not (is_primary_key(error) or is_number(error)):
+                is_stored = is_primary_key(error)
+                if not (is_stored or is_number_taken(error.diag.constraint_name or "")):
                     raise
                 connection.execute("ROLLBACK")
-                if is_primary_key(error):
+                if is_stored:
                     return None
                 batch = batch.renumbered()
             else:

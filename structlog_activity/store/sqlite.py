@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 
 from ..errors import RepositoryError
 from ..record.row import Row
-from .batch import Batch
+from .batch import Batch, is_number_taken
 from .chain import Chain, SealedBatch
 from .engine import shown
 from .faults import Fault, StoreError
@@ -37,7 +37,6 @@ _LEDGER = """
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,
         max(?3, (SELECT coalesce(max(ordinal), 0) + 1 FROM user_activity_batch)))
 """
-_NUMBER = "user_activity_batch.batch_id"
 _SEAL = "SELECT seal FROM user_activity_batch WHERE (writer_id, seq) = (?, ?)"
 _ROW = "INSERT INTO user_activity VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _DAILY = """
@@ -121,7 +120,7 @@ class SqliteRepository:
             except sqlite3.IntegrityError as error:
                 if fault_of_sqlite(_name(error)) is Fault.DUPLICATE:
                     return None
-                if not str(error).endswith(_NUMBER):
+                if not is_number_taken(str(error)):
                     raise
                 batch = batch.renumbered()
             else:
