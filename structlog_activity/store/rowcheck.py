@@ -90,6 +90,11 @@ class _Open:
         return [self.found[ix] for ix in sorted(self.found)]
 
 
+def never(_batch_id: int) -> bool:
+    """Tell that no batch was written meanwhile: ledger and rows are of one snapshot."""
+    return False
+
+
 class RowCheck:
     """
     Take rows in any order, and tell which batches are not as they were sealed.
@@ -124,7 +129,7 @@ class RowCheck:
         findings: Findings,
         statements: Statements,
         canonical: Callable[[str], str],
-        written_meanwhile: Callable[[int], bool] = lambda _: False,
+        written_meanwhile: Callable[[int], bool] = never,
     ) -> None:
         self._findings = findings
         self._written_meanwhile = written_meanwhile

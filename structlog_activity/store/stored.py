@@ -17,7 +17,7 @@ from ..record.traces import PRUNED
 from .citus import is_spread
 from .engine import SQLITE
 from .ledgercheck import StoredSeal
-from .rowcheck import DroppedRows, StoredRow
+from .rowcheck import DroppedRows, StoredRow, never
 from .seal import Seal
 from .suspects import Suspects, suspects
 
@@ -48,7 +48,7 @@ class StoredLog:
     """
 
     def __init__(
-        self, connection: Connection, written_meanwhile: Callable[[int], bool] = lambda _: False
+        self, connection: Connection, written_meanwhile: Callable[[int], bool] = never
     ) -> None:
         self._connection = connection
         self.written_meanwhile = written_meanwhile
@@ -218,7 +218,7 @@ def snapshot(engine: Engine) -> Iterator[StoredLog]:
             )
             # It takes as long as it takes.
             reading.exec_driver_sql("SET LOCAL statement_timeout = 0")
-            yield StoredLog(reading, *([_Later(engine).has] if is_spread(reading) else []))
+            yield StoredLog(reading, _Later(engine).has if is_spread(reading) else never)
 
 
 class _Later:
