@@ -224,8 +224,8 @@ class ActivityLog(
             defaults=self._defaults,
             strict=strict,
         )
-        cleaner = EventCleaner(redactor) if redactor is not None else None
-        self.processor = ActivityProcessor(self._recorder, cleaner if redact_event else None)
+        cleaner = _cleaner(redactor) if redact_event else None
+        self.processor = ActivityProcessor(self._recorder, cleaner)
 
     def __repr__(self) -> str:
         from .store.engine import shown
@@ -381,3 +381,7 @@ def _checked_key(key: Any) -> bytes:
     if not isinstance(key, bytes | None):
         raise ValueError(f"key: bytes are needed, not {type(key).__name__}")  # noqa: TRY004
     return key or b""
+
+
+def _cleaner(redactor: Redactor | None) -> EventCleaner | None:
+    return None if redactor is None else EventCleaner(redactor)
