@@ -62,10 +62,9 @@ class ActivityProcessor:
             return event_dict
         if type(event_dict) is dict:
             snapshot = self._set_aside(event_dict.copy())
-            put = self._recorder.sink.put
             if snapshot is None:
                 self._catch(event_dict)
-            elif put(snapshot):
+            elif self._recorder.sink.put(snapshot):
                 event_dict[ID] = snapshot[1]
             else:
                 event_dict[ERROR] = NOT_KEPT

@@ -4,7 +4,6 @@ Records that are on disk before their log call returns.
 
 from __future__ import annotations
 
-from ..record.ids import NIL_BYTES
 from ..record.row import Row
 from ..record.sink import Pending, finished
 from .accounts import Missing
@@ -51,8 +50,7 @@ class Journal:
         if not (self._spool.append(row) or self._displace(row)):
             self.in_memory.tick()
             return mailbox.put(row)
-        if NIL_BYTES in (row.actor_id, row.tenant_id):
-            self._missing.look_at(row)
+        self._missing.look_at(row)
         # Appended first, looked second: see Mailbox.put.
         mailbox.ring_if_asleep()
         return True
