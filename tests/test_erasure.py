@@ -18,7 +18,7 @@ from structlog_activity.record.traces import ERASED
 from structlog_activity.store import erasure
 from structlog_activity.write.deadletters import DeadLetter
 from tests.support.records import record
-from tests.support.stores import TABLES
+from tests.support.stores import empty
 
 
 KEY = b"a key for the seals"
@@ -35,8 +35,7 @@ def activity(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Activit
         return
     request.getfixturevalue("postgres_server").ensure_running()
     with ActivityLog(request.getfixturevalue("migrated_url"), key=KEY) as found:
-        with found.engine.begin() as connection:
-            connection.execute(text(f"TRUNCATE {', '.join(TABLES)}"))
+        empty(found.engine)
         yield found
 
 

@@ -17,8 +17,6 @@ from typing import Any
 
 import pytest
 
-from sqlalchemy import text
-
 from structlog_activity import ALL_TENANTS, ActivityLog
 from structlog_activity.store import erasure, retention
 from structlog_activity.store.engine import make_engine, parse_url
@@ -26,7 +24,7 @@ from structlog_activity.store.partitions import months_on
 from structlog_activity.store.upkeep import maintain
 from tests.support.postgres import PostgresServer
 from tests.support.records import ACTORS, CHANNELS, VERBS, record
-from tests.support.stores import TABLES
+from tests.support.stores import empty
 
 
 NOW = datetime.now(UTC)
@@ -72,8 +70,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     request.getfixturevalue("postgres_server").ensure_running()
     found = str(request.getfixturevalue("shared_url"))
     engine = make_engine(parse_url(found))
-    with engine.begin() as connection:
-        connection.execute(text(f"TRUNCATE {', '.join(TABLES)}"))
+    empty(engine)
     engine.dispose()
     return found
 

@@ -15,7 +15,7 @@ from tests.benchmarks.__main__ import main
 from tests.benchmarks.history import load
 
 
-_EMPTY = "TRUNCATE user_activity, user_activity_batch, user_activity_daily"
+_EMPTY = "TRUNCATE user_activity, user_activity_batch, user_activity_daily, user_activity_monthly"
 
 
 def test_the_benchmark_of_reads_runs(capsys: pytest.CaptureFixture[str], postgres_url: str) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, Engine, delete, func, select, text, update
+from sqlalchemy import Connection, Engine, delete, func, select, update
 
 from structlog_activity import ActivityFilter, stats, to_uuid
 from structlog_activity.read.memory import MemoryReads
@@ -34,7 +34,7 @@ from structlog_activity.store.table import (
 )
 from structlog_activity.testing import MemoryRepository
 from tests.support.records import CHANNELS, TYPES, VERBS, record
-from tests.support.stores import TABLES, Store
+from tests.support.stores import Store, empty
 
 
 DAILY, MONTHLY = user_activity_daily.c, user_activity_monthly.c
@@ -51,15 +51,9 @@ TENANT = "acme"
 @pytest.fixture
 def cleared(shared: Store) -> Store:
     """Each of the two databases, empty."""
-    empty(shared)
+    assert shared.engine is not None
+    empty(shared.engine)
     return shared
-
-
-def empty(store: Store) -> None:
-    assert store.engine is not None
-    with store.engine.begin() as connection:
-        for name in TABLES:
-            connection.execute(text(f"DELETE FROM {name}"))
 
 
 @contextmanager
@@ -194,7 +188,8 @@ def go_through(
     spans: list[tuple[datetime | None, datetime | None]],
     where: dict[str, Any],
 ) -> None:
-    empty(store)
+    assert store.engine is not None
+    empty(store.engine)
     model = MemoryRepository()
     for step, what in steps:
         if step == "add":

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from structlog_activity import ALL_TENANTS, NIL, AccessPolicy, ActivityFilter, ActivityLog
@@ -31,6 +30,7 @@ from structlog_activity.read.waiting import Pause
 from structlog_activity.store.listening import Listener
 from tests.support.postgres import PostgresServer
 from tests.support.records import record as make_record
+from tests.support.stores import empty
 from tests.write.databases import Database
 from tests.write.doubles import DEADLINE, eventually
 
@@ -49,9 +49,7 @@ def activity(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Activit
         url = request.getfixturevalue("migrated_url")
     with ActivityLog(url, linger=0.0) as log:
         log.migrate()
-        with log.engine.begin() as connection:
-            for table in ("user_activity", "user_activity_batch", "user_activity_daily"):
-                connection.execute(text(f"DELETE FROM {table}"))
+        empty(log.engine)
         yield log
     eventually(lambda: not threads(), "the end of the threads")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Row, Table, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Engine, Row, Table, delete, func, insert, select, update
 
 from structlog_activity import NIL, to_uuid
 from structlog_activity.record.rowmaker import RowMaker
@@ -31,6 +31,7 @@ from structlog_activity.store.table import (
 )
 from structlog_activity.store.verify import verify_with
 from tests.support.records import record
+from tests.support.stores import empty
 
 
 KEY = b"a key of thirty-two bytes, all of"
@@ -201,9 +202,7 @@ def sealed_postgresql(url: str, folder: Path) -> Iterator[SealedLog]:
 
     parsed = parse_url(url)
     engine = make_engine(parsed)
-    with engine.begin() as connection:
-        tables = ", ".join(t.name for t in metadata.sorted_tables if "migration" not in t.name)
-        connection.execute(text(f"TRUNCATE {tables}"))
+    empty(engine)
     log = SealedLog(engine, folder, lambda key: PostgresRepository(parsed, key=key))
     yield log
     log.close()

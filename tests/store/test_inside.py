@@ -20,7 +20,7 @@ from structlog_activity.store.batch import Batch
 from structlog_activity.store.inside import write_inside
 from tests.support.postgres import PostgresServer
 from tests.support.records import random_records, record
-from tests.support.stores import TABLES, Store, postgresql_store, sqlite_store
+from tests.support.stores import TABLES, Store, empty, postgresql_store, sqlite_store
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -71,9 +71,8 @@ def contents(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
 def test_it_stores_what_the_repository_stores(stored: Store, engine: Engine, batch: Batch) -> None:
     stored.repository.write(batch)
     expected = contents(engine)
+    empty(engine)
     with engine.begin() as connection:
-        for table in TABLES:
-            connection.execute(text(f"DELETE FROM {table}"))
         write_inside(connection, batch)
 
     assert expected == contents(engine)

@@ -23,7 +23,7 @@ from structlog_activity.store.partitions import months_on
 from structlog_activity.store.upkeep import maintain
 from tests.support.postgres import PostgresServer
 from tests.support.records import record
-from tests.support.stores import TABLES
+from tests.support.stores import empty
 
 
 NOW = datetime.now(UTC)
@@ -57,8 +57,7 @@ def activity(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Activit
         return
     request.getfixturevalue("postgres_server").ensure_running()
     with ActivityLog(request.getfixturevalue("pruned_url"), key=KEY) as found:
-        with found.engine.begin() as connection:
-            connection.execute(text(f"TRUNCATE {', '.join(TABLES)}"))
+        empty(found.engine)
         yield found
 
 

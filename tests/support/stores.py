@@ -24,6 +24,7 @@ from structlog_activity.store.batch import Batch
 from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.repository import Repository
 from structlog_activity.store.schema import Schema
+from structlog_activity.store.table import metadata, user_activity_migration
 from structlog_activity.testing import MemoryRepository
 
 
@@ -101,6 +102,17 @@ def memory_store() -> Store:
     )
 
 
+def empty(engine: Engine) -> None:
+    """Empty all tables of the log, for whoever shares them with other tests."""
+    names = [table.name for table in metadata.sorted_tables if table is not user_activity_migration]
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text(f"TRUNCATE {', '.join(names)}"))
+            return
+        for name in names:
+            connection.execute(text(f"DELETE FROM {name}"))
+
+
 @contextmanager
 def sqlite_store(path: Path) -> Iterator[Store]:
     from structlog_activity.store.sqlite import SqliteRepository
@@ -117,8 +129,7 @@ def postgresql_store(url: str) -> Iterator[Store]:
     from structlog_activity.store.postgresql import PostgresRepository
 
     engine = make_engine(parse_url(url))
-    with engine.begin() as connection:
-        connection.execute(text(f"TRUNCATE {', '.join(TABLES)}"))
+    empty(engine)
     with _sql_store("postgresql", engine, lambda: PostgresRepository(parse_url(url))) as store:
         yield store
 

@@ -23,6 +23,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from structlog_activity import ActivityLog
 from structlog_activity.store.engine import parse_url
 from structlog_activity.store.table import user_activity, user_activity_batch, user_activity_daily
+from tests.support.stores import empty
 
 
 TENANT = "acme"
@@ -111,9 +112,9 @@ class Host:
         return {name: n for name, n in self.activity.counters().items() if n}
 
     def empty(self) -> None:
+        empty(self.engine)
         with self.engine.begin() as connection:
-            for table in (user_activity, user_activity_batch, user_activity_daily, _account):
-                connection.execute(table.delete())
+            connection.execute(_account.delete())
 
 
 def written(n: int, rolled_back: int = 0) -> dict[str, int]:

@@ -26,6 +26,7 @@ from tests.write.doubles import (
     Answers,
     Poison,
     Repository,
+    assert_invariant,
     down,
     eventually,
     row,
@@ -167,7 +168,8 @@ def test_a_storm_of_records_while_the_database_is_away_takes_no_more_memory(
     assert grown < 1 << 20
     counts = buffer.counters()
     assert counts["submitted"] == counts["accepted"] >= 102_000
-    assert counts["dropped"] == counts["accepted"] - counts["queued"] - counts["in_flight"]
+    assert_invariant(counts)
+    assert counts["dropped"] >= 100_000
     repository.answer = lambda batch: None
 
 
