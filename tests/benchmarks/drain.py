@@ -24,6 +24,7 @@ from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.seal import SALT_BYTES
 from structlog_activity.store.table import user_activity
 
+from .auditlog import AuditlogInsert
 from .calls import Nowhere, Ours, bound, flat, logger
 from .database import BATCH, connect, copy_in, count, migrated, parts, ready_made, server
 from .measuring import Sizes, result
@@ -57,10 +58,13 @@ def _postgresql(sizes: Sizes) -> list[Result]:
         again = stack.enter_context(connect(migrated(started)))
         url = migrated(started)
         activity = stack.enter_context(contextlib.closing(ActivityLog(url, max_records=1_000_000)))
-        others = {
+        others: dict[str, Any] = {
             name: stack.enter_context(contextlib.closing(make(migrated(started))))
             for name, make in {"Core": CoreInsert, "ORM": OrmInsert}.items()
         }
+        with contextlib.suppress(ImportError):  # Who is not installed has no column.
+            auditlog = AuditlogInsert(migrated(started))
+            others["django-auditlog"] = stack.enter_context(contextlib.closing(auditlog))
         log, silent = logger(activity.processor), logger()
         drained(activity, log, BATCH)  # Connected, and the months are there.
         for _ in range(sizes.runs):
