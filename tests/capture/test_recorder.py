@@ -517,3 +517,25 @@ def test_an_object_type_that_is_a_pair_is_refused_at_the_call(kit: Kit) -> None:
 
     assert "object_type" in out["activity_error"]
     assert [] == kit.tape.pending
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("door", ["processor", "handler"])
+def test_what_a_signal_handler_raises_within_a_log_call_comes_through(
+    door: str, kind: type[BaseException]
+) -> None:
+    """A program that is told to end has to end, wherever the signal meets it."""
+
+    signals = [kind]
+
+    def clock() -> int:
+        while signals:
+            raise signals.pop()
+        return NOW_NS
+
+    kit = Kit(clock=clock)
+    with pytest.raises(kind):
+        if door == "processor":
+            kit.process(event="saved", verb="file.saved", object="file:1")
+        else:
+            kit.stdlib().info("saved", extra={"verb": "file.saved", "object": "file:1"})
