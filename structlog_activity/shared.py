@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import threading
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from inspect import signature
 from typing import Any, Final
 
@@ -103,16 +103,19 @@ def configure(
 
 _shared: Final[dict[str, ActivityLog]] = {}
 _making: Final = threading.Lock()  # Guards the making of a log, which only configurations do.
-_OPTIONS: Final = frozenset(signature(ActivityLog).parameters) - {"url"}
-_NUMBERS: Final = {
-    "max_records": int,
-    "batch_size": int,
-    "linger": float,
-    "block_timeout": float,
-    "close_timeout": float,
+_OPTIONS: Final = {
+    name: str(option.annotation).split(" | ")
+    for name, option in signature(ActivityLog).parameters.items()
+    if name != "url"
 }
-_SWITCHES: Final = {"redact", "strict", "migrate"}
+"""The types of each option, by their names."""
+
 _WORDS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_READ_AS: Final[dict[str, Callable[[str], Any]]] = {
+    "bool": lambda text: _WORDS[text.strip().lower()],
+    "int": int,
+    "float": float,
+}
 
 
 def shared_log(url: str | None, options: Mapping[str, Any]) -> ActivityLog:
@@ -148,8 +151,7 @@ def _typed(name: str, value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        if name in _SWITCHES:
-            return _WORDS[value.strip().lower()]
-        return _NUMBERS[name](value) if name in _NUMBERS else value
+        read = next((_READ_AS[kind] for kind in _OPTIONS[name] if kind in _READ_AS), str)
+        return read(value)
     except (KeyError, ValueError):
         raise ValueError(f"ActivityHandler({name}={value!r}): can't be read") from None

@@ -183,19 +183,24 @@ def test_text_options_are_taken_for_numbers_and_booleans(
             "overflow": "block",
             "strict": "TRUE",
             "redact": "no",
+            "redact_event": "no",
             "migrate": "1",
+            "warn_role": "false",
+            "hook_timeout": "3",
         }
     )
     log = made[url]
 
     options = log._buffer._options
-    assert (10, 200, 0.5, 2.0) == (
+    assert (10, 200, 0.5, 2.0, 3.0) == (
         options.batch_size,
         options.max_records,
         options.linger,
         options.close_timeout,
+        options.hook_timeout,
     )
     assert (True, True) == (log._recorder._strict, log._migrates)
+    assert (None, None) == (log._power, log.processor._cleaner)
 
 
 @pytest.mark.parametrize(
@@ -225,6 +230,7 @@ def test_a_redact_of_no_keeps_values(url: str) -> None:
         ({"batch_size": "0"}, "batch_size=0"),
         ({"linger": "-1"}, "linger=-1"),
         ({"strict": "maybe"}, "strict='maybe'"),
+        ({"redact_event": "maybe"}, "redact_event='maybe'"),
         ({"overflow": "panic"}, "overflow='panic'"),
         ({"durability": "eternal"}, "durability='eternal'"),
     ],
