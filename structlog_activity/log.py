@@ -88,6 +88,8 @@ class ActivityLog(
             ``"wal"`` and ``"fsync"``, always. Default:
             ``$STRUCTLOG_ACTIVITY_SPOOL_DIR``, else none.
 
+        spool_bytes: Most bytes that this process keeps there; default is 1 GiB.
+
         max_records: Most records that wait in memory.
 
         batch_size: Most rows of one transaction.
@@ -159,6 +161,7 @@ class ActivityLog(
         durability: str = "memory",
         overflow: str = "drop_newest",
         spool_dir: str | os.PathLike[str] | None = None,
+        spool_bytes: int = 1 << 30,
         max_records: int = 100_000,
         batch_size: int = 500,
         linger: float = 0.05,
@@ -201,6 +204,7 @@ class ActivityLog(
             self._repository(),
             durability=durability,
             spool_dir=spool_folder(_given(spool_dir, SPOOL_VARIABLE), self._url),
+            spool_bytes=spool_bytes,
             batch_size=batch_size,
             linger=linger,
             max_records=max_records,

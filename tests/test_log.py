@@ -330,6 +330,7 @@ def test_the_url_comes_from_the_environment(
         {"overflow": "explode"},
         {"batch_size": 0},
         {"max_records": 0},
+        {"spool_bytes": 4096},
         {"linger": -1},
         {"close_timeout": float("nan")},
     ],
@@ -443,6 +444,18 @@ def test_logs_of_several_databases_share_a_spool_folder_and_no_record(tmp_path: 
             (found,) = log.feed(tenant_id="t").records
             assert str(number) == found.object_id
     assert 2 == len(list((tmp_path / "spool").iterdir()))
+
+
+def test_a_spool_takes_no_more_bytes_than_it_may(tmp_path: Path) -> None:
+    url = "postgresql://app@127.0.0.1:1/app"
+    options: dict[str, Any] = {"max_records": 1, "spool_dir": tmp_path, "spool_bytes": 8 << 20}
+    with ActivityLog(url, close_timeout=0.1, **options) as activity:
+        for number in range(3000):
+            activity.record("a.b", ("c", number), tenant_id="t", text="x" * 5000)
+        counts = activity.counters()
+    assert 0 < counts["spooled"]
+    assert counts["dropped.overflow"] > 3000 - (8 << 20) / 5000
+    assert sum(f.stat().st_size for f in tmp_path.rglob("*") if f.is_file()) <= 9 << 20
 
 
 def test_a_spool_that_can_not_be_used_is_told_and_refused_where_it_matters(tmp_path: Path) -> None:
