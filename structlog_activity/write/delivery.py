@@ -95,6 +95,7 @@ class Delivery:
         dead_letters: Where rows go that the database will never take.
 
         hooks: The host's functions around the writing of a batch.
+
         meanwhile: What there is to do while a server works on a batch; it may
             `add` others.
     """
