@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -58,27 +59,28 @@ class Constants:
         match node:
             case ast.Constant(value=str(text)):
                 found = [text]
-            case ast.IfExp(body=first, orelse=second):
-                either = [self.texts(one, path, scopes, depth + 1) for one in (first, second)]
-                found = [*either[0], *either[1]] if all(either) else []
-            case ast.BinOp(op=ast.Add(), left=left, right=right):
-                found = self._joined([left, right], path, scopes, depth)
-            case ast.JoinedStr(values=values):
-                found = self._joined(values, path, scopes, depth)
             case ast.FormattedValue(value=value, conversion=-1, format_spec=None):
                 found = self.texts(value, path, scopes, depth + 1)
             case ast.Name(id=name):
                 found = self._of_name(name, path, scopes, depth)
             case ast.Attribute():
                 found = self._of_attribute(node, path, scopes, depth)
+            case ast.IfExp(body=first, orelse=second):
+                found = self._either([first, second], path, scopes, depth)
             case _:
-                pass
+                found = self._joined(_joined_parts(node), path, scopes, depth)
         return found
+
+    def _either(
+        self, nodes: Sequence[ast.expr], path: Path, scopes: Sequence[Scope], depth: int
+    ) -> list[str]:
+        either = [self.texts(node, path, scopes, depth + 1) for node in nodes]
+        return list(chain.from_iterable(either)) if all(either) else []
 
     def _joined(
         self, nodes: Sequence[ast.expr], path: Path, scopes: Sequence[Scope], depth: int
     ) -> list[str]:
-        texts = [""]
+        texts = [""] if nodes else []
         for node in nodes:
             ends = self.texts(node, path, scopes, depth + 1)
             texts = [text + end for text in texts for end in ends][: _MOST + 1]
@@ -131,7 +133,7 @@ class Constants:
         if first not in self._imports[path] or depth > _DEEPEST:
             return
         source, level, original = self._imports[path][first]
-        dotted = ".".join((source, *([original] if original else []), *rest)).strip(".")
+        dotted = ".".join(filter(None, (source, original, *rest))).strip(".")
         for other in self._sources(dotted, level, path):
             yield other, None
         for other in self._sources(source, level, path):
@@ -227,6 +229,17 @@ def _imports(tree: ast.Module) -> Iterator[tuple[str, tuple[str, int, str | None
                 else:
                     first = alias.name.partition(".")[0]
                     yield first, (first, 0, None)
+
+
+def _joined_parts(node: ast.expr) -> Sequence[ast.expr]:
+    """Return the expressions whose texts are put together to a node's; none where it is another."""
+    match node:
+        case ast.BinOp(op=ast.Add(), left=left, right=right):
+            return [left, right]
+        case ast.JoinedStr(values=values):
+            return values or [ast.Constant(value="")]
+        case _:
+            return []
 
 
 def _chain(node: ast.expr) -> Iterator[str]:

@@ -1,13 +1,57 @@
 """
-What commands ask of a database before they use it.
+The log of a command: its keys, and what is asked of its database before it is used.
 """
 
 from __future__ import annotations
 
+import argparse
+
 from pathlib import Path
+from typing import Any
 
 from ..errors import RepositoryError
 from ..log import ActivityLog
+
+
+def key_options() -> argparse.ArgumentParser:
+    """Return the option that gives keys."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--key-file",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="holds the application's key, as it is but for a newline at its end; given again, it "
+        "is one that was used before",
+    )
+    return parser
+
+
+def keyed_log(options: argparse.Namespace, **more: Any) -> ActivityLog:
+    """
+    Return the log of a command that takes `key_options`, whose database is there.
+
+    Args:
+
+        options: Of the command.
+
+        more: For the `ActivityLog`.
+
+    Raises:
+
+        OSError: The file of a key can't be read.
+
+        RepositoryError: There is no such file of SQLite.
+    """
+    keys = [_key(path) for path in options.key_file]
+    first = keys[0] if keys else None
+    activity = ActivityLog(options.url, migrate=False, key=first, old_keys=keys[1:], **more)
+    require_file(activity)
+    return activity
+
+
+def _key(path: str) -> bytes:
+    return Path(path).read_bytes().removesuffix(b"\n").removesuffix(b"\r")
 
 
 def require_file(activity: ActivityLog) -> None:

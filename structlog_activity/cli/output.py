@@ -53,8 +53,7 @@ def print_records(records: Iterable[ActivityRecord]) -> None:
 def print_record(record: ActivityRecord) -> None:
     """Print a record on a line of its own, in cells as wide as most need."""
     cells = [printable(cell) for cell in _cells(record)]
-    texts = [padded(cell, width) for cell, width in zip(cells, _WIDTHS, strict=True)]
-    _print("  ".join(texts).rstrip(), _columns())
+    _print(_joined(cells, _WIDTHS), _columns())
 
 
 def print_counts(title: str, counts: Mapping[Any, int]) -> None:
@@ -89,12 +88,21 @@ def print_table(
     """
     limit = _columns() if is_cut else 0
     widest = max(_LEAST_CELL, limit // len(headings)) if limit else 0
-    texts = [[printable(cell) for cell in line] for line in (headings, *rows)]
-    lines = [[*(cut(cell, widest) for cell in line[:-1]), line[-1]] for line in texts]
-    widths = [max(width_of(line[column]) for line in lines) for column in range(len(headings))]
+    lines = [_cut_cells(line, widest) for line in (headings, *rows)]
+    widths = [max(map(width_of, column)) for column in zip(*lines, strict=True)]
     for line in lines:
-        cells = [padded(cell, width) for cell, width in zip(line, widths, strict=True)]
-        _print("  ".join(cells).rstrip(), limit)
+        _print(_joined(line, widths), limit)
+
+
+def _cut_cells(line: Sequence[str], widest: int) -> list[str]:
+    """Return cells that are safe to print, all but the last no wider than that."""
+    *cells, last = map(printable, line)
+    return [*(cut(cell, widest) for cell in cells), last]
+
+
+def _joined(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded_ = [padded(cell, width) for cell, width in zip(cells, widths, strict=True)]
+    return "  ".join(padded_).rstrip()
 
 
 def _columns() -> int:

@@ -6,11 +6,9 @@ from __future__ import annotations
 
 import argparse
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..log import ActivityLog
-from .database import require_file
+from .database import key_options, keyed_log
 from .output import print_json, printable
 from .progress import Stepwise, say
 
@@ -54,30 +52,15 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=checkpoint)
 
 
-def key_options() -> argparse.ArgumentParser:
-    """Return the option that gives keys."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument(
-        "--key-file",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="holds the application's key, as it is but for a newline at its end; given again, it "
-        "is one that was used before",
-    )
-    return parser
-
-
 def verify(options: argparse.Namespace) -> int:
     """Run ``verify``."""
     if options.since_checkpoint and not options.checkpoint:
         say("error: --since-checkpoint needs --checkpoint FILE")
         return 2
-    with _opened(options) as activity:
+    with keyed_log(options) as activity:
         if options.in_database and activity.engine.dialect.name != "postgresql":
             say("error: --in-database needs PostgreSQL")
             return 2
-        require_file(activity)
         with Stepwise("rows") as progress:
             report = activity.verify(
                 checkpoint=options.checkpoint,
@@ -94,27 +77,11 @@ def verify(options: argparse.Namespace) -> int:
 
 def checkpoint(options: argparse.Namespace) -> int:
     """Run ``checkpoint``."""
-    with _opened(options) as activity:
-        require_file(activity)
+    with keyed_log(options) as activity:
         line = activity.checkpoint(print if options.file == "-" else options.file)
     if options.file != "-":
         say(f"{options.file}: {len(line) + 1:,} bytes appended")
     return 0
-
-
-def keys_of(options: argparse.Namespace) -> list[bytes]:
-    """Return the keys that `key_options` were given."""
-    return [_key(path) for path in options.key_file]
-
-
-def _opened(options: argparse.Namespace) -> ActivityLog:
-    keys = keys_of(options)
-    first = keys[0] if keys else None
-    return ActivityLog(options.url, migrate=False, key=first, old_keys=keys[1:])
-
-
-def _key(path: str) -> bytes:
-    return Path(path).read_bytes().removesuffix(b"\n").removesuffix(b"\r")
 
 
 def _print(report: VerifyReport) -> None:
