@@ -73,7 +73,7 @@ def verify(options: argparse.Namespace) -> int:
     if options.since_checkpoint and not options.checkpoint:
         say("error: --since-checkpoint needs --checkpoint FILE")
         return 2
-    with _opened(options) as activity:
+    with log_with_keys(options) as activity:
         if options.in_database and activity.engine.dialect.name != "postgresql":
             say("error: --in-database needs PostgreSQL")
             return 2
@@ -94,7 +94,7 @@ def verify(options: argparse.Namespace) -> int:
 
 def checkpoint(options: argparse.Namespace) -> int:
     """Run ``checkpoint``."""
-    with _opened(options) as activity:
+    with log_with_keys(options) as activity:
         require_file(activity)
         line = activity.checkpoint(print if options.file == "-" else options.file)
     if options.file != "-":
@@ -107,7 +107,8 @@ def keys_of(options: argparse.Namespace) -> list[bytes]:
     return [_key(path) for path in options.key_file]
 
 
-def _opened(options: argparse.Namespace) -> ActivityLog:
+def log_with_keys(options: argparse.Namespace) -> ActivityLog:
+    """Return the log of ``--url`` with the keys that `key_options` were given."""
     keys = keys_of(options)
     first = keys[0] if keys else None
     return ActivityLog(options.url, migrate=False, key=first, old_keys=keys[1:])
