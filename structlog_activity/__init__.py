@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .record.redact import Redactor, unsafe
     from .shared import ActivityHandler, configure
     from .store.maintenance import MaintenanceReport
+    from .store.recordseal import RecordSeal
     from .write.buffer import BufferedRepository
 
 __version__ = "0.1.0.dev0"
@@ -74,6 +75,7 @@ __all__ = [
     "InvalidRecordError",
     "MaintenanceReport",
     "MappingRule",
+    "RecordSeal",
     "Redactor",
     "RepositoryError",
     "SchemaError",
@@ -126,6 +128,7 @@ _MODULES: Final = {
     "record.redact": ("Redactor", "unsafe"),
     "shared": ("ActivityHandler", "configure"),
     "store.maintenance": ("MaintenanceReport",),
+    "store.recordseal": ("RecordSeal",),
     "write.buffer": ("BufferedRepository",),
 }
 _HOME: Final = {name: module for module, names in _MODULES.items() for name in names}

@@ -18,11 +18,11 @@ from .capture.keys import ActivityKeys
 from .capture.processor import ActivityProcessor
 from .capture.recorder import Recorder
 from .read.following import TailMethods
-from .read.methods import ReadMethods
 from .record.redact import Redactor, redactor_of
 from .record.rowmaker import RowMaker
 from .recording import RecordingMethods
 from .removing import RemovalMethods
+from .sealing import SealedReadMethods
 from .store.methods import UpkeepMethods
 from .store.sealmethods import SealMethods
 from .write.signals import EndsOnSignals
@@ -49,7 +49,7 @@ DEFAULT_URL: Final = "sqlite:///activity.db"
 
 class ActivityLog(
     RecordingMethods,
-    ReadMethods,
+    SealedReadMethods,
     TailMethods,
     UpkeepMethods,
     SealMethods,

@@ -28,6 +28,7 @@ ROOMS: dict[str, set[str]] = {
     "read": {"errors", "record", "store.table", "store.engine", "store.listening"},
     "recording": {"record", "capture", "store.roles", "write"},
     "removing": {"errors", "findings", "record", "store", "read"},
+    "sealing": {"read", "store"},
     "log": {
         "errors",
         "record",
@@ -37,6 +38,7 @@ ROOMS: dict[str, set[str]] = {
         "read",
         "recording",
         "removing",
+        "sealing",
         "findings",
         "doctor",
     },

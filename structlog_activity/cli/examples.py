@@ -69,8 +69,14 @@ _HELP: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         ("history settings:ui.theme --tenant acme", "history order:9 --tenant acme since:7d"),
     ),
     "get": (
-        "Show one record with all its fields. Exits with 1 where there is none of that id.",
-        ("get --tenant acme 019cec37-b9e8-72c3-a10b-4c53fa1bd4b4",),
+        (
+            "Show one record with all its fields, and with --seal whether it is as it was written. "
+            "Exits with 1 where there is none of that id, or it is not."
+        ),
+        (
+            "get --tenant acme 019cec37-b9e8-72c3-a10b-4c53fa1bd4b4",
+            "get --tenant acme 019cec37-b9e8-72c3-a10b-4c53fa1bd4b4 --seal --key-file activity.key",
+        ),
     ),
     "timeline": (
         "Count records by hour, day, week or month, empty ones too.",

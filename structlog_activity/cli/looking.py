@@ -7,12 +7,13 @@ from __future__ import annotations
 import argparse
 
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..read.arguments import TOP_FIELDS
 from ..read.buckets import BUCKETS
 from ..record.ids import NIL
 from ..record.record import ID_FIELDS, ActivityRecord
+from .database import key_options, keyed_log
 from .output import print_fields, print_json, print_table
 from .progress import say
 from .query import add_query
@@ -27,6 +28,9 @@ from .reading import (
     where_of,
 )
 
+
+if TYPE_CHECKING:
+    from ..store.recordseal import RecordSeal
 
 _FINDINGS: Final = 1
 _BAR: Final = 30
@@ -48,8 +52,13 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     add_paging(history_)
     add_query(history_)
     history_.set_defaults(run=history)
-    get_ = commands.add_parser("get", parents=[common, tenant_options()], help="show one record")
+    get_ = commands.add_parser(
+        "get", parents=[common, tenant_options(), key_options()], help="show one record"
+    )
     get_.add_argument("id", metavar="ID", help="id of the record")
+    get_.add_argument(
+        "--seal", action="store_true", help="say whether it is as it was written, too"
+    )
     get_.set_defaults(run=get)
     timeline_ = commands.add_parser(
         "timeline", parents=[common, where], help="count records by hour, day, week or month"
@@ -78,16 +87,20 @@ def history(options: argparse.Namespace) -> int:
 
 def get(options: argparse.Namespace) -> int:
     """Run ``get``."""
-    with opened(options) as activity:
+    if options.key_file and not options.seal:
+        say("error: --key-file is for --seal")
+        return 2
+    with keyed_log(options) as activity:
         record = activity.get(tenant_of(options), options.id)
-    if record is None:
-        say(f"there is no record {options.id} {_whose(options)}")
-        return _FINDINGS
+        if record is None:
+            say(f"there is no record {options.id} {_whose(options)}")
+            return _FINDINGS
+        seal = activity.seal_of(record.tenant_id, record.id) if options.seal else None
     if options.json:
-        print_json(record.to_dict())
+        print_json(record.to_dict() | ({} if seal is None else {"seal": seal.to_dict()}))
     else:
-        print_fields(_told(record))
-    return 0
+        print_fields(_told(record) | ({} if seal is None else _sealed(seal)))
+    return 0 if seal is None or seal.ok else _FINDINGS
 
 
 def timeline(options: argparse.Namespace) -> int:
@@ -137,6 +150,15 @@ def _told(record: ActivityRecord) -> dict[str, Any]:
         if name in raw and name in found:
             found[name] = f"{found[name]} ({raw[name]})"
     return found | {f"data.{key}": value for key, value in data.items() if key != "_raw"}
+
+
+def _sealed(seal: RecordSeal) -> dict[str, Any]:
+    """Return what is set of a seal, without what the record says itself."""
+    fields = seal.to_dict()
+    found = {"seal": f"{fields.pop('state')}: {fields.pop('text')}"}
+    for name in ("id", "ok"):
+        del fields[name]
+    return found | {f"seal.{name}": value for name, value in fields.items() if value}
 
 
 def _whose(options: argparse.Namespace) -> str:

@@ -291,6 +291,14 @@ def next_key(key: bytes) -> bytes:
     return sha256(b"evolve" + key).digest()
 
 
+def key_at(key: bytes, chain_id: UUID, link: int) -> bytes:
+    """Return the key of any link of a chain, in as many steps as there are before it."""
+    found = first_key(key, chain_id)
+    for _ in range(link - 1):
+        found = next_key(found)
+    return found
+
+
 def mac(key: bytes, digest: bytes) -> bytes:
     """Return what signs the digest of a seal with the key of its link."""
     return hmac.digest(key, digest, "sha256")

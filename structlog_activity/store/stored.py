@@ -6,20 +6,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, select, text
 
 from ..record.ids import NIL_BYTES
 from ..record.row import Row
-from ..record.traces import PRUNED
+from ..record.traces import ERASED, PRUNED
 from .citus import is_spread
 from .engine import SQLITE
 from .ledgercheck import StoredSeal
 from .rowcheck import DroppedRows, StoredRow, never
 from .seal import Seal
 from .suspects import Suspects, suspects
+from .table import user_activity
 
 
 _AT_ONCE: Final = 1_000  # rows
@@ -29,6 +31,24 @@ _SEALED: Final = (
     "batch_id", "writer_id", "seq", "chain_id", "link", "n", "flags", "first_at", "last_at",
     "written_at", "root", "prev", "key_id", "seal", "mac",
 )  # fmt: skip
+
+
+class Place(NamedTuple):
+    """
+    Where a record is: the key of its row.
+
+    Attributes:
+
+        tenant_id: Whose it is.
+
+        created_at: When it happened.
+
+        id: Its id.
+    """
+
+    tenant_id: UUID
+    created_at: datetime
+    id: UUID
 
 
 class StoredLog:
@@ -87,15 +107,30 @@ class StoredLog:
             f"SELECT {self._columns('a', Row._fields)}, a.batch_id, a.batch_ix, a.commitment, "  # noqa: S608
             f"b.n, b.root, {self._columns('b', ['last_at'])}, b.dropped FROM user_activity a "
             f"LEFT JOIN user_activity_batch b ON b.batch_id = a.batch_id "
-            f"WHERE a.batch_id >= {since:d} {_among(only)} {order}"
+            f"WHERE a.batch_id >= {since:d} {self._among(only)} {order}"
         )
         for values in self._stream(sql):
             yield StoredRow(Row._make(values[:12]), *values[12:])
 
     def seals(self) -> Iterator[StoredSeal]:
         """Yield the lines of the ledger by chain and link."""
-        columns = self._columns("b", _SEALED)
-        sql = f"SELECT {columns} FROM user_activity_batch b ORDER BY b.chain_id, b.link, b.seq"  # noqa: S608
+        yield from self._seals("ORDER BY b.chain_id, b.link, b.seq")
+
+    def seal(self, batch_id: int) -> StoredSeal | None:
+        """Return the line of a batch; `None` if there is none."""
+        return next(self._seals(f"WHERE b.batch_id = {batch_id:d}"), None)
+
+    def beside(self, batch_id: int) -> list[StoredSeal]:
+        """Return the lines of what the writer of a batch wrote just before and after it."""
+        return list(
+            self._seals(
+                "JOIN user_activity_batch o ON o.writer_id = b.writer_id "
+                f"AND b.seq IN (o.seq - 1, o.seq + 1) WHERE o.batch_id = {batch_id:d}"
+            )
+        )
+
+    def _seals(self, which: str) -> Iterator[StoredSeal]:
+        sql = f"SELECT {self._columns('b', _SEALED)} FROM user_activity_batch b {which}"  # noqa: S608
         for values in self._stream(sql):
             found = dict(zip(_SEALED, values, strict=True))
             digest, mac = bytes(found.pop("seal")), bytes(found.pop("mac"))
@@ -105,12 +140,31 @@ class StoredLog:
                 found[name] = bytes(found[name])
             yield StoredSeal(Seal(**found), digest, mac)
 
+    def sealed_in(self, place: Place) -> tuple[int, bytes] | None:
+        """Return the batch and the commitment of a row; `None` if there is no such row."""
+        row = user_activity.c
+        found = self._connection.execute(
+            select(row.batch_id, row.commitment).where(
+                row.tenant_id == place.tenant_id,
+                row.created_at == place.created_at,
+                row.id == place.id,
+            )
+        ).first()
+        return None if found is None else (found.batch_id, bytes(found.commitment))
+
     def pruned(self) -> Iterator[Row]:
         """Yield the records that tell of retention."""
+        return self._traces(UUID(bytes=NIL_BYTES), PRUNED)
+
+    def erasures(self, tenant_id: UUID) -> Iterator[Row]:
+        """Yield the records that tell of erasures in a tenant."""
+        return self._traces(tenant_id, ERASED)
+
+    def _traces(self, tenant_id: UUID, verb: str) -> Iterator[Row]:
         sql = f"SELECT {self._columns('a', Row._fields)} FROM user_activity a "  # noqa: S608
-        where = "WHERE a.tenant_id = :nil AND a.verb = :verb"
-        nil: Any = NIL_BYTES if self._is_sqlite else UUID(bytes=NIL_BYTES)
-        for found in self._connection.execute(text(sql + where), {"nil": nil, "verb": PRUNED}):
+        where = "WHERE a.tenant_id = :tenant AND a.verb = :verb"
+        tenant: Any = tenant_id.bytes if self._is_sqlite else tenant_id
+        for found in self._connection.execute(text(sql + where), {"tenant": tenant, "verb": verb}):
             yield Row._make(found)
 
     def empty_batches(self, before: int, since: int) -> Iterator[tuple[UUID, int, int, UUID, int]]:
@@ -158,6 +212,14 @@ class StoredLog:
         sql = "SELECT line FROM user_activity_checkpoint ORDER BY no"
         return [line for (line,) in self._stream(sql)]
 
+    def _among(self, batches: Sequence[int] | None) -> str:
+        if batches is None:
+            return ""
+        numbers = ",".join(f"{batch:d}" for batch in batches)
+        if self._is_sqlite:
+            return f"AND a.batch_id IN ({numbers})"
+        return f"AND a.batch_id = ANY ('{{{numbers}}}'::bigint[])"
+
     def _columns(self, table: str, names: Iterable[str]) -> str:
         return columns(table, names, is_sqlite=self._is_sqlite)
 
@@ -192,12 +254,6 @@ def _column(place: str, name: str) -> str:
         micros = f"(extract(epoch FROM {place}) * 1000000)::bigint"
         return f"CASE WHEN isfinite({place}) THEN {micros} ELSE -1 END"
     return f"{place}::text" if name == "data" else place
-
-
-def _among(batches: Sequence[int] | None) -> str:
-    if batches is None:
-        return ""
-    return f"AND a.batch_id = ANY ('{{{','.join(f'{batch:d}' for batch in batches)}}}'::bigint[])"
 
 
 def _uuid(found: bytes) -> UUID:

@@ -24,6 +24,7 @@ from tests.cli.commands import Cli, Result, jsonl, line, run, run_on_terminal
 Write = Callable[[bytes], Path]
 
 PARSERS = dict(commands_of(make_parser()))
+ID = "019cec37-b9e8-72c3-a10b-4c53fa1bd4b4"
 # Of each command a line that can be run in the fixture `place`, and its exit code there.
 LINES = {
     "migrate": ("migrate --status", 0),
@@ -33,7 +34,7 @@ LINES = {
     "export": ("export --tenant acme", 0),
     "tail": ("tail --tenant acme -n 3", 0),
     "history": ("history settings:1 --tenant acme", 0),
-    "get": ("get --tenant acme 019cec37-b9e8-72c3-a10b-4c53fa1bd4b4", 1),
+    "get": (f"get --tenant acme {ID} --seal", 0),
     "timeline": ("timeline --tenant acme --bucket hour", 0),
     "top": ("top --tenant acme --by object", 0),
     "ingest": ("ingest {place}/app.log.jsonl", 0),
@@ -61,7 +62,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "code").mkdir()
     (folder / "code" / "app.py").write_text("log.info('x', verb='a.b', object='c')\n")
     path = folder / "app.log.jsonl"
-    path.write_bytes(jsonl([line(n, actor_id="漢字" * 30, note="x" * 300) for n in range(30)]))
+    lines = [line(n, actor_id="漢字" * 30, note="x" * 300) for n in range(30)]
+    path.write_bytes(jsonl([line(30, activity_id=ID), *lines]))
     assert 0 == main(["--url", f"sqlite:///{folder / 'activity.db'}", "ingest", str(path)])
     return folder
 

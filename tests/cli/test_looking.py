@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from sqlalchemy import text
+
 from structlog_activity import ActivityLog, to_uuid
-from tests.cli.commands import Cli, counts, jsonl, line, run, run_on_terminal
+from tests.cli.commands import Cli, Result, counts, jsonl, line, run, run_on_terminal
 from tests.cli.test_reading import LINES, shown
 
 
@@ -114,7 +116,7 @@ def test_get_prints_a_line_for_each_field_that_is_set(cli: Cli, eight: str) -> N
     with ActivityLog(eight) as activity:
         record = activity.history("settings:1", tenant_id="acme").records[-1]
     lines = cli.ok("--url", eight, "get", "--tenant", "acme", record.id).out.splitlines()
-    fields = dict(text.split(maxsplit=1) for text in lines)
+    fields = dict(field.split(maxsplit=1) for field in lines)
     assert {
         "id": str(record.id),
         "actor_id": f"{to_uuid('ann')} (ann)",
@@ -146,6 +148,51 @@ def test_a_record_that_the_tenant_has_not_is_a_finding(
         result = cli("--url", eight, "get", *tenant, *form, record.id)
         assert (1, "") == (result.code, result.out)
         assert f"structlog-activity: there is no record {record.id} {whose}\n" == result.err
+
+
+def test_get_says_with_a_seal_whether_the_record_is_as_it_was_written(
+    cli: Cli, eight: str, tmp_path: Path
+) -> None:
+    with ActivityLog(eight) as activity:
+        record = activity.history("settings:1", tenant_id="acme").records[-1]
+        seal = activity.seal_of("acme", record.id)
+    command = ("--url", eight, "get", "--tenant", "acme", record.id, "--seal")
+
+    lines = cli.ok(*command).out.splitlines()
+    assert "unsigned" == seal.state
+    fields = dict(field.split(maxsplit=1) for field in lines)
+    assert f"unsigned: {seal.text}" == fields["seal"]
+    assert (str(seal.batch_id), str(seal.rows)) == (fields["seal.batch_id"], fields["seal.rows"])
+    assert [record.to_dict() | {"seal": seal.to_dict()}] == cli.ok(*command, "--json").lines
+
+    (tmp_path / "key").write_bytes(b"a key that signed nothing")
+    signed = cli(*command, "--key-file", tmp_path / "key")
+    assert 1 == signed.code
+    assert "unsigned" in signed.out
+
+
+def test_get_exits_with_1_where_the_record_was_changed(cli: Cli, eight: str) -> None:
+    with ActivityLog(eight) as activity:
+        record = activity.history("settings:1", tenant_id="acme").records[-1]
+        with activity.engine.begin() as connection:
+            connection.execute(text("UPDATE user_activity SET ip = '192.0.2.77'"))
+
+    result = cli("--url", eight, "get", "--tenant", "acme", record.id, "--seal")
+
+    assert 1 == result.code
+    assert "changed: not as it was sealed" in result.out
+
+
+def test_get_takes_a_key_for_the_seal_only(cli: Cli, eight: str, tmp_path: Path) -> None:
+    command = ("--url", eight, "get", "--tenant", "acme", "some-id", "--key-file")
+
+    assert (2, True) == _refused(cli(*command, tmp_path / "key"), "--key-file is for --seal")
+    missing = tmp_path / "no-such-key"
+    assert (2, True) == _refused(cli(*command, missing, "--seal"), str(missing))
+
+
+def _refused(result: Result, words: str) -> tuple[int, bool]:
+    return result.code, words in result.err
 
 
 # -- timeline -----------------------------------------------------------------------
