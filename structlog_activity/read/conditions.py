@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import (
@@ -35,6 +36,10 @@ Columns: TypeAlias = Any
 """The ``c`` of a table."""
 
 _EQUAL = ("org_id", "actor_id", "user_id", "object_type", "object_id")
+_EQUAL_OF = attrgetter(*_EQUAL)
+_PLAIN = (*_EQUAL, "tenant_id", "involving", "channel", "since", "until")
+_PLAIN_OF = attrgetter(*_PLAIN)
+_LISTS = ("verbs", "channels", "channel_denylist")
 _SEARCHED = ("verb", "object_type", "object_id")
 _LAST_CHARACTER = "\U0010ffff"
 _SQLITE_TYPES = {
@@ -95,11 +100,12 @@ class Shape(NamedTuple):
 
 def shape_of(where: ActivityFilter, *, postgresql: bool) -> Shape:
     """Return the shape of *where*."""
-    prefixes = sum(verb.endswith("*") for verb in where.verbs)
+    prefixes = len([verb for verb in where.verbs if verb.endswith("*")])
     verbs = len(where.verbs) - prefixes
+    given = zip(_EQUAL, _EQUAL_OF(where), strict=True)
     return Shape(
         tenant=not isinstance(where.tenant_id, AllTenants),
-        equal=tuple(name for name in _EQUAL if getattr(where, name) is not None),
+        equal=tuple([name for name, value in given if value is not None]),
         involving=where.involving is not None,
         verbs=min(verbs, 2) if postgresql else verbs,
         prefixes=prefixes,
@@ -108,7 +114,7 @@ def shape_of(where: ActivityFilter, *, postgresql: bool) -> Shape:
         since=where.since is not None,
         until=where.until is not None,
         keyword=where.keyword is not None,
-        data=tuple(_kind(value) for value in (where.data or {}).values()),
+        data=tuple([_kind(value) for value in where.data.values()]) if where.data else (),
         people=hides_machines(where),
         postgresql=postgresql,
     )
@@ -121,20 +127,18 @@ def hides_machines(where: ActivityFilter) -> bool:
 
 def values_of(where: ActivityFilter, *, postgresql: bool) -> dict[str, Any]:
     """Return what is to be bound to the statements of *where*'s shape."""
-    return {
-        "tenant_id": where.tenant_id,
-        "involving": where.involving,
-        "verbs": [verb for verb in where.verbs if not verb.endswith("*")],
-        "channel": where.channel,
-        "channels": list(where.channels),
-        "channel_denylist": list(where.channel_denylist),
-        "since": where.since,
-        "until": where.until,
-        "keyword": f"%{_escaped(where.keyword or '')}%",
-        **{name: getattr(where, name) for name in _EQUAL},
-        **_numbered_values(where, postgresql=postgresql),
-        **(_machine_values(where) if hides_machines(where) else {}),
-    }
+    values: dict[str, Any] = dict(zip(_PLAIN, _PLAIN_OF(where), strict=True))
+    for name in _LISTS:
+        values[name] = list(getattr(where, name))
+    if where.verbs:
+        values["verbs"] = [verb for verb in where.verbs if not verb.endswith("*")]
+    if where.keyword:
+        values["keyword"] = f"%{_escaped(where.keyword)}%"
+    if where.verbs or where.data:
+        values |= _numbered_values(where, postgresql=postgresql)
+    if hides_machines(where):
+        values |= _machine_values(where)
+    return values
 
 
 def _numbered_values(where: ActivityFilter, *, postgresql: bool) -> dict[str, Any]:

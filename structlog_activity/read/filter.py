@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
+from operator import attrgetter
 from typing import Any, Final, Literal, Required, Self, TypeAlias, TypedDict
 from uuid import UUID
 
@@ -41,7 +42,6 @@ _LONGEST = {
     "channels": MAX_CHANNEL,
     "channel_denylist": MAX_CHANNEL,
 }
-_TEXTS = ("verbs", "channels", "channel_denylist", "machine_types", "machine_keys")
 _DIGEST_SIZE = 16
 _LONGEST_INT = 4096  # bits
 _CURSORS = ("after", "before")
@@ -197,9 +197,9 @@ class ActivityFilter:
 
     def __post_init__(self) -> None:
         self._set("tenant_id", _tenant(self.tenant_id))
-        for name, read in _READERS:
-            value = getattr(self, name)
-            if value is not None and value != ():  # Else nothing is to be read.
+        for (name, read, unset), value in zip(_READERS, _READ(self), strict=True):
+            # Else nothing is to be read, as mostly.
+            if value is not unset and value is not None and value != ():
                 self._set(name, read(name, value))
         limit, offset = _whole("limit", self.limit), _whole("offset", self.offset)
         self._set("limit", min(limit, MAX_LIMIT) if limit > 0 else DEFAULT_LIMIT)
@@ -219,11 +219,6 @@ class ActivityFilter:
             raise InvalidFilterError("before", self.before, "give after or before, not both")
         if self.offset and (self.after or self.before):
             raise InvalidFilterError("offset", self.offset, "give an offset or a cursor, not both")
-        if "*" in self.verbs:  # Any verb: no condition.
-            self._set("verbs", ())
-        for pattern in self.verbs:
-            if "*" in pattern[:-1]:
-                raise InvalidFilterError("verbs", pattern, "a * may only stand at the end")
 
     @classmethod
     def of(cls, where: Mapping[str, Any]) -> Self:
@@ -235,7 +230,8 @@ class ActivityFilter:
             InvalidFilterError: One is unknown or missing, or a value of a wrong
                 type or without sense.
         """
-        for name in sorted(where.keys() - cls.__slots__):
+        if not where.keys() <= _NAMES:
+            name = min(where.keys() - _NAMES)
             raise InvalidFilterError(name, where[name], "is no condition that a filter has")
         # A missing tenant is told as an empty one is.
         return cls(**{"tenant_id": None, **where})
@@ -247,9 +243,11 @@ class ActivityFilter:
         They depend on tenant and conditions, not on *limit*, *offset*, *total*
         and the cursors.
         """
-        values = [(name, getattr(self, name)) for name in _CONDITIONS]
+        # Those that are set: there are few of them, and this is done for every page.
         conditions = {
-            name: sorted(value) if isinstance(value, tuple) else value for name, value in values
+            name: sorted(value) if isinstance(value, tuple) else value
+            for (name, unset), value in zip(_CONDITIONS, _CONDITIONS_OF(self), strict=True)
+            if value is not unset and value != unset
         }
         text = _ENCODER.encode(conditions)
         return hashlib.sha256(text.encode()).digest()[:_DIGEST_SIZE]
@@ -287,8 +285,22 @@ class ActivityFilter:
 
 
 _PAGING: Final = {"limit", "offset", "after", "before", "total"}
-_CONDITIONS: Final = [field.name for field in fields(ActivityFilter) if field.name not in _PAGING]
-_ENCODER: Final = json.JSONEncoder(sort_keys=True, default=repr)
+_UNSET: Final = {field.name: field.default for field in fields(ActivityFilter)}
+_NAMES: Final = frozenset(_UNSET)
+_CONDITIONS: Final = [item for item in _UNSET.items() if item[0] not in _PAGING]
+_CONDITIONS_OF: Final = attrgetter(*(name for name, _ in _CONDITIONS))
+
+
+def _as_text(value: Any) -> str:
+    return value.hex if isinstance(value, UUID) else repr(value)
+
+
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, default=_as_text)
+
+
+def channels_of(where: ActivityFilter) -> Sequence[str]:
+    """Return the channels of which a record must have one; none sets no condition."""
+    return where.channels or ((where.channel,) if where.channel else ())
 
 
 def _tenant(value: Any) -> UUID | AllTenants:
@@ -344,6 +356,16 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
     found = tuple(dict.fromkeys(_as_stored(name, item) for item in values if item))
     if values and not found:
         raise InvalidFilterError(name, value, "holds nothing but empty texts")
+    return found
+
+
+def _verbs(name: str, value: Any) -> tuple[str, ...]:
+    found = _texts(name, value)
+    if "*" in found:  # Any verb: no condition.
+        return ()
+    for pattern in found:
+        if "*" in pattern[:-1]:
+            raise InvalidFilterError(name, pattern, "a * may only stand at the end")
     return found
 
 
@@ -406,12 +428,15 @@ def _whole(name: str, value: Any) -> int:
 
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
-_READERS: Final[list[tuple[str, Callable[[str, Any], Any]]]] = [
-    *((name, _id) for name in ("org_id", "actor_id", "user_id", "involving")),
-    *((name, _text) for name in ("object_type", "channel", "after", "before")),
-    ("object_id", _object_id),
-    *((name, _texts) for name in _TEXTS),
-    *((name, _moment) for name in ("since", "until")),
-    ("keyword", _keyword),
-    ("data", _data),
-]
+_READ_BY: Final[dict[str, Callable[[str, Any], Any]]] = {
+    **dict.fromkeys(("org_id", "actor_id", "user_id", "involving"), _id),
+    **dict.fromkeys(("object_type", "channel", "after", "before"), _text),
+    "object_id": _object_id,
+    "verbs": _verbs,
+    **dict.fromkeys(("channels", "channel_denylist", "machine_types", "machine_keys"), _texts),
+    **dict.fromkeys(("since", "until"), _moment),
+    "keyword": _keyword,
+    "data": _data,
+}
+_READERS: Final = [(name, read, _UNSET[name]) for name, read in _READ_BY.items()]
+_READ: Final = attrgetter(*_READ_BY)

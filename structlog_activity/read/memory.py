@@ -14,7 +14,7 @@ from ..record.times import to_microseconds
 from .arguments import moment_of, record_id, top_columns, top_limit
 from .buckets import calendar, filled
 from .cursor import Place, decode_cursor, encode_cursor
-from .filter import ActivityFilter, AllTenants, ascii_lower
+from .filter import ActivityFilter, AllTenants, ascii_lower, channels_of
 from .page import ActivityPage, ActivityStats
 from .policy import AccessPolicy
 
@@ -105,13 +105,10 @@ class MemoryReads:
         """Count the records per piece of time; as `ActivityLog.timeline`."""
         filter_, wanted = _granted(where, policy), calendar(bucket, tz)
         moments = [r.occurred_at for r in self._selected(filter_) if r.occurred_at]
-        first: Any = filter_.since or min(moments, default=None)
-        last: Any = filter_.until or max(moments, default=None)
-        if filter_.until is not None:
-            last -= timedelta(microseconds=1)
-        if first is None or last is None or first > last:
+        ends = _ends(moments, filter_)
+        if ends is None:
             return []
-        pieces = wanted.pieces(first, last)
+        pieces = wanted.pieces(*ends)
         starts = [piece.start for piece in pieces]
         counts = Counter(pieces[bisect_right(starts, at) - 1].bucket for at in moments)
         return filled(pieces, counts, filter_, wanted.zone)
@@ -134,6 +131,15 @@ class MemoryReads:
     def _selected(self, where: ActivityFilter) -> list[ActivityRecord]:
         found = [record for record in self.records if matches(where, record)]
         return sorted(found, key=_place, reverse=True)
+
+
+def _ends(moments: list[datetime], where: ActivityFilter) -> tuple[datetime, datetime] | None:
+    """Return the first and the last moment of a timeline; `None` if there is none between."""
+    first: Any = where.since or min(moments, default=None)
+    last: Any = max(moments, default=None)
+    if isinstance(where.until, datetime):
+        last = where.until - timedelta(microseconds=1)
+    return None if first is None or last is None or first > last else (first, last)
 
 
 def _granted(where: dict[str, Any], policy: AccessPolicy | None) -> ActivityFilter:
@@ -172,7 +178,7 @@ def _has_verb(where: ActivityFilter, record: ActivityRecord) -> bool:
 
 
 def _is_in_channel(where: ActivityFilter, record: ActivityRecord) -> bool:
-    wanted = where.channels or ((where.channel,) if where.channel else ())
+    wanted = channels_of(where)
     return record.channel not in where.channel_denylist and (not wanted or record.channel in wanted)
 
 

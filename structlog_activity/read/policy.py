@@ -18,7 +18,7 @@ from ..record.plain import Plainer
 from ..record.record import ActivityRecord
 from ..record.redact import Redactor
 from ..record.rowmaker import RAW
-from .filter import MACHINE_KEYS, MACHINE_TYPES, ActivityFilter
+from .filter import MACHINE_KEYS, MACHINE_TYPES, ActivityFilter, channels_of
 from .page import ActivityPage
 
 
@@ -226,17 +226,16 @@ class AccessPolicy:
     def _in_channels(self, where: ActivityFilter) -> dict[str, Any]:
         if not self.channels and not self.channel_denylist:
             return {}
-        asked = where.channels or ((where.channel,) if where.channel else ()) or self.channels
-        granted = tuple(
-            channel
-            for channel in asked
-            if channel not in self.channel_denylist
-            and (not self.channels or channel in self.channels)
-        )
+        asked = channels_of(where) or self.channels
+        granted = tuple(channel for channel in asked if self._grants(channel))
         if asked and not granted:
             raise AccessDeniedError("channel", "may not be read")
         denied = dict.fromkeys((*where.channel_denylist, *self.channel_denylist))
         return {"channel": None, "channels": granted, "channel_denylist": tuple(denied)}
+
+    def _grants(self, channel: str) -> bool:
+        is_allowed = not self.channels or channel in self.channels
+        return is_allowed and channel not in self.channel_denylist
 
     def _check_searched(self, where: ActivityFilter) -> None:
         # Who may not see a value could otherwise guess it, question by question.

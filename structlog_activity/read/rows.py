@@ -5,10 +5,9 @@ The records of a filter in the order of its feed, some of them at a time.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from sqlalchemy import Select, func, select
 
@@ -36,8 +35,7 @@ def bounds(span: Span) -> Cut:
     return Cut(low=span.low is not None, high=span.high is not None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
+class Search(NamedTuple):
     """
     What is looked for, and from where on.
 

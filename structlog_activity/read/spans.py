@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
-from typing import Final, NamedTuple
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from .filter import ActivityFilter
 
 
 _FIRST: Final = 2
 _SECOND: Final = 24
+_BEGINNING: Final = datetime(1, 1, 1, tzinfo=UTC)
 
 
 class Span(NamedTuple):
@@ -59,44 +61,64 @@ def spans(
 
 def month_of(day: date, plus: int = 0) -> datetime | None:
     """Return the first moment of the month of *day*, some months on; `None` beyond the calendar."""
-    years, rest = divmod(day.year * 12 + day.month - 1 + plus, 12)
+    return _month(day.year * 12 + day.month - 1 + plus)
+
+
+@lru_cache(maxsize=1024)
+def _month(number: int) -> datetime | None:
+    years, rest = divmod(number, 12)
     if not date.min.year <= years <= date.max.year:
         return None
     return datetime(years, rest + 1, 1, tzinfo=UTC)
 
 
 def _downwards(where: ActivityFilter, at: datetime | None, extremes: Extremes) -> Iterator[Span]:
-    since, ends = _since(where), [end for end in (at, _until(where)) if end is not None]
-    top = min(ends) if ends else datetime.now(UTC)
-    high = month_of(top, 1) if ends else None
-    low = month_of(top, -_FIRST)
+    since, end = _moment(where.since), _either(min, at, where.until)
+    top = end or datetime.now(UTC)
+    low, high = month_of(top, -_FIRST), month_of(top, 1) if end else None
     if low is None or (since is not None and since >= low):
         yield Span(month_of(since) if since else None, high)
         return
     yield Span(low, high)
     if (found := extremes()) is not None:
-        first, last = map(_midnight, found)
-        if last < low:
-            high, top = month_of(found[1], 1), last
-        if first < low:
-            bottom = month_of(max(first, since or first))
-            yield from _wider(Span(month_of(top, -_SECOND), high), Span(bottom, high))
+        yield from _further_down(low, high, top, since, found)
+
+
+def _further_down(
+    low: datetime, high: datetime | None, top: datetime, since: datetime | None,
+    found: tuple[date, date],
+) -> Iterator[Span]:  # fmt: skip
+    """Yield what holds more than the months from *low* on, down to the first of the records."""
+    first, last = map(_midnight, found)
+    if first >= low:
+        return
+    if last < low:
+        high, top = month_of(found[1], 1), last
+    bottom = month_of(max(first, since or first))
+    yield from _wider(Span(month_of(top, -_SECOND), high), Span(bottom, high))
 
 
 def _upwards(where: ActivityFilter, at: datetime | None, extremes: Extremes) -> Iterator[Span]:
-    until, starts = _until(where), [start for start in (at, _since(where)) if start is not None]
-    bottom = max(starts) if starts else datetime(1, 1, 1, tzinfo=UTC)
+    until, bottom = _moment(where.until), _either(max, at, where.since) or _BEGINNING
     low, high = month_of(bottom), month_of(bottom, _FIRST + 1)
     if high is None or (until is not None and until <= high):
         yield Span(low, month_of(until, 1) if until else None)
         return
     yield Span(low, high)
     if (found := extremes()) is not None:
-        first, last = map(_midnight, found)
-        if last >= high:
-            top = month_of(min(last, until or last), 1)
-            high = month_of(max(bottom, first), _SECOND + 1)
-            yield from _wider(Span(low, high), Span(low, top))
+        yield from _further_up(low, high, bottom, until, found)
+
+
+def _further_up(
+    low: datetime | None, high: datetime, bottom: datetime, until: datetime | None,
+    found: tuple[date, date],
+) -> Iterator[Span]:  # fmt: skip
+    """Yield what holds more than the months before *high*, up to the last of the records."""
+    first, last = map(_midnight, found)
+    if last < high:
+        return
+    top = month_of(min(last, until or last), 1)
+    yield from _wider(Span(low, month_of(max(bottom, first), _SECOND + 1)), Span(low, top))
 
 
 def _wider(some: Span, all_: Span) -> Iterator[Span]:
@@ -110,12 +132,18 @@ def _is_above(one: datetime | None, other: datetime | None) -> bool:
     return one is not None and other is not None and one > other
 
 
-def _since(where: ActivityFilter) -> datetime | None:
-    return where.since if isinstance(where.since, datetime) else None
+def _either(
+    choose: Callable[[datetime, datetime], datetime], at: datetime | None, bound: Any
+) -> datetime | None:
+    """Return the one that *choose* takes, where both are set."""
+    end = _moment(bound)
+    if at is None or end is None:
+        return at or end
+    return choose(at, end)
 
 
-def _until(where: ActivityFilter) -> datetime | None:
-    return where.until if isinstance(where.until, datetime) else None
+def _moment(bound: Any) -> datetime | None:
+    return bound if isinstance(bound, datetime) else None
 
 
 def _midnight(day: date) -> datetime:

@@ -152,21 +152,40 @@ def _whole_days(where: ActivityFilter) -> dict[str, Any]:
     """Return the whole days within the filter's span, and their edges as moments."""
     since: Any = where.since
     until: Any = where.until
-    first = _ceiling(since) if isinstance(since, datetime) else None
-    last = until.date() if isinstance(until, datetime) else None
+    first = None if since is None else _ceiling(since)
+    last = None if until is None else until.date()
     if first is not None and last is not None and first > last:
         first = last  # Within one day: there is no whole one, all of it is edge.
     return {
         "first_day": first,
         "last_day": last,
-        "first_moment": _midnight(first) if first else None,
-        "last_moment": max(_midnight(last), since or EPOCH) if last else None,
-        # The months of both edges, in which PostgreSQL need look for rows.
-        "first_low": month_of(since) if first else None,
-        "first_high": month_of(first, 1) if first else None,
-        "last_low": month_of(last) if last else None,
-        "last_high": month_of(last, 1) if last else None,
+        **_first_edge(since, first),
+        **_last_edge(since or EPOCH, last),
         **month_bounds(first, last),
+    }
+
+
+# Of an edge: the moment where whole days begin or end, and the months in which
+# PostgreSQL need look for its rows.
+
+
+def _first_edge(since: datetime, first: date | None) -> dict[str, Any]:
+    if first is None:
+        return {}
+    return {
+        "first_moment": _midnight(first),
+        "first_low": month_of(since),
+        "first_high": month_of(first, 1),
+    }
+
+
+def _last_edge(since: datetime, last: date | None) -> dict[str, Any]:
+    if last is None:
+        return {}
+    return {
+        "last_moment": max(_midnight(last), since),
+        "last_low": month_of(last),
+        "last_high": month_of(last, 1),
     }
 
 
