@@ -205,7 +205,7 @@ def test_a_seal_that_can_not_be_checked_is_not_called_verified(own: ActivityLog)
         ActivityLog(str(own.engine.url), key=b"another", migrate=False) as stranger,
         Shown(stranger) as shown,
     ):
-        assert "Signature not checked" in shown.page(path)
+        assert "Sealed As it was sealed; the signature was not checked" in plain(shown.page(path))
     with Shown(own) as shown:
         with own.engine.begin() as connection:
             connection.execute(text("ALTER TABLE user_activity_batch RENAME TO put_away"))
@@ -219,7 +219,7 @@ def test_a_record_that_nobody_signed_is_not_called_verified(empty: ActivityLog) 
 
         page = plain(shown.page(f"/records/{record.id}"))
 
-    assert "Not signed As it was sealed" in page
+    assert "Sealed As it was sealed; nobody signed the seal" in page
     assert "One of 1 record sealed as batch" in page
 
 
