@@ -224,7 +224,7 @@ class ActivityLog(
             self._buffer,
             session_sink=self._inside,
             rows=rows,
-            keys=keys or ActivityKeys(),
+            keys=_checked_keys(keys),
             defaults=self._defaults,
             strict=strict,
         )
@@ -385,6 +385,12 @@ def _checked_key(key: Any) -> bytes:
     if not isinstance(key, bytes | None):
         raise ValueError(f"key: bytes are needed, not {type(key).__name__}")  # noqa: TRY004
     return key or b""
+
+
+def _checked_keys(keys: Any) -> ActivityKeys:
+    if not isinstance(keys, ActivityKeys | None):
+        raise ValueError(f"keys: an ActivityKeys is needed, not {type(keys).__name__}")  # noqa: TRY004
+    return keys or ActivityKeys()
 
 
 def _cleaner(redactor: Redactor | None) -> EventCleaner | None:

@@ -357,6 +357,11 @@ def test_a_missing_schema_is_told_to_readers_and_holds_the_writer(postgres_url: 
         assert 1 == activity.stats(tenant_id=1).total
 
 
+def test_keys_that_are_no_keys_are_refused() -> None:
+    with pytest.raises(ValueError, match="keys: an ActivityKeys is needed, not dict"):
+        ActivityLog("sqlite://", keys={"actor_id": "who"})  # type: ignore[arg-type]
+
+
 def test_an_unreachable_database_is_told_without_the_password() -> None:
     with ActivityLog("postgresql://app:hunter2@127.0.0.1:1/app", close_timeout=0.1) as activity:
         for read in (lambda: activity.feed(tenant_id=1), activity.migrate):
@@ -366,6 +371,7 @@ def test_an_unreachable_database_is_told_without_the_password() -> None:
             assert "can't reach postgresql://app@127.0.0.1:1/app: the connection is refused" in str(
                 caught.value
             )
+            assert "is the server running" in str(caught.value)
 
 
 def test_a_reader_without_privileges_is_told(

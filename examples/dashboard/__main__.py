@@ -76,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
         help="whose records, repeatable; '*' is all (default), '-' those without a tenant",
     )
     parser.add_argument("--token", help=f"needed to see anything; default ${_TOKEN}")
+    parser.add_argument(
+        "--key-file",
+        action="append",
+        default=[],
+        help="the application's key, with which seals are checked; repeatable, for earlier ones",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8321)
     parser.add_argument(
@@ -95,9 +101,14 @@ def _log(options: argparse.Namespace) -> Iterator[ActivityLog]:
             yield found
         return
     # Signs cursors, so that nobody can make one; nothing is written that it could seal.
-    with ActivityLog(options.url, migrate=False, key=secrets.token_bytes(32)) as activity:
+    key, *old_keys = [*map(_key, options.key_file), secrets.token_bytes(32)]
+    with ActivityLog(options.url, migrate=False, key=key, old_keys=old_keys) as activity:
         _require_file(activity)
         yield activity
+
+
+def _key(path: str) -> bytes:
+    return Path(path).read_bytes().removesuffix(b"\n").removesuffix(b"\r")
 
 
 def _require_file(activity: ActivityLog) -> None:

@@ -208,8 +208,7 @@ class Dashboard:
     def record(self, request: Request) -> Response:
         """Show one record and all that belongs to it."""
         view, record = self._found(request)
-        check = request.query_params.get("check") == "1"
-        found = detail(self.activity, view, record, check_seal=check)
+        found = detail(self.activity, view, record)
         return self._page("record.html", view=view, found=found, health=self._health())
 
     def record_json(self, request: Request) -> Response:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from structlog_activity import NIL, ActivityLog, ActivityRecord, RepositoryError
+from structlog_activity import NIL, ActivityLog, ActivityRecord, RecordSeal, RepositoryError
 from structlog_activity.read.words import Word
 
 from .phrasing import shown, visible, who
-from .seals import SealState, seal_of
 from .view import View
 
 
@@ -42,12 +41,26 @@ class Related:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """All that the page of a record shows."""
+    """
+    All that the page of a record shows.
+
+    Attributes:
+
+        record: The one.
+
+        fields: Its fields that are set.
+
+        data: What its data say.
+
+        seal: Whether it is as it was written; `None` where the role may not read the ledger.
+
+        related: What belongs to it.
+    """
 
     record: ActivityRecord
     fields: list[tuple[str, str]]
     data: list[tuple[str, str]]
-    seal: SealState
+    seal: RecordSeal | None
     related: list[Related]
 
     @property
@@ -56,9 +69,7 @@ class Detail:
         return json.dumps(self.record.to_dict(), indent=2)
 
 
-def detail(
-    activity: ActivityLog, view: View, record: ActivityRecord, *, check_seal: bool
-) -> Detail:
+def detail(activity: ActivityLog, view: View, record: ActivityRecord) -> Detail:
     """
     Read what belongs to a record.
 
@@ -69,24 +80,22 @@ def detail(
         view: Whose tenant counts.
 
         record: The one.
-
-        check_seal: Compute the digests of its batch.
     """
     related = [_request(activity, view, record), *_histories(activity, view, record)]
     return Detail(
         record=record,
         fields=_fields(record),
         data=[(visible(key), shown(value)) for key, value in sorted(record.data.items())],
-        seal=_seal(activity, record, check=check_seal),
+        seal=_seal(activity, record),
         related=[one for one in related if one is not None],
     )
 
 
-def _seal(activity: ActivityLog, record: ActivityRecord, *, check: bool) -> SealState:
+def _seal(activity: ActivityLog, record: ActivityRecord) -> RecordSeal | None:
     try:
-        return seal_of(activity, record, check=check)
-    except RepositoryError:  # The role may not read the ledger, say.
-        return SealState("unknown", "The ledger can't be read with this role.")
+        return activity.seal_of(record.tenant_id, record.id)
+    except RepositoryError:
+        return None
 
 
 def _fields(record: ActivityRecord) -> list[tuple[str, str]]:

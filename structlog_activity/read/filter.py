@@ -4,10 +4,11 @@ What a read asks for.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime
 from operator import attrgetter
@@ -24,6 +25,10 @@ from ..record.times import to_datetime
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
 MAX_OFFSET: Final = 2**31 - 1
+_NO_MOMENT: Final = (
+    "can't be read as ISO 8601, such as 2026-01-31 or 2026-01-31T12:00Z; commands and queries take "
+    "how long ago, too, such as 7d"
+)
 TOTALS: Final = ("capped", "exact", "none")
 MACHINE_TYPES: Final = ("system", "machine", "job", "task")
 """Types of actors that are no person."""
@@ -232,7 +237,7 @@ class ActivityFilter:
         """
         if not where.keys() <= _NAMES:
             name = min(where.keys() - _NAMES)
-            raise InvalidFilterError(name, where[name], "is no condition that a filter has")
+            raise InvalidFilterError(name, where[name], _unknown(name, _NAMES))
         # A missing tenant is told as an empty one is.
         return cls(**{"tenant_id": None, **where})
 
@@ -374,6 +379,12 @@ def _are_texts(values: Any) -> bool:
     return is_list and all(isinstance(item, str) for item in values)
 
 
+def _unknown(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    hint = f"; did you mean {near[0]}=" if near else ""
+    return f"is no condition that a filter has{hint}"
+
+
 def _moment(name: str, value: Any) -> datetime:
     if isinstance(value, date) and not isinstance(value, datetime):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
@@ -382,7 +393,7 @@ def _moment(name: str, value: Any) -> datetime:
     try:
         return to_datetime(value)
     except InvalidRecordError:
-        raise InvalidFilterError(name, value, "can't be read as ISO 8601") from None
+        raise InvalidFilterError(name, value, _NO_MOMENT) from None
 
 
 def _keyword(name: str, value: Any) -> str | None:

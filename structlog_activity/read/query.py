@@ -196,8 +196,9 @@ def _unknown(key: str) -> str:
     if key in {"data", _DATA}:
         return "say which key of the data: data.KEY:VALUE"
     near = difflib.get_close_matches(key, _KEYS, n=1)
-    hint = f"did you mean {near[0]}:" if near else f"there are {', '.join(_KEYS)}"
-    return f"there is no key {key!r}; {hint}; {_QUOTE}"
+    if near:
+        return f"there is no key {key!r} (did you mean {near[0]}:?); {_QUOTE}"
+    return f"there is no key {key!r}; there are {', '.join(_KEYS)}; {_QUOTE}"
 
 
 def _add(found: dict[str, Any], name: str, value: Any, word: Word) -> None:

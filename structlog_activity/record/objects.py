@@ -61,7 +61,9 @@ def split_object(value: Any) -> ObjectPair:
     """
     pair = _plain_form(_described(value))
     if pair is None:
-        raise InvalidRecordError("object", f"{_FORMS} or a registered class is needed")
+        raise InvalidRecordError(
+            "object", f"{_FORMS} or a registered class is needed, not {type_name(value)}"
+        )
     return pair
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import shlex
 import tempfile
 import weakref
 
@@ -97,6 +98,18 @@ def shown(url: URL) -> str:
         database=url.database,
         query={"host": socket} if socket else {},
     ).render_as_string()
+
+
+def to_run(where: str) -> str:
+    """
+    Return what to do about missing tables.
+
+    Args:
+
+        where: The database, as `shown` has it.
+    """
+    # Without the URL it would be the file in the current folder that gets the tables.
+    return f"run structlog-activity migrate --url {shlex.quote(where)}"
 
 
 def require_psycopg() -> None:
@@ -281,8 +294,7 @@ def _plain_error(error: SQLAlchemyError, where: str) -> RepositoryError:
     sqlstate = getattr(original, "sqlstate", None) or ""
     if sqlstate in _SCHEMA_CODES or "no such" in str(original):
         return SchemaError(
-            f"{where}: the activity tables are missing or of another version: "
-            "run structlog-activity migrate",
+            f"{where}: the activity tables are missing or of another version: {to_run(where)}",
             sqlstate=sqlstate,
         )
     if sqlstate == _NO_PRIVILEGE:

@@ -15,18 +15,16 @@ from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, insert, inspect, select
 from sqlalchemy.exc import DBAPIError
 
 from ..errors import SchemaError
+from .engine import shown, to_run
 from .faults import Fault, StoreError
 from .partitions import LOCK_KEY
 from .table import user_activity_migration
-
-
-_COMMAND: Final = "run structlog-activity migrate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +128,17 @@ def check_version(execute: Callable[[str], Any], where: str) -> None:
         if getattr(error, "sqlstate", None) != "42P01" and not _no_table(error):
             raise
         found = 0
-    problem = version_problem(found, migrations(dialect)[-1].version)
+    problem = version_problem(found, migrations(dialect)[-1].version, where)
     if problem:
         raise StoreError(Fault.CONFIGURATION, f"{where}: {problem}")
 
 
-def version_problem(found: int, needed: int) -> str:
+def version_problem(found: int, needed: int, where: str) -> str:
     """Return what is wrong with version *found* where *needed* is; ``""`` if nothing."""
     if found == 0:
-        return f"the activity tables are missing: {_COMMAND}"
+        return f"the activity tables are missing: {to_run(where)}"
     if found < needed:
-        return f"the activity tables are of version {found}, {needed} is needed: {_COMMAND}"
+        return f"the activity tables are of version {found}, {needed} is needed: {to_run(where)}"
     if found > needed:
         return (
             f"the activity tables are of version {found}, this release knows {needed}: "
@@ -171,6 +169,7 @@ class Schema:
     def __init__(self, bind: Engine | Connection) -> None:
         self._bind = bind
         self._steps = migrations(bind.dialect.name)
+        self._where = shown(bind.engine.url)
 
     def status(self) -> list[MigrationStatus]:
         """Return where each step stands, in order, those of newer releases last."""
@@ -251,7 +250,7 @@ class Schema:
             if getattr(error.orig, "sqlstate", None) == "42501":  # A reader needn't see this table.
                 return
             raise
-        problem = version_problem(max(applied, default=0), self._steps[-1].version)
+        problem = version_problem(max(applied, default=0), self._steps[-1].version, self._where)
         if problem:
             raise SchemaError(problem)
 
@@ -274,7 +273,7 @@ class Schema:
                     f"on {row.applied_at:%Y-%m-%d}; restore the file, or migrate a new database"
                 )
         if max(applied, default=0) > self._steps[-1].version:
-            raise SchemaError(version_problem(max(applied), self._steps[-1].version))
+            raise SchemaError(version_problem(max(applied), self._steps[-1].version, self._where))
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[Connection]:

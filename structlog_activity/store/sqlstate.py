@@ -59,18 +59,30 @@ _SQLITE: Final = {
 # What the server says while connecting has no SQLSTATE, only words.
 _CONNECT_WORDS: Final = (
     ("password authentication failed", Fault.CONFIGURATION, "the password or the role is wrong"),
-    ("no password supplied", Fault.CONFIGURATION, "a password is needed"),
+    (
+        "no password supplied",
+        Fault.CONFIGURATION,
+        "a password is needed: ~/.pgpass or $PGPASSWORD can hold it",
+    ),
     ("no pg_hba.conf entry", Fault.CONFIGURATION, "pg_hba.conf does not let us in"),
-    ("does not exist", Fault.CONFIGURATION, "the database or the role does not exist"),
+    (
+        "does not exist",
+        Fault.CONFIGURATION,
+        "the database or the role does not exist: is the URL right?",
+    ),
     ("is not permitted to log in", Fault.CONFIGURATION, "the role may not log in"),
     ("too many", Fault.TRANSIENT, "it has too many connections"),
     ("connection slots are reserved", Fault.TRANSIENT, "it has too many connections"),
     ("the database system is", Fault.TRANSIENT, "it is starting up or shutting down"),
-    ("refused", Fault.TRANSIENT, "the connection is refused"),
+    (
+        "refused",
+        Fault.TRANSIENT,
+        "the connection is refused: is the server running, and the port right?",
+    ),
     ("timeout", Fault.TRANSIENT, "it does not answer in time"),
-    ("No such file", Fault.TRANSIENT, "there is no such socket"),
-    ("resolve host", Fault.TRANSIENT, "the host's name is unknown"),
-    ("not translate host name", Fault.TRANSIENT, "the host's name is unknown"),
+    ("No such file", Fault.TRANSIENT, "there is no such socket: is the server running?"),
+    ("resolve host", Fault.TRANSIENT, "the host's name is unknown: is it spelt right?"),
+    ("not translate host name", Fault.TRANSIENT, "the host's name is unknown: is it spelt right?"),
 )
 
 _SQLITE_PROBLEMS: Final = {

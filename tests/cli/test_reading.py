@@ -5,6 +5,7 @@ The commands ``feed``, ``stats`` and ``export``.
 from __future__ import annotations
 
 import json
+import shlex
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -329,6 +330,25 @@ def test_a_database_without_the_tables_says_what_to_run(
     result = cli("--url", postgres_url, command, "--all-tenants")
     assert (4, "") == (result.code, result.out)
     assert "run structlog-activity migrate" in result.err
+
+
+def test_what_it_says_to_run_mends_that_database(cli: Cli, postgres_url: str) -> None:
+    told = cli("--url", postgres_url, "feed", "--all-tenants").err
+    _, command = told.strip().split("run structlog-activity ")
+
+    assert "applied 0001" in cli.ok(*shlex.split(command)).out
+    assert "no records" in cli.ok("--url", postgres_url, "feed", "--all-tenants").err
+
+
+@pytest.mark.parametrize("option", ["--since", "--until"])
+def test_a_moment_that_can_not_be_read_says_what_can(
+    cli: Cli, sqlite_log: str, option: str
+) -> None:
+    result = cli("--url", sqlite_log, "feed", "--all-tenants", option, "yesterday")
+
+    assert 2 == result.code
+    assert "'yesterday': can't be read as ISO 8601, such as 2026-01-31" in result.err
+    assert "such as 7d" in result.err
 
 
 HOSTILE = "".join(map(chr, (*range(1, 32), *range(127, 160))))

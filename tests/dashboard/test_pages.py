@@ -173,11 +173,12 @@ def test_a_record_shows_all_that_belongs_to_it(shown: Shown) -> None:
     assert "In the same request" in page
     assert "By Person 0" in page
     assert "To settings:theme" in page
-    assert "Sealed in batch" in page
+    assert "Verified As it was written" in page
+    assert "records sealed as batch" in page
     assert record.to_dict() == shown.get(f"/records/{record.id}/json").json()
 
 
-def test_a_seal_is_checked_on_request(own: ActivityLog) -> None:
+def test_a_record_tells_whether_it_is_as_it_was_sealed(own: ActivityLog) -> None:
     with Shown(own) as shown:
         _check_seals(shown)
 
@@ -185,17 +186,41 @@ def test_a_seal_is_checked_on_request(own: ActivityLog) -> None:
 def _check_seals(shown: Shown) -> None:
     record = shown.log.feed(tenant_id="acme").records[0]
 
-    assert "Verified" in shown.page(f"/records/{record.id}", check="1")
+    assert "Verified" in shown.page(f"/records/{record.id}")
     with shown.log.engine.begin() as connection:
         connection.execute(
             text("UPDATE user_activity SET ip = '10.0.0.1' WHERE verb = 'invoice.paid'")
         )
-    broken = shown.page(f"/records/{record.id}", check="1")
-    assert "Broken" in broken
+    broken = shown.page(f"/records/{record.id}")
+    assert "Changed" in broken
     assert "a row of the batch was changed" in broken
     with shown.log.engine.begin() as connection:
         connection.execute(text("DELETE FROM user_activity_batch"))
     assert "Not sealed" in shown.page(f"/records/{record.id}")
+
+
+def test_a_seal_that_can_not_be_checked_is_not_called_verified(own: ActivityLog) -> None:
+    path = f"/records/{own.feed(tenant_id='acme').records[0].id}"
+    with (
+        ActivityLog(str(own.engine.url), key=b"another", migrate=False) as stranger,
+        Shown(stranger) as shown,
+    ):
+        assert "Sealed As it was sealed; the signature was not checked" in plain(shown.page(path))
+    with Shown(own) as shown:
+        with own.engine.begin() as connection:
+            connection.execute(text("ALTER TABLE user_activity_batch RENAME TO put_away"))
+        assert "Unknown The ledger can't be read" in plain(shown.page(path))
+
+
+def test_a_record_that_nobody_signed_is_not_called_verified(empty: ActivityLog) -> None:
+    with ActivityLog(str(empty.engine.url)) as unsigned, Shown(unsigned) as shown:
+        record = unsigned.record("door.opened", "door:1", tenant_id="acme", occurred_at=NOW)
+        assert unsigned.flush(30)
+
+        page = plain(shown.page(f"/records/{record.id}"))
+
+    assert "Sealed As it was sealed; nobody signed the seal" in page
+    assert "One of 1 record sealed as batch" in page
 
 
 def test_what_repeats_is_folded(empty: ActivityLog) -> None:

@@ -84,6 +84,22 @@ def test_an_unknown_condition_can_not_be_given() -> None:
         ActivityFilter(tenant_id="acme", verb="a.b")  # type: ignore[call-arg]
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("tenant", "tenant_id"), ("verb", "verbs"), ("actor", "actor_id"), ("untill", "until")],
+)
+def test_a_condition_that_is_misspelt_is_told_with_the_one_that_is_meant(
+    given: str, meant: str
+) -> None:
+    with pytest.raises(InvalidFilterError, match=f"did you mean {meant}="):
+        ActivityFilter.of({"tenant_id": "acme", given: "x"})
+
+
+def test_a_condition_that_is_like_no_other_is_told_alone() -> None:
+    with pytest.raises(InvalidFilterError, match=r"is no condition that a filter has$"):
+        ActivityFilter.of({"tenant_id": "acme", "zzzz": "x"})
+
+
 @pytest.mark.parametrize("unset", [None, "", NIL, str(NIL)])
 @pytest.mark.parametrize("name", ["org_id", "actor_id", "user_id", "involving"])
 def test_unset_ids_set_no_condition(name: str, unset: Any) -> None:

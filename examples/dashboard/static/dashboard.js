@@ -96,7 +96,7 @@ const show = async (url) => {
 };
 const isPlain = (event) => event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
 document.addEventListener("click", (event) => {
-  const link = event.target.closest("a.open, a.check");
+  const link = event.target.closest("a.open");
   if (!drawer || !link || !isPlain(event)) return;
   event.preventDefault();
   show(link.href);
