@@ -99,7 +99,8 @@ def _mac(body: bytes, digest: bytes, key: bytes) -> bytes:
     inner, outer = inner.copy(), outer.copy()
     inner.update(body + digest)
     outer.update(inner.digest())
-    return outer.digest()[:_MAC_SIZE]
+    found: bytes = outer.digest()
+    return found[:_MAC_SIZE]
 
 
 @lru_cache(maxsize=16)
