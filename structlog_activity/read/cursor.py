@@ -8,9 +8,10 @@ import hashlib
 import hmac
 
 from binascii import a2b_base64, b2a_base64
+from functools import lru_cache
 from struct import Struct
 from struct import error as StructError  # noqa: N812  It is a class.
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from ..errors import InvalidCursorError
@@ -19,6 +20,9 @@ from ..errors import InvalidCursorError
 _VERSION: Final = 1
 _PLACE: Final = Struct("!Bq16s")
 _MAC_SIZE: Final = 8
+_BLOCK: Final = 64
+_INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
 _SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _DIGITS: Final = bytes.maketrans(b"-_+/=", b"+/!!!")
 
@@ -86,8 +90,24 @@ def decode_cursor(name: str, text: str, digest: bytes, key: bytes) -> Place:
     return Place(created_at, UUID(bytes=id_))
 
 
+# HMAC-SHA256 by its definition (RFC 2104), for a page makes three: the library's own
+# begins anew with the key each time, which takes five times as long.
+
+
 def _mac(body: bytes, digest: bytes, key: bytes) -> bytes:
-    return hmac.digest(key, body + digest, hashlib.sha256)[:_MAC_SIZE]
+    inner, outer = _begun(key)
+    inner, outer = inner.copy(), outer.copy()
+    inner.update(body + digest)
+    outer.update(inner.digest())
+    found: bytes = outer.digest()
+    return found[:_MAC_SIZE]
+
+
+@lru_cache(maxsize=16)
+def _begun(key: bytes) -> tuple[Any, Any]:
+    block = hashlib.sha256(key).digest() if len(key) > _BLOCK else key
+    block = block.ljust(_BLOCK, b"\0")
+    return hashlib.sha256(block.translate(_INNER)), hashlib.sha256(block.translate(_OUTER))
 
 
 def _invalid(name: str, text: str) -> InvalidCursorError:

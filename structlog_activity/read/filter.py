@@ -201,14 +201,15 @@ class ActivityFilter:
     total: Literal["capped", "exact", "none"] = "capped"
 
     def __post_init__(self) -> None:
-        self._set("tenant_id", _tenant(self.tenant_id))
+        set_ = object.__setattr__
+        set_(self, "tenant_id", _tenant(self.tenant_id))
         for (name, read, unset), value in zip(_READERS, _READ(self), strict=True):
             # Else nothing is to be read, as mostly.
             if value is not unset and value is not None and value != ():
-                self._set(name, read(name, value))
+                set_(self, name, read(name, value))
         limit, offset = _whole("limit", self.limit), _whole("offset", self.offset)
-        self._set("limit", min(limit, MAX_LIMIT) if limit > 0 else DEFAULT_LIMIT)
-        self._set("offset", min(max(offset, 0), MAX_OFFSET))
+        set_(self, "limit", min(limit, MAX_LIMIT) if limit > 0 else DEFAULT_LIMIT)
+        set_(self, "offset", min(max(offset, 0), MAX_OFFSET))
         self._check()
 
     def _set(self, name: str, value: Any) -> None:
@@ -249,12 +250,12 @@ class ActivityFilter:
         and the cursors.
         """
         # Those that are set: there are few of them, and this is done for every page.
-        conditions = {
-            name: sorted(value) if isinstance(value, tuple) else value
+        conditions = [
+            (name, _canonical(value))
             for (name, unset), value in zip(_CONDITIONS, _CONDITIONS_OF(self), strict=True)
             if value is not unset and value != unset
-        }
-        text = _ENCODER.encode(conditions)
+        ]
+        text = repr(conditions)
         return hashlib.sha256(text.encode()).digest()[:_DIGEST_SIZE]
 
     def narrowed(self, **changes: Any) -> ActivityFilter:
@@ -296,11 +297,16 @@ _CONDITIONS: Final = [item for item in _UNSET.items() if item[0] not in _PAGING]
 _CONDITIONS_OF: Final = attrgetter(*(name for name, _ in _CONDITIONS))
 
 
-def _as_text(value: Any) -> str:
-    return value.hex if isinstance(value, UUID) else repr(value)
+_ENCODER: Final = json.JSONEncoder(sort_keys=True)
 
 
-_ENCODER: Final = json.JSONEncoder(sort_keys=True, default=_as_text)
+def _canonical(value: Any) -> Any:
+    """Return what is the same for conditions that mean the same, with a `repr` that tells."""
+    if isinstance(value, UUID):
+        return value.int
+    if isinstance(value, tuple):
+        return sorted(value)
+    return _ENCODER.encode(value) if isinstance(value, dict) else value
 
 
 def channels_of(where: ActivityFilter) -> Sequence[str]:
@@ -324,6 +330,8 @@ def _id(name: str, value: Any) -> UUID | None:
 
 
 def _uuid(name: str, value: Any) -> UUID:
+    if type(value) is UUID and hasattr(value, "int"):  # Which one made by hand may lack.
+        return value
     try:
         return to_uuid(value)
     except InvalidRecordError as error:
@@ -341,6 +349,8 @@ def _as_stored(name: str, text: str) -> str:
     problem = _unstorable(text) if name not in _CURSORS else ""
     if problem:
         raise InvalidFilterError(name, text, problem)
+    # Of a class that has its own ``repr`` or its own way into a database, the text alone.
+    text = str.__str__(text)
     return shortened(text, _LONGEST[name]) if name in _LONGEST else text
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 import psycopg
 
@@ -21,6 +22,8 @@ from tests.support.postgres import PostgresServer
 
 COPY = f"COPY user_activity ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
 BATCH = 500
+DURABLE: Final = {"fsync": "on", "full_page_writes": "on"}
+"""Settings of a server that loses nothing."""
 
 
 given: list[PostgresServer] = []
@@ -33,12 +36,8 @@ def server() -> Iterator[PostgresServer]:
     if given:
         yield given[0]
         return
-    with contextlib.closing(PostgresServer.start()) as started:
-        with connect(started.url()) as connection:
-            # The tests' server does without; a commit that costs nothing is none.
-            for setting in ("fsync", "full_page_writes"):
-                connection.execute(f"ALTER SYSTEM SET {setting} = 'on'")
-            connection.execute("SELECT pg_reload_conf()")
+    # The tests' server does without; a commit that costs nothing is none.
+    with contextlib.closing(PostgresServer.start(**DURABLE)) as started:
         yield started
 
 

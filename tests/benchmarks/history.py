@@ -73,6 +73,8 @@ _COUNT: Final = """
     SELECT tenant_id, (created_at AT TIME ZONE 'UTC')::date, channel, verb, object_type, count(*)
     FROM user_activity GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
 """
+_VACUUM: Final = "VACUUM (ANALYZE) {}"
+_LATER: Final = "rows gone through for counts, indexes and VACUUM"
 _KEY: Final = "ALTER TABLE user_activity {} CONSTRAINT user_activity_pkey {}"
 _INDEXES: Final = """
     SELECT c.relname, replace(pg_get_indexdef(c.oid), ' ON ONLY ', ' ON ')
@@ -118,9 +120,8 @@ def load(
         connection.execute(f"SET {setting}")
     indexes = [] if grown else _drop_indexes(connection)
     _insert(connection, rows, seed, start, Progress("rows", rows) if progress else None)
-    connection.execute(_COUNT)
-    _make_indexes(connection, indexes)
-    vacuum(connection, "user_activity", "user_activity_daily")
+    steps = [_COUNT, *indexes, *map(_VACUUM.format, ("user_activity", "user_activity_daily"))]
+    _take(connection, steps, rows, Progress(_LATER, rows * len(steps)) if progress else None)
     for setting in ("work_mem", "maintenance_work_mem"):
         connection.execute(f"RESET {setting}")
 
@@ -128,7 +129,7 @@ def load(
 def vacuum(connection: Any, *tables: str) -> None:
     """Do for some tables what autovacuum does for them in time."""
     for table in tables:
-        connection.execute(f"VACUUM (ANALYZE) {table}")
+        connection.execute(_VACUUM.format(table))
 
 
 def _insert(connection: Any, rows: int, seed: int, start: datetime, shown: Progress | None) -> None:
@@ -158,9 +159,13 @@ def _drop_indexes(connection: Any) -> list[str]:
     return [key, *(statement for _, statement in found)]
 
 
-def _make_indexes(connection: Any, statements: list[str]) -> None:
-    for statement in statements:
-        connection.execute(statement)
+def _take(connection: Any, steps: list[str], rows: int, shown: Progress | None) -> None:
+    for done, step in enumerate(steps, 1):
+        connection.execute(step)
+        if shown:
+            shown.update(done * rows, done * rows)
+    if shown:
+        shown.finish()
 
 
 def _zipf(count: int) -> list[float]:

@@ -10,6 +10,7 @@ beside its ratio.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import sys
@@ -27,12 +28,14 @@ import psycopg
 from sqlalchemy.engine import make_url
 
 from structlog_activity import ActivityFilter, ActivityLog, ActivityRecord
+from structlog_activity.cli.progress import Progress
 from structlog_activity.read.cursor import Place, encode_cursor
 from structlog_activity.read.statements import COLUMNS
 from structlog_activity.record.times import to_microseconds
-from structlog_activity.store.fold import fold_months
+from structlog_activity.store.fold import fold_months, open_months
 from structlog_activity.store.schema import Schema
 from tests.benchmarks import history
+from tests.benchmarks.database import DURABLE
 from tests.support.postgres import PostgresServer
 from tests.support.sent import sent_by
 
@@ -65,9 +68,11 @@ class Result:
 
 
 class Turns:
-    """Times of two or more sides that take turns."""
+    """Times of two or more sides that take turns; *step* is called after each round."""
 
-    def __init__(self, rounds: int, calls: int, **sides: Callable[[], Any]) -> None:
+    def __init__(
+        self, rounds: int, calls: int, step: Callable[[], object], **sides: Callable[[], Any]
+    ) -> None:
         self.seconds: dict[str, list[float]] = {name: [] for name in sides}
         for side in sides.values():
             side()
@@ -76,6 +81,7 @@ class Turns:
             order = list(sides.items())
             for name, side in order[number % len(order) :] + order[: number % len(order)]:
                 self.seconds[name].append(min(_timed(side) for _ in range(calls)))
+            step()
 
     def ratio(self, over: str, under: str) -> float:
         pairs = zip(self.seconds[over], self.seconds[under], strict=True)
@@ -102,19 +108,36 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--grown", action="store_true", help="indexes grow row by row: slower")
     parser.add_argument("--filled", action="store_true", help="the database has its rows already")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=MEASURES,
+        default=list(MEASURES),
+        metavar="WHAT",
+        help=f"some of {', '.join(MEASURES)}; months removes rows",
+    )
+    parser.add_argument(
+        "--no-fsync",
+        action="store_true",
+        help="a server that does not wait for its disk, as that of the tests",
+    )
     parser.add_argument("--url", help="an empty PostgreSQL database; default is one of its own")
     parser.add_argument("--json", action="store_true", help="one line of JSON per figure")
     options = parser.parse_args(arguments)
     results: list[Result] = []
-    with _database(options.url) as url, closing(Benchmark(url)) as bench:
+    settings = {"fsync": "off", "full_page_writes": "off"} if options.no_fsync else DURABLE
+    with _database(options.url, settings) as url, closing(Benchmark(url)) as bench:
         if not options.filled:
             begun = time.perf_counter()
             bench.fill(options.rows, options.seed, grown=options.grown)
             rate = options.rows / (time.perf_counter() - begun)
             print(f"{options.rows:,} rows made and loaded, {rate:,.0f} a second", file=sys.stderr)
-        for measure in (sizes, feeds, by_hand, counts, months):
+        wanted = [MEASURES[name] for name in options.only]
+        bench.expect(sum(turns for _, turns in wanted) * options.rounds)
+        for measure, _ in wanted:
             for result in measure(bench, options.rounds):
                 results.append(result)
+                bench.shown.finish()
                 _print(result, as_json=options.json)
     goals = [result.met for result in results if result.goal != "told"]
     print(f"{sum(goals)} of {len(goals)} goals met", file=sys.stderr)
@@ -136,11 +159,11 @@ def sizes(bench: Benchmark, _: int) -> Iterator[Result]:
 
 
 @contextmanager
-def _database(url: str | None) -> Iterator[str]:
+def _database(url: str | None, settings: dict[str, str]) -> Iterator[str]:
     if url is not None:
         yield url
         return
-    with closing(PostgresServer.start(**_SETTINGS)) as server:
+    with closing(PostgresServer.start(**_SETTINGS, **settings)) as server:
         yield server.create_database()
 
 
@@ -151,12 +174,27 @@ class Benchmark:
         self.log = ActivityLog(url, migrate=False)
         _, arguments = make_url(url).get_dialect()().create_connect_args(make_url(url))
         self.hand = psycopg.connect(**arguments, autocommit=True, client_encoding="UTF8")
+        self.expect(0)
+
+    def expect(self, rounds: int) -> None:
+        """Begin to tell how many rounds of all are done."""
+        self._done, self.shown = 0, Progress("rounds of measuring", rounds)
+
+    def step(self) -> None:
+        """Tell that another round is done."""
+        self._done += 1
+        self.shown.update(self._done, self._done)
 
     def fill(self, rows: int, seed: int, *, grown: bool) -> None:
         Schema(self.log.engine).migrate()
         history.load(self.hand, rows, seed=seed, grown=grown)
         # As `maintain` does, which would rebuild the indexes of closed months, too.
-        fold_months(self.log.engine, datetime.now(UTC).date(), lambda _: None)
+        today = datetime.now(UTC).date()
+        with self.log.engine.connect() as connection:
+            months = len(open_months(connection, today))
+        shown, begun = Progress("months folded", months), itertools.count()
+        fold_months(self.log.engine, today, lambda _: shown.update(n := next(begun), n))
+        shown.finish()
         history.vacuum(self.hand, "user_activity_daily", "user_activity_monthly")
 
     def close(self) -> None:
@@ -207,7 +245,7 @@ def feeds(bench: Benchmark, rounds: int) -> Iterator[Result]:
     """A page at 90 % of the largest tenant's depth against its first."""
     pages = _pages(bench)
     turns = Turns(
-        rounds, 20,
+        rounds, 20, bench.step,
         deep=lambda: bench.log.feed(**pages["deep"]),
         first=lambda: bench.log.feed(**pages["first"]),
     )  # fmt: skip
@@ -235,8 +273,8 @@ def by_hand(bench: Benchmark, rounds: int) -> Iterator[Result]:
             return [ActivityRecord(**dict(zip(_NAMES, row, strict=True))) for row in hand()]
 
         turns = Turns(
-            rounds, 20, feed=lambda where=where: bench.log.feed(**where), hand=hand,  # type: ignore[misc]
-            records=records,
+            rounds, 20, bench.step,
+            feed=lambda where=where: bench.log.feed(**where), hand=hand, records=records,  # type: ignore[misc]
         )  # fmt: skip
         yield Result.at_most(
             f"feed() / the same by hand, {name} page", turns.ratio("feed", "hand"), 1.3,
@@ -272,7 +310,7 @@ def counts(bench: Benchmark, rounds: int) -> Iterator[Result]:
 
         if not group() == stats() == top():
             raise AssertionError(f"{name}: the statistics are not what the rows say")
-        turns = Turns(rounds, 5, group=group, stats=stats, top=top)
+        turns = Turns(rounds, 5, bench.step, group=group, stats=stats, top=top)
         yield Result.at_least(
             f"GROUP BY / stats by verb, {name}", turns.ratio("group", "stats"), least,
             f"{turns.told()}, {n:,} rows",
@@ -301,6 +339,16 @@ def months(bench: Benchmark, _: int) -> Iterator[Result]:
     yield Result.at_least(
         "DELETE + VACUUM / dropping a month", statistics.median(ratios), 20, "; ".join(told)
     )
+
+
+MEASURES: Final[dict[str, tuple[Callable[[Benchmark, int], Iterator[Result]], int]]] = {
+    "sizes": (sizes, 0),
+    "feeds": (feeds, 1),
+    "by-hand": (by_hand, 2),
+    "counts": (counts, 3),
+    "months": (months, 0),
+}
+"""What is measured, and how often sides take turns in it."""
 
 
 def _seconds(bench: Benchmark, *statements: str) -> float:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
+
 from uuid import UUID
 
 import pytest
@@ -35,6 +38,34 @@ def test_a_cursor_is_of_no_use_with_another_key_or_digest(place: Place, digest: 
         decode_cursor("after", text, digest[::-1] + b"x", b"key")
 
 
+@given(place=places, digest=st.binary(min_size=16, max_size=16), key=st.binary(max_size=140))
+def test_a_cursor_is_signed_as_rfc_2104_says(place: Place, digest: bytes, key: bytes) -> None:
+    raw = base64.urlsafe_b64decode(encode_cursor(place, digest, key))
+
+    assert hmac.digest(key, raw[:25] + digest, "sha256")[:8] == raw[25:]
+
+
+def test_a_cursor_has_one_spelling() -> None:
+    # Which holds a digit of each kind that has two.
+    text = encode_cursor(Place(2**62 - 1, UUID(int=2**128 - 1)), b"d" * 16, b"")
+    spellings = [
+        text.replace("_", "/"),
+        text.replace("-", "+"),
+        f"{text}=",
+        f"{text}====",
+        f" {text}",
+    ]
+
+    assert text == decode_and_encode(text)
+    for other in {*spellings} - {text}:
+        with pytest.raises(InvalidCursorError):
+            decode_cursor("after", other, b"d" * 16, b"")
+
+
+def decode_and_encode(text: str) -> str:
+    return encode_cursor(decode_cursor("after", text, b"d" * 16, b""), b"d" * 16, b"")
+
+
 @given(text=st.text(max_size=80))
 def test_junk_is_refused(text: str) -> None:
     with pytest.raises(InvalidCursorError, match="after"):
@@ -42,8 +73,6 @@ def test_junk_is_refused(text: str) -> None:
 
 
 def test_a_cursor_of_another_version_is_refused() -> None:
-    import base64
-
     text = encode_cursor(Place(1, UUID(int=7)), b"d" * 16, b"")
     raw = bytearray(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     raw[0] = 2

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from datetime import UTC, date, datetime, timedelta, timezone
+from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -177,3 +179,21 @@ def test_the_digest_tells_feeds_apart_but_not_their_pages() -> None:
     assert {digest()} == set(same)
     assert len(others) == len({digest(), *others}) - 1
     assert digest(verbs=["a", "b"]) == digest(verbs=["b", "a"])
+
+
+def test_a_word_of_an_enum_means_what_its_text_means() -> None:
+    class Word(StrEnum):
+        VERB = "a.b"
+
+    words, texts = (
+        ActivityFilter(tenant_id=1, verbs=verb, object_type=verb, object_id=verb, channel=verb)
+        for verb in (Word.VERB, "a.b")
+    )
+
+    assert words.digest() == texts.digest()
+    assert repr(words) == repr(texts)
+
+
+def test_an_id_without_a_value_is_refused() -> None:
+    with pytest.raises(InvalidFilterError, match="actor_id"):
+        ActivityFilter(tenant_id=1, actor_id=UUID.__new__(UUID))

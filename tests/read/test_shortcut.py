@@ -20,7 +20,7 @@ from tests.support.records import NOON, record
 
 
 # Most calls of a page without its records, and of each of these.
-BUDGETS = {"postgresql": (330, 4), "sqlite": (220, 26)}
+BUDGETS = {"postgresql": (245, 4), "sqlite": (160, 26)}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from structlog_activity import BrokenChainError, to_uuid
+from structlog_activity.store import stored
 from structlog_activity.store.checkpoint import take_checkpoint
 from structlog_activity.store.table import user_activity, user_activity_batch
 from tests.store.sealed import (
@@ -138,6 +139,22 @@ def test_a_batch_without_its_rows_is_found(log: SealedLog) -> None:
         found.writer_id,
         found.seq,
     )
+
+
+@pytest.mark.parametrize("is_spread", [False, True])
+def test_batches_without_rows_are_found_on_one_machine_and_on_many(
+    is_spread: bool,
+    migrated_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stored, "is_spread", lambda _: is_spread)
+    with sealed_postgresql(migrated_url, tmp_path) as log:
+        log.remove(in_batch(0))
+        log.remove(in_batch(BATCHES - 1))
+
+        assert ["batch.empty"] == log.kinds()
+        assert {1001, 1000 + BATCHES} == {f.batch_id for f in log.verify().findings}
 
 
 def test_a_batch_without_its_line_is_found(log: SealedLog) -> None:
