@@ -10,12 +10,13 @@ from sqlalchemy import Connection, Text, cast, select
 
 from structlog_activity import ActivityLog, ActivityRecord
 from structlog_activity.read.connect import reading
+from structlog_activity.record.canonical import canonical
 from structlog_activity.record.row import Row
 from structlog_activity.record.times import to_microseconds
 from structlog_activity.store.lawful import Statements
 from structlog_activity.store.report import Findings
 from structlog_activity.store.rowcheck import RowCheck, StoredRow
-from structlog_activity.store.seal import Seal, canonical
+from structlog_activity.store.seal import Seal
 from structlog_activity.store.table import user_activity, user_activity_batch
 
 
