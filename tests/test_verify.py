@@ -11,12 +11,16 @@ from typing import Any
 
 import pytest
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from structlog_activity import ActivityLog
 from structlog_activity.store.seal import CLOSING, SESSION
 from structlog_activity.store.table import user_activity, user_activity_batch
+from tests.record.test_canonical import HOSTILE
+from tests.support.records import record
 
 
 KEY = b"a key of thirty-two bytes, all of"
@@ -111,6 +115,26 @@ def test_records_of_a_transaction_are_a_chain_of_their_own(activity: ActivityLog
     assert [SESSION | CLOSING | 1] == [one.flags for one in ledger(activity)]
     change(activity)
     assert ["row.changed"] == [finding.kind for finding in activity.verify().findings]
+
+
+def test_whatever_is_logged_is_stored_as_it_was_sealed(activity: ActivityLog) -> None:
+    is_there = activity.engine.dialect.name == "postgresql"
+
+    @given(st.lists(HOSTILE, min_size=1, max_size=5))
+    @settings(max_examples=15, deadline=None)
+    def check(given_: list[dict[Any, Any]]) -> None:
+        for data in given_:
+            named = {key: value for key, value in data.items() if type(key) is str}
+            who = {"verb": "a.b", "object": "c:1", "actor_id": "ana", "tenant_id": 42}
+            activity.processor(None, "info", {**named, **who})
+            activity.log(record(data=data))
+        assert activity.flush(20)
+
+        assert activity.verify().findings == ()
+        assert not is_there or activity.verify(in_database=True).findings == ()
+
+    check()
+    assert activity.counters()["dead"] == 0
 
 
 def test_history_is_sealed(activity: ActivityLog) -> None:

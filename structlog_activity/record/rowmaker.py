@@ -14,6 +14,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final, TypeVar
 
 from ..errors import InvalidRecordError
+from .canonical import canonical_of
 from .ids import NIL_BYTES, id_bytes, new_ids, raw_id
 from .objects import ObjectPair, split_object
 from .plain import Plainer, encode_json
@@ -125,7 +126,7 @@ class RowMaker:
         """Return *row* with what is *added* to its data; what is there already stays."""
         data: dict[str, Any] = json.loads(row.data)
         more = self.plainer.mapping(added, row.verb)
-        return row._replace(data=encode_json({**more, **data}))
+        return row._replace(data=canonical_of({**more, **data}))
 
 
 class _Making:
@@ -268,7 +269,7 @@ class _Making:
     def _json(self, data: dict[Any, Any], verb: str) -> str:
         plain = self.plainer.mapping(data, verb)
         keep_raw(plain, self._raw)
-        return encode_json(plain)
+        return canonical_of(plain)
 
 
 def keep_raw(data: dict[str, Any], raw: dict[str, Any]) -> None:

@@ -4,15 +4,16 @@ Templates: what is known of a row before its values are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any, Final
 from uuid import UUID
 
+from .canonical import in_order
 from .ids import NIL_BYTES, id_bytes, raw_id
+from .items import Items, UnusualError
 from .jsontext import encode_text
-from .plain import INT64, MAX_DEPTH, MAX_ITEMS, MAX_KEY, Plainer, encode_json
-from .redact import REDACTED
+from .plain import INT64, MAX_ITEMS, MAX_KEY, Plainer
 from .row import Row
 from .rowmaker import (
     MAX_CHANNEL,
@@ -31,12 +32,8 @@ from .text import has_control, storable
 
 _FIELDS: Final = frozenset({"verb", "channel", "ip", *WHO})
 _OBJECTS: Final = ({"object"}, {"object_type", "object_id"}, {"object_type"})
-_LONGEST: Final = 4_000  # characters of JSON, which is well within all budgets of a record
 _LONGEST_ID: Final = 128
 _LONGEST_IP: Final = 64
-_EXACT: Final = 1e16
-_PAIR: Final = 2
-_REDACTED_TEXT: Final = encode_json(REDACTED)
 _new_row: Final[Callable[[Any], Row]] = partial(tuple.__new__, Row)
 
 
@@ -44,10 +41,6 @@ class Place(str):
     """The key of an event under which it has a value."""
 
     __slots__ = ()
-
-
-class UnusualError(Exception):
-    """A value that takes `RowMaker.make`."""
 
 
 class Template:
@@ -70,29 +63,24 @@ class Template:
     """
 
     __slots__ = (
-        "_channel", "_cleaned", "_constants", "_hides", "_id", "_ip", "_items", "_json_of", "_keys",
-        "_may_hold", "_object", "_plainer", "_type", "_verb", "_who",
+        "_channel", "_cleaned", "_constants", "_id", "_ip", "_object", "_text_of", "_type", "_verb",
+        "_who",
     )  # fmt: skip
 
     def __init__(
         self, fields: Mapping[str, Any], data: Mapping[str, Any], plainer: Plainer
     ) -> None:
-        self._plainer = plainer
         self._constants: dict[str, Any] = {}
         keys = {name: self._key(value) for name, value in fields.items()}
         self._verb, self._object = keys["verb"], keys.get("object")
         self._type, self._id = keys.get("object_type", ""), keys.get("object_id")
         self._channel, self._ip = keys.get("channel"), keys.get("ip")
-        self._who = [(ix, name, keys[name]) for ix, name in enumerate(WHO) if name in keys]
-        self._items = [
-            (self._key(value), name, plainer.hides(name)) for name, value in data.items()
-        ]
-        names = ",".join([f"{encode_json(storable(name))}:\0" for name in data])
-        self._json_of = f"{{{names}}}".replace("%", "%%").replace("\0", "%s").__mod__
-        self._keys = [key for key, _, is_secret in self._items if not is_secret]
-        self._hides = plainer.hides
+        who = [name for name in in_order(WHO) if name in keys]
+        self._who = [(WHO.index(name), name, keys[name]) for name in who]
+        self._text_of = Items(
+            {name: self._key(value) for name, value in data.items()}, plainer
+        ).text
         self._cleaned = plainer.cleaned
-        self._may_hold = plainer.may_hold
 
     def _key(self, value: Any) -> str:
         if type(value) is Place:
@@ -131,7 +119,7 @@ class Template:
                 _verb(event[self._verb]), object_type, object_id,
                 "" if channel is None else _channel(event[channel]),
                 "" if ip is None else _ip(event[ip]),
-                self._json(event, raw),
+                self._text_of(event, f"{{{', '.join(raw)}}}" if raw else ""),
             )
         )  # fmt: skip
 
@@ -149,6 +137,7 @@ class Template:
         return _object_type(type_), object_id
 
     def _ids(self, event: dict[str, Any]) -> list[Any]:
+        """Return the ids in the order of `WHO`, and the JSON of what is kept of each original."""
         found: list[Any] = [NIL_BYTES, NIL_BYTES, NIL_BYTES, NIL_BYTES, None]
         for ix, name, key in self._who:
             value = event[key]
@@ -161,106 +150,8 @@ class Template:
                 if raw is not None:
                     if len(raw) >= SHORTEST:
                         raw = self._cleaned(name, raw)
-                    found[4] = {**(found[4] or {}), name: raw}
+                    found[4] = [*(found[4] or ()), f'"{name}": {encode_text(raw)}']
         return found
-
-    def _json(self, event: dict[str, Any], raw: dict[str, str] | None) -> str:
-        parts = []
-        # All texts at once, for most records hold no secret in any.
-        texts = "\n".join([v for v in map(event.get, self._keys) if v.__class__ is str])
-        if len(texts) > _LONGEST:
-            raise UnusualError
-        may_hold = self._may_hold(texts)
-        for key, name, is_secret in self._items:
-            value = event[key]
-            # Most values are short texts, so these take no other call.
-            if type(value) is str and not is_secret and len(value) <= _LONGEST:
-                parts.append(encode_text(self._cleaned(name, value) if may_hold else value))
-            else:
-                parts.append(self._text(name, value, is_secret))
-        text = self._json_of(tuple(parts))
-        if raw is not None:
-            text = f'{text[:-1]}{"," if parts else ""}"{RAW}":{encode_json(raw)}}}'
-        # What a text must not hold is looked for in all of them at once. A
-        # surrogate is what UTF-8 can't hold; that is a ValueError.
-        if len(text) > _LONGEST or "\\u0000" in text or not (text.isascii() or text.encode()):
-            raise UnusualError
-        return text
-
-    def _text(self, name: str, value: Any, is_secret: bool) -> str:  # noqa: FBT001  Called per value.
-        """Return the JSON text of one item."""
-        if value is None:
-            return "null"
-        if is_secret:
-            return _REDACTED_TEXT
-        kind = type(value)
-        if kind is int and -INT64 <= value < INT64:
-            return int.__repr__(value)
-        if kind is bool:
-            return "true" if value else "false"
-        if kind is str:
-            raise UnusualError
-        return encode_json(self._plain(kind, value, 1, name))
-
-    def _plain(self, kind: type, value: Any, depth: int, name: str) -> Any:
-        """Return what stands for anything but a text, a bool or `None`."""
-        if kind is int:
-            if -INT64 <= value < INT64:
-                return value
-        elif kind is float:
-            if -_EXACT < value < _EXACT:
-                return value + 0.0  # -0.0 becomes 0.0.
-        elif kind is dict:
-            return self._mapping(value, depth)
-        elif kind is list or kind is tuple:
-            return self._sequence(value, depth, name)
-        else:
-            return self._plainer.item(value)
-        raise UnusualError
-
-    def _mapping(self, values: dict[str, Any], depth: int) -> dict[str, Any]:
-        if depth > MAX_DEPTH or len(values) > MAX_ITEMS:
-            raise UnusualError
-        out = {}
-        hides, cleaned = self._hides, self._cleaned
-        for key, value in values.items():
-            kind = type(value)
-            if value is not None and hides(key):
-                out[key] = self._masked(key)
-            elif kind is str:
-                out[key] = cleaned(key, value)
-            elif kind is bool or value is None:
-                out[key] = value
-            else:
-                out[key] = self._plain(kind, value, depth + 1, key)
-            if len(key) >= SHORTEST and not self._is_plain_key(key):
-                raise UnusualError
-        return out
-
-    def _is_plain_key(self, key: str) -> bool:
-        return len(key) <= MAX_KEY and self._plainer.cleaned_key(key) == key
-
-    def _masked(self, key: str) -> str:
-        if self._plainer.masks(key):
-            return REDACTED
-        raise UnusualError
-
-    def _sequence(self, values: Sequence[Any], depth: int, name: str) -> list[Any]:
-        if depth > MAX_DEPTH or len(values) > MAX_ITEMS:
-            raise UnusualError
-        if len(values) == _PAIR and self._is_secret(values[0]):
-            return [self._cleaned(name, values[0]), self._masked(values[0])]  # A header.
-        out = list(values)
-        for ix, value in enumerate(values):
-            kind = type(value)
-            if kind is str:
-                out[ix] = self._cleaned(name, value)
-            elif kind is not bool and value is not None:
-                out[ix] = self._plain(kind, value, depth + 1, name)
-        return out
-
-    def _is_secret(self, name: Any) -> bool:
-        return type(name) is str and len(name) <= MAX_KEY and self._hides(name)
 
 
 def template_for(

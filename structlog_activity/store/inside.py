@@ -138,7 +138,7 @@ def _row_values(sealed: SealedBatch) -> list[dict[str, Any]]:
 
 def _columns(row: Row) -> dict[str, Any]:
     columns: dict[str, Any] = row._asdict()
-    columns["json"] = columns.pop("data")
+    columns["json"] = str(columns.pop("data"))  # Not every driver takes a text of another type.
     columns["created_at"] = from_microseconds(row.created_at)
     for name in _IDS:
         columns[name] = UUID(bytes=columns[name])

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import Engine
 
+from ..record.canonical import canonical
 from ..record.ids import NIL_BYTES
 from ..record.row import Row
 from ..record.times import from_microseconds
@@ -23,7 +24,7 @@ from .lawful import Statements
 from .ledgercheck import StoredSeal
 from .report import Findings
 from .rowcheck import RowCheck
-from .seal import COMMIT_BYTES, Seal, canonical, key_id_of
+from .seal import COMMIT_BYTES, Seal, key_id_of
 from .stored import Place, StoredLog, snapshot
 
 

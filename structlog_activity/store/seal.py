@@ -25,16 +25,15 @@ commitment tells nothing of what it was made from, and still proves the rest.
 from __future__ import annotations
 
 import hmac
-import json
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from hashlib import sha256
 from struct import Struct
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
+from ..record.canonical import canonical
 from ..record.row import Row
 
 
@@ -60,9 +59,6 @@ _HEADER: Final = Struct(">s16sq16s16sI").pack
 _PERSONAL: Final = Struct(">s16s16s16sI").pack
 _LENGTH: Final = Struct(">I").pack
 _SEAL: Final = Struct(">2sq16sq16sqIIqqq32s32sI").pack
-_compact: Final = json.JSONEncoder(
-    ensure_ascii=False, check_circular=False, allow_nan=False, separators=(", ", ": ")
-).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,61 +212,6 @@ def root(leaves: Iterable[bytes]) -> bytes:
 def salts_of(slab: bytes) -> list[bytes]:
     """Cut random bytes into salts."""
     return [slab[at : at + SALT_BYTES] for at in range(0, len(slab), SALT_BYTES)]
-
-
-# -- data -------------------------------------------------------------------
-
-
-def canonical(data: str) -> str:
-    """
-    Return the text of a JSON object as PostgreSQL prints it as ``jsonb``.
-
-    Keys go by their length in UTF-8 and then by its bytes; numbers have no
-    exponent. Text of that form comes back as it is.
-
-    Args:
-
-        data: JSON text by the rules of a `Row`: finite numbers, integers of 64
-            bits, no NUL, no lone surrogate.
-
-    Raises:
-
-        ValueError: It is no JSON, or an object has a key twice.
-    """
-    is_plain = data.isascii() and "\\" not in data
-    value = (_decode if is_plain else _decode_any)(data)
-    # Numbers below 0.0001, and text that looks like one.
-    is_small = "e-" in data or "0.0000" in data
-    return _printed(value) if is_small else _compact(value)
-
-
-def _sorted(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return {key: found[key] for key in sorted(sorted(found), key=len)}
-
-
-def _sorted_by_bytes(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = {key.encode(): (key, value) for key, value in pairs}
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return dict(found[key] for key in sorted(sorted(found), key=len))
-
-
-_decode: Final = json.JSONDecoder(object_pairs_hook=_sorted).decode
-_decode_any: Final = json.JSONDecoder(object_pairs_hook=_sorted_by_bytes).decode
-
-
-def _printed(value: Any) -> str:
-    if type(value) is float:
-        # repr() is the shortest text that reads back as the same number.
-        return format(Decimal(repr(value)), "f")
-    if type(value) is dict:
-        return "{" + ", ".join(f"{_compact(k)}: {_printed(v)}" for k, v in value.items()) + "}"
-    if type(value) is list:
-        return "[" + ", ".join(map(_printed, value)) + "]"
-    return _compact(value)
 
 
 # -- keys -------------------------------------------------------------------

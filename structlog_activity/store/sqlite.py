@@ -104,8 +104,13 @@ class SqliteRepository:
             self._chain.refused()
             batch_id = sealed.batch.batch_id
             rows = zip(batch.rows, sealed.salts, strict=True)
+            # Data as text of no other type, for which sqlite3 would look for an adapter.
             connection.executemany(
-                _ROW, [(*row, batch_id, index, salt) for index, (row, salt) in enumerate(rows)]
+                _ROW,
+                [
+                    (*row[:-1], str(row[-1]), batch_id, index, salt)
+                    for index, (row, salt) in enumerate(rows)
+                ],
             )
             connection.executemany(_DAILY, batch.daily_counts())
             self._commit(connection)

@@ -12,12 +12,13 @@ from uuid import UUID
 
 from sqlalchemy import Engine
 
+from ..record.canonical import canonical
 from .checkpoint import Exported, read_checkpoints
 from .lawful import Statements
 from .ledgercheck import Head, LedgerCheck
 from .report import Findings, VerifyReport
 from .rowcheck import RowCheck
-from .seal import canonical, key_id_of
+from .seal import key_id_of
 from .stored import StoredLog, snapshot
 from .suspects import Suspects
 

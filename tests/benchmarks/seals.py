@@ -17,6 +17,7 @@ from contextlib import closing
 from typing import Any
 
 from structlog_activity import ActivityLog, to_uuid
+from structlog_activity.record.canonical import canonical
 from structlog_activity.record.ids import uuid7
 from structlog_activity.record.row import Row
 from structlog_activity.record.rowmaker import RowMaker
@@ -24,7 +25,6 @@ from structlog_activity.store import seal as seals
 from structlog_activity.store.batch import Batch
 from structlog_activity.store.chain import Chain
 from structlog_activity.store.copyformat import encode
-from structlog_activity.store.seal import canonical
 from tests.support.postgres import PostgresServer
 from tests.support.records import record
 

@@ -29,6 +29,7 @@ from structlog_activity import ActivityLog, BufferedRepository, InvalidRecordErr
 from structlog_activity.capture.keys import ActivityKeys
 from structlog_activity.capture.processor import ActivityProcessor
 from structlog_activity.capture.recorder import Recorder
+from structlog_activity.record.canonical import Canonical
 from structlog_activity.record.redact import Redactor
 from structlog_activity.record.row import Row
 from structlog_activity.record.rowmaker import RowMaker
@@ -97,7 +98,8 @@ def check(row: Row) -> None:
 
     data = json.loads(row.data, parse_constant=refuse)
     assert dict is type(data)
-    for text in (row.verb, row.object_type, row.object_id, row.channel, row.ip, row.data):
+    assert Canonical is type(row.data)
+    for text in (row.verb, row.object_type, row.object_id, row.channel, row.ip, str(row.data)):
         assert str is type(text)
         text.encode("utf-8")
         assert "\x00" not in text

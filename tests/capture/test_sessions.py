@@ -113,7 +113,7 @@ def test_the_processor_takes_the_session_out_and_leaves_the_id(sessions: Session
     held, row = sessions.held.only
     assert session is held
     assert {**EVENT, "amount": 5, "activity_id": str(row.to_record().id)} == out
-    assert '{"event":"paid","amount":5,"_raw":{"tenant_id":"acme"}}' == row.data
+    assert '{"_raw": {"tenant_id": "acme"}, "event": "paid", "amount": 5}' == row.data
     assert "billing" == row.channel
     assert [] == sessions.tape.pending
 

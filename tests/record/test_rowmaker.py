@@ -99,7 +99,7 @@ def test_a_row_holds_all_fields_in_the_order_of_the_columns() -> None:
         object_id="d",
         channel="e",
         ip="192.0.2.1",
-        data='{"path":"ä"}',
+        data='{"path": "ä"}',
     )
     assert actual.key == (UUID(int=3).bytes, 1_000_000, SOME.bytes)
 
@@ -504,10 +504,10 @@ def test_a_time_that_is_none_is_now_and_kept(raw: str, value: Any) -> None:
 # -- data ----------------------------------------------------------------------
 
 
-def test_data_is_compact_json_of_plain_values() -> None:
+def test_data_is_json_of_plain_values_in_the_order_of_jsonb() -> None:
     actual = make_row({"a": {1}, "when": NOW, "ä": "ö"}).data
 
-    assert actual == '{"a":[1],"when":"2024-05-06T12:00:00.123456Z","ä":"ö"}'
+    assert actual == '{"a": [1], "ä": "ö", "when": "2024-05-06T12:00:00.123456Z"}'
 
 
 def test_secrets_are_hidden() -> None:

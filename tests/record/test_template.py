@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from structlog_activity.capture.keys import ActivityKeys, KeyMap
+from structlog_activity.record.canonical import Canonical, canonical
 from structlog_activity.record.redact import REDACTED, Redactor
 from structlog_activity.record.row import Row
 from structlog_activity.record.rowmaker import RowMaker
@@ -101,6 +102,8 @@ def test_a_template_makes_the_same_row_as_the_rules(
 
     assert row is None or row == by_rule(event)
     assert row is None or type(row) is Row
+    assert row is None or canonical(str(row.data)) == row.data
+    assert row is None or type(row.data) is Canonical
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,250 @@
+"""
+The items of ``data`` written as JSON, where their keys are known before their values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
+
+from .canonical import Canonical, in_order, number_text, text_of
+from .jsontext import encode_text
+from .plain import INT64, MAX_DEPTH, MAX_ITEMS, MAX_KEY, Plainer
+from .redact import REDACTED
+from .rowmaker import RAW
+from .secrets import SHORTEST
+from .text import storable
+
+
+LONGEST: Final = 4_000
+"""Most characters of JSON that are written here, well within all budgets of a record."""
+
+_EXACT: Final = 1e16
+_PAIR: Final = 2
+_SHAPES: Final = 64
+_QUOTED: Final = '"%s"'
+_REDACTED: Final = encode_text(REDACTED)
+_APART: Final = "\x7f"  # JSON writes it as it is, and no secret holds it.
+
+_Write = Callable[[tuple[Any, ...]], str]
+
+
+class UnusualError(Exception):
+    """A value that takes `RowMaker.make`."""
+
+
+class _Shape(NamedTuple):
+    """
+    What values of the same types have in common.
+
+    Attributes:
+
+        texts_of: Returns those that are texts and no secrets.
+
+        texts: Where these are.
+
+        ints: Where there are integers that are no secrets.
+
+        others: Where there is anything else.
+
+        writes: Write all, texts between quotes; the second with originals.
+    """
+
+    texts_of: Callable[[Any], tuple[Any, ...]]
+    texts: list[int]
+    ints: list[int]
+    others: list[int]
+    writes: tuple[_Write, _Write]
+
+
+class Items:
+    """
+    Write the items of events that have the same keys, in the form of `Canonical`.
+
+    The values mostly have the types that they had before, and most texts hold no
+    secret and nothing to escape. So all are looked at together, and one call
+    writes them.
+
+    Args:
+
+        data: The key of an event under which each item has its value, by name.
+
+        plainer: Redacts, and makes nested values plain.
+    """
+
+    __slots__ = (
+        "_cleaned", "_hides", "_items", "_may_hold", "_plainer", "_raw_at", "_shapes", "_values_of",
+        "_writes",
+    )  # fmt: skip
+
+    def __init__(self, data: Mapping[str, str], plainer: Plainer) -> None:
+        names = {storable(name): name for name in data}
+        order = in_order(names)
+        self._items = [(names[name], plainer.hides(names[name])) for name in order]
+        self._values_of = _getter([data[name] for name, _ in self._items])
+        self._raw_at = in_order([*order, RAW]).index(RAW)
+        self._writes = self._layouts(["%s"] * len(order))
+        self._shapes: dict[tuple[type, ...], _Shape] = {}
+        self._plainer = plainer
+        self._hides = plainer.hides
+        self._cleaned = plainer.cleaned
+        self._may_hold = plainer.may_hold
+
+    def text(self, event: dict[str, Any], raw: str) -> Canonical:
+        """
+        Return the JSON text of the items of *event*.
+
+        Args:
+
+            event: Has them all.
+
+            raw: That of the originals, which stand under `RAW`; empty for none.
+
+        Raises:
+
+            UnusualError, ValueError, TypeError: It takes `RowMaker.make`.
+        """
+        values = self._values_of(event)
+        kinds = tuple(map(type, values))
+        shape = self._shapes.get(kinds) or self._learn(kinds)
+        texts = _APART.join(shape.texts_of(values))
+        if len(texts) > LONGEST:
+            raise UnusualError
+        for ix in shape.ints:
+            if not -INT64 <= values[ix] < INT64:
+                raise UnusualError
+        if shape.others:
+            values = self._with_others(values, shape.others)
+        writes = shape.writes
+        if self._may_hold(texts) or len(encode_text(texts)) != len(texts) + _PAIR:
+            values, writes = self._with_texts(values, shape.texts), self._writes
+        if not raw:
+            return _checked(writes[0](values))
+        at = self._raw_at
+        return _checked(writes[1]((*values[:at], raw, *values[at:])))
+
+    def _learn(self, kinds: tuple[type, ...]) -> _Shape:
+        if len(self._shapes) >= _SHAPES:
+            self._shapes.clear()
+        places = [
+            (ix, None if is_secret else kind)
+            for ix, (kind, (_, is_secret)) in enumerate(zip(kinds, self._items, strict=True))
+        ]
+        texts = [ix for ix, kind in places if kind is str]
+        shape = self._shapes[kinds] = _Shape(
+            _getter(texts),
+            texts,
+            [ix for ix, kind in places if kind is int],
+            [ix for ix, kind in places if kind is not str and kind is not int],
+            self._layouts([_QUOTED if kind is str else "%s" for _, kind in places]),
+        )
+        return shape
+
+    def _layouts(self, marks: list[str]) -> tuple[_Write, _Write]:
+        """Return what writes values in the place of *marks*, without and with originals."""
+        names = [encode_text(storable(name)).replace("%", "%%") for name, _ in self._items]
+        items = [f"{name}: {mark}" for name, mark in zip(names, marks, strict=True)]
+        with_raw = items.copy()
+        with_raw.insert(self._raw_at, f'"{RAW}": %s')
+        plain, more = (f"{{{', '.join(each)}}}" for each in (items, with_raw))
+        return plain.__mod__, more.__mod__
+
+    def _with_texts(self, values: Sequence[Any], places: list[int]) -> tuple[Any, ...]:
+        out = list(values)
+        for ix in places:
+            out[ix] = encode_text(self._cleaned(self._items[ix][0], out[ix]))
+        return tuple(out)
+
+    def _with_others(self, values: Sequence[Any], places: list[int]) -> tuple[Any, ...]:
+        out = list(values)
+        for ix in places:
+            out[ix] = self._other(*self._items[ix], out[ix])
+        return tuple(out)
+
+    def _other(self, name: str, is_secret: bool, value: Any) -> str:  # noqa: FBT001  Called per value.
+        """Return the JSON text of anything but a text or an int."""
+        if value is None:
+            return "null"
+        if is_secret:
+            return _REDACTED
+        kind = type(value)
+        if kind is bool:
+            return "true" if value else "false"
+        plain = self._plain(kind, value, 1, name)
+        return number_text(plain) if kind is float else text_of(plain)
+
+    # -- nested -------------------------------------------------------------
+
+    def _plain(self, kind: type, value: Any, depth: int, name: str) -> Any:
+        """Return what stands for anything but a text, a bool or `None`, its keys in order."""
+        if kind is int:
+            if -INT64 <= value < INT64:
+                return value
+        elif kind is float:
+            if -_EXACT < value < _EXACT:
+                return value + 0.0  # -0.0 becomes 0.0.
+        elif kind is dict:
+            return self._mapping(value, depth)
+        elif kind is list or kind is tuple:
+            return self._sequence(value, depth, name)
+        else:
+            return self._plainer.item(value)
+        raise UnusualError
+
+    def _mapping(self, values: dict[str, Any], depth: int) -> dict[str, Any]:
+        if depth > MAX_DEPTH or len(values) > MAX_ITEMS:
+            raise UnusualError
+        return {key: self._item(key, values[key], depth) for key in in_order(values)}
+
+    def _item(self, key: str, value: Any, depth: int) -> Any:
+        if len(key) >= SHORTEST and not self._is_plain_key(key):
+            raise UnusualError
+        kind = type(value)
+        if value is not None and self._hides(key):
+            return self._masked(key)
+        if kind is str:
+            return self._cleaned(key, value)
+        if kind is bool or value is None:
+            return value
+        return self._plain(kind, value, depth + 1, key)
+
+    def _is_plain_key(self, key: str) -> bool:
+        return len(key) <= MAX_KEY and self._plainer.cleaned_key(key) == key
+
+    def _masked(self, key: str) -> str:
+        if self._plainer.masks(key):
+            return REDACTED
+        raise UnusualError
+
+    def _sequence(self, values: Sequence[Any], depth: int, name: str) -> list[Any]:
+        if depth > MAX_DEPTH or len(values) > MAX_ITEMS:
+            raise UnusualError
+        if len(values) == _PAIR and self._is_secret(values[0]):
+            return [self._cleaned(name, values[0]), self._masked(values[0])]  # A header.
+        out = list(values)
+        for ix, value in enumerate(values):
+            kind = type(value)
+            if kind is str:
+                out[ix] = self._cleaned(name, value)
+            elif kind is not bool and value is not None:
+                out[ix] = self._plain(kind, value, depth + 1, name)
+        return out
+
+    def _is_secret(self, name: Any) -> bool:
+        return type(name) is str and len(name) <= MAX_KEY and self._hides(name)
+
+
+def _checked(text: str) -> Canonical:
+    # What a text must not hold is looked for in all of them at once. A surrogate is
+    # what UTF-8 can't hold; that is a ValueError.
+    if len(text) > LONGEST or "\\u0000" in text or not (text.isascii() or text.encode()):
+        raise UnusualError
+    return Canonical(text)
+
+
+def _getter(keys: Sequence[Any]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return what returns the values under some keys, always as a tuple."""
+    if len(keys) >= _PAIR:
+        return itemgetter(*keys)
+    return lambda values: tuple([values[key] for key in keys])
