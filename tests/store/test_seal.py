@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -161,6 +162,13 @@ def test_a_row_that_can_not_be_sealed_is_named() -> None:
 
         assert 1 == caught.value.row
         assert "\ud800" not in str(caught.value)
+        assert re.fullmatch(r"\w+Error|error", str(caught.value))
+
+
+@pytest.mark.parametrize("salts", [[], [SALT, SALT]])
+def test_no_row_goes_without_a_salt_nor_a_salt_without_a_row(salts: list[bytes]) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        seals.leaves([ROW], salts)
 
 
 # -- data -------------------------------------------------------------------
@@ -210,14 +218,33 @@ FLAT = st.dictionaries(
 
 
 @given(FLAT)
-def test_blanks_do_not_matter(data: dict[str, Any]) -> None:
+def test_blanks_and_escapes_do_not_matter(data: dict[str, Any]) -> None:
     text_ = made(data).data
     value = json.loads(text_)
     ordered = dict(sorted(value.items(), key=lambda item: (len(item[0].encode()), item[0])))
     spaced = json.dumps(value, ensure_ascii=False, indent=1)
+    escaped = json.dumps(value, ensure_ascii=True)
 
     assert list(ordered) == list(json.loads(seals.canonical(text_)))
-    assert seals.canonical(spaced) == seals.canonical(text_)
+    assert seals.canonical(spaced) == seals.canonical(text_) == seals.canonical(escaped)
+
+
+NUMBERS = st.dictionaries(
+    st.text("ab", max_size=3),
+    st.recursive(
+        FLOATS,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab"), inner),
+        max_leaves=5,
+    ),
+)
+
+
+@given(NUMBERS)
+def test_no_number_has_an_exponent_however_deep_it_lies(data: dict[str, Any]) -> None:
+    numbers: list[str] = []
+    json.loads(seals.canonical(made(data).data), parse_float=numbers.append)
+
+    assert not [number for number in numbers if "e" in number]
 
 
 @pytest.mark.parametrize(
