@@ -504,6 +504,30 @@ def test_a_time_that_is_none_is_now_and_kept(raw: str, value: Any) -> None:
 # -- data ----------------------------------------------------------------------
 
 
+def test_a_channel_that_is_no_text_is_kept() -> None:
+    actual = make(channel=5)
+
+    assert (actual.channel, actual.data) == ("", {"_raw": {"channel": "5"}})
+    with pytest.raises(InvalidRecordError, match="channel: text is needed"):
+        make(channel=5, strict=True)
+
+
+def test_what_is_added_to_data_takes_nothing_s_place() -> None:
+    row = make_row({"path": "ä", "to": 1})
+
+    actual = ROWS.enriched(row, {"to": 2, "place": "ö", "password": "hunter2"})
+
+    assert json.loads(actual.data) == {"path": "ä", "to": 1, "place": "ö", "password": REDACTED}
+    assert actual._replace(data=row.data) == row
+
+
+def test_what_is_added_is_held_against_what_the_verb_may_have() -> None:
+    rows = RowMaker(Redactor(allow={"a.*": ["place"]}))
+    row = rows.make({"verb": "a.b", "object_type": "c"}, {})
+
+    assert rows.enriched(row, {"place": 1, "other": 2}).data == '{"place":1}'
+
+
 def test_data_is_compact_json_of_plain_values() -> None:
     actual = make_row({"a": {1}, "when": NOW, "ä": "ö"}).data
 
@@ -565,6 +589,14 @@ def test_the_nil_id_and_the_unset_time_of_a_record_are_filled() -> None:
     actual = ROWS.make_from(ActivityRecord(verb="a.b", object_type="c")).to_record()
 
     assert (actual.id.version, actual.occurred_at) == (7, NOW)
+
+
+def test_a_field_of_a_record_that_can_not_be_stored_is_kept_or_refused() -> None:
+    record = ActivityRecord(verb="a.b", object_type="c", ip="nowhere")
+
+    assert ROWS.make_from(record).to_record().data == {"_raw": {"ip": "nowhere"}}
+    with pytest.raises(InvalidRecordError, match="ip"):
+        ROWS.make_from(record, strict=True)
 
 
 def test_missing_data_of_a_record_is_empty() -> None:
