@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from structlog_activity.record.redact import STEMS, WORDS, Redactor, redactor_of, unsafe
+from structlog_activity.record.redact import REDACTED, STEMS, WORDS, Redactor, redactor_of, unsafe
 from tests.record.hostile import LIMIT, cost
 
 
@@ -118,6 +118,14 @@ def test_an_option_names_a_redactor(redactor: Redactor) -> None:
 
 def test_a_marked_value_is_shown_as_it_is() -> None:
     assert (repr(unsafe("page-2")), str(unsafe("page-2"))) == ("'page-2'", "page-2")
+
+
+def test_a_key_too_long_to_be_read_has_no_mode_of_its_own() -> None:
+    longest, too_long = "k" * 256, "k" * 257
+    redactor = Redactor(keys={longest: "keep", too_long: "drop"})
+
+    assert not redactor.hides(longest)
+    assert redactor.hidden(longest, 1) == redactor.hidden(too_long, 1) == REDACTED
 
 
 def test_own_stems_words_and_parts_replace_ours() -> None:
