@@ -12,14 +12,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InvalidFilterError
-from ..log import SPOOL_VARIABLE, ActivityLog
+from ..log import SPOOL_VARIABLE
 from ..read.filter import ALL_TENANTS, ActivityFilter
 from ..read.query import duration
-from .database import require_file
 from .output import print_json, printable
 from .progress import Stepwise, say
 from .reading import tenant_of, tenant_options
-from .verify import key_options, keys_of
+from .verify import key_options, opened
 
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ def prune(options: argparse.Namespace) -> int:
         "floor": None if options.floor is None else _age("floor", options.floor),
     }
     older_than = _older_than(options.older_than)
-    with _opened(options) as activity:
+    with opened(options) as activity:
         report = activity.prune(older_than, dry_run=True, **how)
         question = f"delete {report.rows:,} records from before {report.before:%Y-%m-%d %H:%M} UTC"
         if not options.dry_run:
@@ -119,7 +118,7 @@ def erase(options: argparse.Namespace) -> int:
         "reason": options.reason,
         "requested_by": options.requested_by,
     }
-    with _opened(options, spool_dir=options.spool_dir) as activity:
+    with opened(options, spool_dir=options.spool_dir) as activity:
         report = activity.erase(dry_run=True, **how)
         if not options.dry_run:
             n, on_disk = report.rows, report.on_disk + report.held
@@ -132,13 +131,6 @@ def erase(options: argparse.Namespace) -> int:
     else:
         _print_erased(report)
     return 0 if report.ok else 1
-
-
-def _opened(options: argparse.Namespace, **more: Any) -> ActivityLog:
-    keys = keys_of(options)
-    activity = ActivityLog(options.url, migrate=False, key=keys[0] if keys else None, **more)
-    require_file(activity)
-    return activity
 
 
 def _confirmed(question: str, options: argparse.Namespace) -> bool:

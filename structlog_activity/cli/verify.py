@@ -73,11 +73,10 @@ def verify(options: argparse.Namespace) -> int:
     if options.since_checkpoint and not options.checkpoint:
         say("error: --since-checkpoint needs --checkpoint FILE")
         return 2
-    with _opened(options) as activity:
+    with opened(options) as activity:
         if options.in_database and activity.engine.dialect.name != "postgresql":
             say("error: --in-database needs PostgreSQL")
             return 2
-        require_file(activity)
         with Stepwise("rows") as progress:
             report = activity.verify(
                 checkpoint=options.checkpoint,
@@ -94,23 +93,20 @@ def verify(options: argparse.Namespace) -> int:
 
 def checkpoint(options: argparse.Namespace) -> int:
     """Run ``checkpoint``."""
-    with _opened(options) as activity:
-        require_file(activity)
+    with opened(options) as activity:
         line = activity.checkpoint(print if options.file == "-" else options.file)
     if options.file != "-":
         say(f"{options.file}: {len(line) + 1:,} bytes appended")
     return 0
 
 
-def keys_of(options: argparse.Namespace) -> list[bytes]:
-    """Return the keys that `key_options` were given."""
-    return [_key(path) for path in options.key_file]
-
-
-def _opened(options: argparse.Namespace) -> ActivityLog:
-    keys = keys_of(options)
+def opened(options: argparse.Namespace, **more: Any) -> ActivityLog:
+    """Return the log of a command with `key_options`, whose database must be there."""
+    keys = [_key(path) for path in options.key_file]
     first = keys[0] if keys else None
-    return ActivityLog(options.url, migrate=False, key=first, old_keys=keys[1:])
+    activity = ActivityLog(options.url, migrate=False, key=first, old_keys=keys[1:], **more)
+    require_file(activity)
+    return activity
 
 
 def _key(path: str) -> bytes:
