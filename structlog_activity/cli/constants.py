@@ -7,9 +7,13 @@ from __future__ import annotations
 import ast
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Final, TypeAlias
 
+
+_Import: TypeAlias = "tuple[str, int, str | None]"
+"""The module that an imported name comes from, the number of dots before, and its name there."""
 
 Scope: TypeAlias = "Mapping[str, ast.expr | None]"
 """Of each name that is bound there its only value; `None` for any other binding."""
@@ -59,8 +63,7 @@ class Constants:
             case ast.Constant(value=str(text)):
                 found = [text]
             case ast.IfExp(body=first, orelse=second):
-                either = [self.texts(one, path, scopes, depth + 1) for one in (first, second)]
-                found = [*either[0], *either[1]] if all(either) else []
+                found = self._either([first, second], path, scopes, depth)
             case ast.BinOp(op=ast.Add(), left=left, right=right):
                 found = self._joined([left, right], path, scopes, depth)
             case ast.JoinedStr(values=values):
@@ -74,6 +77,12 @@ class Constants:
             case _:
                 pass
         return found
+
+    def _either(
+        self, nodes: Sequence[ast.expr], path: Path, scopes: Sequence[Scope], depth: int
+    ) -> list[str]:
+        texts = [self.texts(node, path, scopes, depth + 1) for node in nodes]
+        return [*chain.from_iterable(texts)] if all(texts) else []
 
     def _joined(
         self, nodes: Sequence[ast.expr], path: Path, scopes: Sequence[Scope], depth: int
@@ -128,9 +137,14 @@ class Constants:
         first, *rest = names
         if not rest and first in self._classes[path]:
             yield path, first
-        if first not in self._imports[path] or depth > _DEEPEST:
-            return
-        source, level, original = self._imports[path][first]
+        if first in self._imports[path] and depth <= _DEEPEST:
+            yield from self._imported(self._imports[path][first], rest, path, depth)
+
+    def _imported(
+        self, import_: _Import, rest: Sequence[str], path: Path, depth: int
+    ) -> Iterator[tuple[Path, str | None]]:
+        """Yield what `_owners` does of a name that a module imports, and the names after it."""
+        source, level, original = import_
         dotted = ".".join((source, *([original] if original else []), *rest)).strip(".")
         for other in self._sources(dotted, level, path):
             yield other, None
@@ -214,8 +228,8 @@ def _classes(tree: ast.Module) -> Iterator[tuple[str, Scope]]:
             yield node.name, scope_of(node)
 
 
-def _imports(tree: ast.Module) -> Iterator[tuple[str, tuple[str, int, str | None]]]:
-    """Yield each imported name with its module, the number of dots before, and its name there."""
+def _imports(tree: ast.Module) -> Iterator[tuple[str, _Import]]:
+    """Yield each imported name with what it stands for."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:

@@ -89,12 +89,17 @@ def print_table(
     """
     limit = _columns() if is_cut else 0
     widest = max(_LEAST_CELL, limit // len(headings)) if limit else 0
-    texts = [[printable(cell) for cell in line] for line in (headings, *rows)]
-    lines = [[*(cut(cell, widest) for cell in line[:-1]), line[-1]] for line in texts]
-    widths = [max(width_of(line[column]) for line in lines) for column in range(len(headings))]
+    lines = [_narrowed(line, widest) for line in (headings, *rows)]
+    widths = [max(map(width_of, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         cells = [padded(cell, width) for cell, width in zip(line, widths, strict=True)]
         _print("  ".join(cells).rstrip(), limit)
+
+
+def _narrowed(line: Sequence[str], widest: int) -> list[str]:
+    """Return a line's cells as they are printed, all but the last no wider than that."""
+    *cells, last = map(printable, line)
+    return [*(cut(cell, widest) for cell in cells), last]
 
 
 def _columns() -> int:
