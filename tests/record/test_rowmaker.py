@@ -327,6 +327,14 @@ def test_the_original_of_an_id_is_short_and_storable() -> None:
     assert actual == "\ufffd\ufffd" + "a" * (MAX_RAW - 2)
 
 
+def test_an_id_of_digits_is_kept_though_it_could_be_a_card() -> None:
+    digits = "4111111111111111"
+
+    assert make(actor_id=digits, user_id=f"card {digits}").data == {
+        "_raw": {"actor_id": digits, "user_id": "card [pan *1111]"}
+    }
+
+
 def test_a_record_has_the_id_that_was_given() -> None:
     assert make(id=SOME).id == SOME
     assert make(id=str(SOME)).id == SOME
