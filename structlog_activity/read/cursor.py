@@ -5,9 +5,9 @@ Cursors: a place in a feed, as opaque text that fits that feed only.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
+import struct
 
 from struct import Struct
 from typing import Final, NamedTuple
@@ -74,7 +74,7 @@ def decode_cursor(name: str, text: str, digest: bytes, key: bytes) -> Place:
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         version, created_at, id_ = _PLACE.unpack(raw[: _PLACE.size])
-    except (ValueError, binascii.Error, Exception) as error:
+    except (ValueError, struct.error) as error:
         raise _invalid(name, text) from error
     place = Place(created_at, UUID(bytes=id_))
     # Base64's last digit has spare bits: only the one true spelling is taken.
