@@ -18,7 +18,7 @@ from structlog_activity.record.traces import ERASED
 from structlog_activity.store import erasure
 from structlog_activity.write.deadletters import DeadLetter
 from tests.support.records import record
-from tests.support.stores import empty
+from tests.support.stores import empty_log
 
 
 KEY = b"a key for the seals"
@@ -29,13 +29,7 @@ SECRET = "ana's own words"
 @pytest.fixture(params=["sqlite", "postgresql"])
 def activity(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ActivityLog]:
     """An empty log on each of the two databases."""
-    if request.param == "sqlite":
-        with ActivityLog(f"sqlite:///{tmp_path / 'activity.db'}", key=KEY) as found:
-            yield found
-        return
-    request.getfixturevalue("postgres_server").ensure_running()
-    with ActivityLog(request.getfixturevalue("migrated_url"), key=KEY) as found:
-        empty(found.engine)
+    with empty_log(request, tmp_path, "migrated_url", key=KEY) as found:
         yield found
 
 

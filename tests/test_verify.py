@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,11 @@ import pytest
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
-from structlog_activity import ActivityLog
+from structlog_activity import ActivityLog, SchemaError
+from structlog_activity.store.engine import SQLITE, parse_url, shown
 from structlog_activity.store.seal import CLOSING, SESSION
 from structlog_activity.store.table import user_activity, user_activity_batch
 from tests.record.test_canonical import HOSTILE
@@ -255,6 +257,42 @@ def test_since_a_checkpoint_only_younger_rows_are_read(
     assert ["checkpoint.mac"] == [finding.kind for finding in report.findings]
     with pytest.raises(ValueError, match="checkpoint"):
         activity.verify(since_checkpoint=True)
+
+
+def test_in_the_background_the_same_is_asked_for(activity: ActivityLog, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoints.jsonl"
+    write(activity)
+    activity.checkpoint(path)
+    path.write_text(path.read_text().replace('"no": ', '"no": 1'))
+
+    report = asyncio.run(activity.averify(checkpoint=path))
+
+    assert activity.verify(checkpoint=path).findings == report.findings != ()
+
+
+def test_the_database_computes_digests_where_it_can(activity: ActivityLog) -> None:
+    write(activity)
+    change(activity)
+
+    if activity.engine.dialect.name == SQLITE:
+        with pytest.raises(ValueError, match="only PostgreSQL"):
+            activity.verify(in_database=True)
+    else:
+        report = activity.verify(in_database=True)
+        assert ["row.changed"] == [finding.kind for finding in report.findings]
+
+
+def test_a_ledger_that_is_gone_is_told_with_its_database(url: str, activity: ActivityLog) -> None:
+    write(activity)
+    assert activity.close()
+    with ActivityLog(url, key=KEY) as reading:
+        assert reading.verify().ok
+        with reading.engine.begin() as connection:
+            connection.execute(text("DROP TABLE user_activity_batch"))
+
+        for look in (reading.verify, lambda: reading.checkpoint(str)):
+            with pytest.raises(SchemaError, match=re.escape(shown(parse_url(url)))):
+                look()
 
 
 def test_what_is_written_meanwhile_disturbs_nothing(activity: ActivityLog) -> None:

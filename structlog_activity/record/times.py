@@ -4,8 +4,6 @@ Moments: microseconds since 1970 in storage, aware UTC datetimes outside.
 
 from __future__ import annotations
 
-import math
-
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -88,7 +86,7 @@ def _from_text(text: str) -> datetime:
 
 
 def _from_seconds(seconds: float) -> datetime:
-    if not math.isfinite(seconds) or abs(seconds) > _LAST_SECOND:
+    if abs(seconds) > _LAST_SECOND:
         raise ValueError
     return EPOCH + timedelta(seconds=seconds)
 

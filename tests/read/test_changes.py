@@ -181,6 +181,16 @@ class World:
             self.follow()
 
 
+def lived_through(engine: Engine, steps: int, seed: str) -> World:
+    """A world after so many steps, and the end of all that was under way."""
+    with ExitStack() as stack:
+        world = World(engine, random.Random(seed), stack)
+        for _ in range(steps):
+            world.step()
+        world.finish()
+    return world
+
+
 @pytest.fixture(params=[(100, 2_000), (2, 3)], ids=["whole", "in pieces"])
 def pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks that take all there is, and looks that take little."""
@@ -196,11 +206,7 @@ SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2,
 def test_each_committed_record_comes_once_in_an_order_of_the_commits(
     engine: Engine, role: str, seed: int
 ) -> None:
-    with ExitStack() as stack:
-        world = World(engine, random.Random(f"{seed} {role}"), stack)
-        for _ in range(70):
-            world.step()
-        world.finish()
+    world = lived_through(engine, 70, f"{seed} {role}")
     numbers = [number for number, _ in world.delivered]
     assert sorted(numbers) == sorted(world.spans)
     for place, later in enumerate(numbers):
@@ -213,11 +219,7 @@ def test_each_committed_record_comes_once_in_an_order_of_the_commits(
 def test_from_every_position_the_rest_comes_and_nothing_twice(
     engine: Engine, role: str, seed: int
 ) -> None:
-    with ExitStack() as stack:
-        world = World(engine, random.Random(f"rest {seed} {role}"), stack)
-        for _ in range(40):
-            world.step()
-        world.finish()
+    world = lived_through(engine, 40, f"rest {seed} {role}")
     assert sorted(world.spans) == sorted(drained(world.changes, world.start)[0])
     for place, (_, position) in enumerate(world.delivered):
         before = {number for number, _ in world.delivered[: place + 1]}

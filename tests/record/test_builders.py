@@ -5,6 +5,7 @@ Records are built from an actor's context or a bare id, by the same rules.
 from __future__ import annotations
 
 import json
+import time
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -279,6 +280,20 @@ def test_a_record_of_a_bare_id_is_of_now() -> None:
     assert before <= actual <= datetime.now(UTC)
 
 
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="needs tzset")
+def test_a_record_of_a_bare_id_is_of_now_wherever_it_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "XXX-9")
+        time.tzset()
+        try:
+            test_a_record_of_a_bare_id_is_of_now()
+        finally:
+            elsewhere.undo()
+            time.tzset()
+
+
 def test_a_bare_id_has_no_scope() -> None:
     actual = build_record_from_uuid(ACTOR, "a.b", "c")
 
@@ -367,6 +382,12 @@ def test_role_and_impersonator_are_kept() -> None:
     expected = {"a": 1, "role": "support", "impersonator_id": str(USER)}
     assert actual.data == expected
     assert json.loads(actual.to_json())["data"] == expected
+
+
+def test_the_number_of_an_impersonator_stays_a_number() -> None:
+    context = ActorContext(actor_id=ACTOR, impersonator_id=7)
+
+    assert build_record_from_actor(context, "a.b", "c").data == {"impersonator_id": 7}
 
 
 def test_an_unknown_impersonator_leaves_a_mark() -> None:

@@ -160,14 +160,33 @@ FLAT = st.dictionaries(
 
 
 @given(FLAT)
-def test_blanks_do_not_matter(data: dict[str, Any]) -> None:
+def test_blanks_and_escapes_do_not_matter(data: dict[str, Any]) -> None:
     text_ = made(data).data
     value = json.loads(text_)
     ordered = dict(sorted(value.items(), key=lambda item: (len(item[0].encode()), item[0])))
     spaced = json.dumps(value, ensure_ascii=False, indent=1)
+    escaped = json.dumps(value, ensure_ascii=True)
 
     assert list(ordered) == list(json.loads(text_))
-    assert canonical(spaced) == text_
+    assert canonical(spaced) == text_ == canonical(escaped)
+
+
+NUMBERS = st.dictionaries(
+    st.text("ab", max_size=3),
+    st.recursive(
+        FLOATS,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab"), inner),
+        max_leaves=5,
+    ),
+)
+
+
+@given(NUMBERS)
+def test_no_number_has_an_exponent_however_deep_it_lies(data: dict[str, Any]) -> None:
+    numbers: list[str] = []
+    json.loads(made(data).data, parse_float=numbers.append)
+
+    assert not [number for number in numbers if "e" in number]
 
 
 @pytest.mark.parametrize(

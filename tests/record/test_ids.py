@@ -10,6 +10,8 @@ import time
 
 from contextlib import suppress
 from enum import IntEnum, StrEnum
+from functools import reduce
+from operator import and_, or_
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -80,6 +82,57 @@ def test_an_id_of_now_is_of_now() -> None:
     actual = uuid7().int >> 80
 
     assert before <= actual <= time.time_ns() // 1_000_000
+
+
+def test_the_ids_that_calls_get_tell_their_moment_too() -> None:
+    ids = IdGenerator()
+    for ms in range(1, 5):
+        first = ids.next(ms * 1_000_000 + 250_000)
+        later = [ids.next(ms * 1_000_000 + rest) for rest in (250_000, 999_999)]
+
+        assert {ms} == {id_ >> 80 for id_ in (first, *later)}
+        assert (first >> 64) & 0xFFF == 4096 // 4
+
+
+def varying(ids: list[int]) -> int:
+    """The bits that are not the same in all of these."""
+    return reduce(or_, ids) & ~reduce(and_, ids)
+
+
+def test_every_generator_draws_all_bits_that_are_free() -> None:
+    """Two processes meet the more often the fewer of them differ."""
+    generators = [IdGenerator() for _ in range(100)]
+    of_now = [one.next(1) for one in generators]
+    of_the_past = [one.at(1) for one in generators]
+
+    group = (1 << 13) - 1 << 49
+    assert group | (1 << 32) - 1 << 12 == varying(of_now)
+    assert group | (1 << 47) - 1 == varying(of_the_past)
+    assert {0} == {id_ >> 48 & 1 for id_ in of_now}
+    assert {1} == {id_ >> 48 & 1 for id_ in of_the_past}
+    for id_ in of_now + of_the_past:
+        assert (7, "specified in RFC 4122") == (UUID(int=id_).version, UUID(int=id_).variant)
+
+
+def test_an_id_as_text_is_in_canonical_form() -> None:
+    for text in [IdGenerator().next_text(1) for _ in range(20)]:
+        assert text == str(UUID(text))
+
+
+def test_only_a_state_without_ids_left_is_renewed() -> None:
+    ids = IdGenerator()
+
+    assert ids.renew(2_000_000)
+    until, head, part = ids.state
+    before = UUID(head + part())
+    assert (3_000_000, 2) == (until, before.int >> 80)
+    assert not ids.renew(2_000_000)
+    assert (until, head, part) == ids.state
+    with suppress(StopIteration):
+        while True:
+            part()
+    assert ids.renew(2_000_000)
+    assert before.int < ids.next(2_000_000)
 
 
 def test_ids_of_one_tick_keep_their_order() -> None:
@@ -174,6 +227,14 @@ def test_a_derived_id_is_the_same_every_time(ns: int, source: bytes) -> None:
     assert derived_uuid7(ns, source) == actual
     assert (7, ns // 1_000_000) == (actual.version, actual.int >> 80)
     assert actual.variant == "specified in RFC 4122"
+
+
+def test_a_derived_id_never_changes() -> None:
+    """An import finds the records again that an older version stored."""
+    assert (
+        str(derived_uuid7(1_700_000_000_123_456_789, b"a line"))
+        == "018bcfe5-687b-731b-ae4a-830b75580e39"
+    )
 
 
 def test_derived_ids_of_other_sources_differ() -> None:

@@ -57,6 +57,13 @@ def test_an_object_without_declared_fields_has_none() -> None:
     assert stored_fields(Ordinary, Ordinary()) is None
 
 
+def test_a_mark_that_is_not_what_it_should_be_declares_nothing() -> None:
+    for mark in ("__dataclass_fields__", "__pydantic_fields__", "__attrs_attrs__"):
+        kind = type("Odd", (Ordinary,), {mark: ["own"]})
+
+        assert stored_fields(kind, kind()) is None
+
+
 def test_no_hostile_value_is_asked() -> None:
     for make in HOSTILE.values():
         value: Any = make()

@@ -267,6 +267,10 @@ def test_a_pending_instance_without_key_has_none() -> None:
     assert split_object(Author()) == ("author", None)
 
 
+def test_an_instance_that_was_never_initialised_has_none() -> None:
+    assert split_object(object.__new__(Author)) == ("author", None)
+
+
 def test_a_persistent_instance_has_its_primary_key(session: Session) -> None:
     author = Author()
     session.add(author)

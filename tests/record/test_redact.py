@@ -4,9 +4,11 @@ Secrets are known by the names of their keys, in every spelling.
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from structlog_activity.record.redact import STEMS, WORDS, Redactor
+from structlog_activity.record.redact import REDACTED, STEMS, WORDS, Redactor, redactor_of, unsafe
 from tests.record.hostile import LIMIT, cost
 
 
@@ -100,6 +102,30 @@ def test_the_answer_stays_the_same(redactor: Redactor) -> None:
 def test_a_key_too_long_to_be_read_hides_its_value(redactor: Redactor) -> None:
     assert redactor.hides("a" * 257)
     assert not redactor.hides("a" * 256)
+
+
+@pytest.mark.parametrize("option", [None, "", 0, 1, "yes"])
+def test_an_option_that_names_no_redactor_is_refused(option: object) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"redact={option!r}")):
+        redactor_of(option)  # type: ignore[arg-type]
+
+
+def test_an_option_names_a_redactor(redactor: Redactor) -> None:
+    assert redactor_of(redactor) is redactor
+    assert redactor_of(False) is None
+    assert isinstance(redactor_of(True), Redactor)
+
+
+def test_a_marked_value_is_shown_as_it_is() -> None:
+    assert (repr(unsafe("page-2")), str(unsafe("page-2"))) == ("'page-2'", "page-2")
+
+
+def test_a_key_too_long_to_be_read_has_no_mode_of_its_own() -> None:
+    longest, too_long = "k" * 256, "k" * 257
+    redactor = Redactor(keys={longest: "keep", too_long: "drop"})
+
+    assert not redactor.hides(longest)
+    assert redactor.hidden(longest, 1) == redactor.hidden(too_long, 1) == REDACTED
 
 
 def test_own_stems_words_and_parts_replace_ours() -> None:

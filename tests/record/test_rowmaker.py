@@ -327,6 +327,14 @@ def test_the_original_of_an_id_is_short_and_storable() -> None:
     assert actual == "\ufffd\ufffd" + "a" * (MAX_RAW - 2)
 
 
+def test_an_id_of_digits_is_kept_though_it_could_be_a_card() -> None:
+    digits = "4111111111111111"
+
+    assert make(actor_id=digits, user_id=f"card {digits}").data == {
+        "_raw": {"actor_id": digits, "user_id": "card [pan *1111]"}
+    }
+
+
 def test_a_record_has_the_id_that_was_given() -> None:
     assert make(id=SOME).id == SOME
     assert make(id=str(SOME)).id == SOME
@@ -368,6 +376,8 @@ def test_two_records_of_one_moment_have_two_ids() -> None:
         ("192.0.2.1", IPv4Address("192.0.2.1")),
         ("2001:db8::1", IPv6Address("2001:db8::1")),
         ("fe80::1", "fe80::1%eth0"),
+        ("fe80::1", "fe80::1%".ljust(64, "x")),
+        ("hmac:" + "0f" * 16, "hmac:" + "0f" * 16),
         ("fe80::1", IPv6Address("fe80::1%eth0")),
         ("fe80::1", "fe80::1%\0\ud800"),
         ("192.0.2.1", hostile_class(str)("192.0.2.1")),
@@ -380,6 +390,8 @@ def test_two_records_of_one_moment_have_two_ids() -> None:
         "v4 object",
         "v6 object",
         "zone",
+        "long zone",
+        "hash",
         "zone of an object",
         "poisoned zone",
         "str subclass",
@@ -405,10 +417,26 @@ def test_an_address_is_stored_in_its_canonical_form(
         ("10.0.0.1, 10.0.0.2", "10.0.0.1, 10.0.0.2"),
         ('["192.0.2.1",80]', ("192.0.2.1", 80)),
         ("5", 5),
+        ("hmac:" + "0f" * 15, "hmac:" + "0f" * 15),
+        ("hmac:" + "0F" * 16, "hmac:" + "0F" * 16),
+        ("fe80::1%".ljust(65, "x"), "fe80::1%".ljust(65, "x")),
         ("a" * MAX_RAW, "a" * 10_000),
         ("<their.code.Lying>", lying_instance()),
     ],
-    ids=["name", "port", "octal", "zone", "list", "pair", "int", "long", "lying"],
+    ids=[
+        "name",
+        "port",
+        "octal",
+        "zone",
+        "list",
+        "pair",
+        "int",
+        "half a hash",
+        "hash in capitals",
+        "zone too long",
+        "long",
+        "lying",
+    ],
 )
 def test_an_address_that_is_none_is_kept(raw: str, value: Any) -> None:
     actual = make(ip=value)
@@ -504,6 +532,30 @@ def test_a_time_that_is_none_is_now_and_kept(raw: str, value: Any) -> None:
 # -- data ----------------------------------------------------------------------
 
 
+def test_a_channel_that_is_no_text_is_kept() -> None:
+    actual = make(channel=5)
+
+    assert (actual.channel, actual.data) == ("", {"_raw": {"channel": "5"}})
+    with pytest.raises(InvalidRecordError, match="channel: text is needed"):
+        make(channel=5, strict=True)
+
+
+def test_what_is_added_to_data_takes_nothing_s_place() -> None:
+    row = make_row({"path": "ä", "to": 1})
+
+    actual = ROWS.enriched(row, {"to": 2, "place": "ö", "password": "hunter2"})
+
+    assert json.loads(actual.data) == {"path": "ä", "to": 1, "place": "ö", "password": REDACTED}
+    assert actual._replace(data=row.data) == row
+
+
+def test_what_is_added_is_held_against_what_the_verb_may_have() -> None:
+    rows = RowMaker(Redactor(allow={"a.*": ["place"]}))
+    row = rows.make({"verb": "a.b", "object_type": "c"}, {})
+
+    assert rows.enriched(row, {"place": 1, "other": 2}).data == '{"place": 1}'
+
+
 def test_data_is_json_of_plain_values_in_the_order_of_jsonb() -> None:
     actual = make_row({"a": {1}, "when": NOW, "ä": "ö"}).data
 
@@ -565,6 +617,14 @@ def test_the_nil_id_and_the_unset_time_of_a_record_are_filled() -> None:
     actual = ROWS.make_from(ActivityRecord(verb="a.b", object_type="c")).to_record()
 
     assert (actual.id.version, actual.occurred_at) == (7, NOW)
+
+
+def test_a_field_of_a_record_that_can_not_be_stored_is_kept_or_refused() -> None:
+    record = ActivityRecord(verb="a.b", object_type="c", ip="nowhere")
+
+    assert ROWS.make_from(record).to_record().data == {"_raw": {"ip": "nowhere"}}
+    with pytest.raises(InvalidRecordError, match="ip"):
+        ROWS.make_from(record, strict=True)
 
 
 def test_missing_data_of_a_record_is_empty() -> None:

@@ -39,10 +39,14 @@ SECRETS = {
     f"sent {JWT} twice": "sent [redacted] twice",
     f"token:{JWT}": "token:[redacted]",
     f"x{JWT}": "x[redacted]",
+    "no signature: eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.": "no signature: [redacted]",
+    "eyJhbGci.abcd": "[redacted]",
     "Authorization: Bearer abc123def456": "Authorization: Bearer [redacted]",
     "authorization: basic dXNlcjpwYXNz": "authorization: basic [redacted]",
     "BEARER abcdefghijklmnopqrstuvwxyz": "BEARER [redacted]",
     "Token 9944b09199c62bcf9418ad846dd0e4bb": "Token [redacted]",
+    "token abcdefghijklmnop": "token [redacted]",
+    "token ABcdefghij": "token [redacted]",
     f"key {AWS}.": "key [redacted].",
     f"key {AWS.replace('AKIA', 'ASIA')}": "key [redacted]",
     f"push with {GITHUB}": "push with [redacted]",
@@ -89,12 +93,15 @@ HARMLESS = [
     "the bearer certificates",
     "basic training",
     "token expired",
+    "token congratulations",
     "a == b",
     "count=3&page=2",
     '{"name": "bob", "token_count": 5}',
     '{"password": null}',
     "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----",
     "eyJ",
+    "eyJhbGc.abcdefgh",
+    "eyJhbGciOiJIUzI1NiJ9.abc",
     "monkey_live_show",
     "base64:" + "QUJD" * 200 + "==",
     "xox",
@@ -122,11 +129,47 @@ def test_the_gate_lets_no_secret_pass(text: str) -> None:
     assert may_hold_secret(text)
 
 
-@pytest.mark.parametrize("key", ["id", "order_id", "orderId", "user-ids", "orderIDs", "x.id"])
+@pytest.mark.parametrize(
+    "key", ["id", "uid", "UUIDs", "order_id", "orderId", "user-ids", "orderIDs", "x.id"]
+)
 def test_a_number_under_the_name_of_an_id_is_no_card(key: str) -> None:
     assert Redactor().cleaned(key, "4111111111111111") == "4111111111111111"
-    assert Redactor().cleaned("paid", "4111111111111111") == "[pan *1111]"
+    for other in ("paid", "grid", "IDX", "idea"):
+        assert Redactor().cleaned(other, "4111111111111111") == "[pan *1111]"
     assert Redactor().cleaned(key, "card 4111111111111111") == "card [pan *1111]"
+
+
+def card(beginning: str, length: int) -> str:
+    """A number of so many digits whose last one is right."""
+    number = beginning.ljust(length - 1, "0")
+    doubled = [int(digit) * (2 - place % 2) for place, digit in enumerate(reversed(number))]
+    return f"{number}{-sum(sum(divmod(one, 10)) for one in doubled) % 10}"
+
+
+@pytest.mark.parametrize(
+    ("lengths", "beginnings"),
+    [
+        ({13, 16, 19}, ["4", "42"]),
+        ({14}, ["30", "39"]),
+        ({15}, ["34", "37"]),
+        ({16, 17, 18, 19}, ["35"]),
+        ({14, 16, 17, 18, 19}, ["36", "38"]),
+        ({13, 14, 15, 16, 17, 18, 19}, ["50", "56", "62", "69"]),
+        ({16}, ["51", "55", "2221", "2500", "2720"]),
+        (set(), ["2220", "2721", "31"]),
+    ],
+)
+def test_a_card_begins_as_issuers_say_and_has_as_many_digits(
+    lengths: set[int], beginnings: list[str]
+) -> None:
+    for beginning in beginnings:
+        numbers = {length: card(beginning, length) for length in range(13, 20)}
+
+        assert lengths == {
+            length
+            for length, number in numbers.items()
+            if Redactor().cleaned("note", number) == f"[pan *{number[-4:]}]"
+        }
 
 
 @pytest.mark.parametrize("name", [*LOOKS, *OPTIONAL])
@@ -148,8 +191,9 @@ def test_personal_data_is_left_alone_unless_asked_for() -> None:
     assert everything.cleaned("", text) == ", ".join(["[redacted]"] * 4)
 
 
-def test_no_text_is_looked_into_where_that_is_switched_off() -> None:
-    assert Redactor(values=False).cleaned("", JWT) == JWT
+@pytest.mark.parametrize("text", SECRETS, ids=range(len(SECRETS)))
+def test_no_text_is_looked_into_where_that_is_switched_off(text: str) -> None:
+    assert Redactor(values=False).cleaned("", text) == text
 
 
 def test_a_look_of_the_hosts_own_is_added() -> None:
@@ -171,11 +215,22 @@ def test_a_secret_within_a_text_may_be_dropped_hashed_or_told_by_a_function() ->
 
 
 def test_a_value_that_a_text_gives_to_a_name_meets_the_mode_of_the_name() -> None:
-    redactor = Redactor(keys={"email": "hash", "session": "keep"}, hash_key=HASH_KEY)
+    redactor = Redactor(
+        keys={"email": "hash", "session": "keep", "phone": lambda key, value: f"<{key} {value}>"},
+        hash_key=HASH_KEY,
+    )
 
-    actual = redactor.cleaned("", "email=bob&session=5&token=x")
+    actual = redactor.cleaned("", "email=bob&session=5&token=x&phone=7")
 
-    assert actual == f"email={redactor.hashed('bob')}&session=5&token=[redacted]"
+    assert actual == f"email={redactor.hashed('bob')}&session=5&token=[redacted]&phone=<phone 7>"
+
+
+def test_what_is_too_long_for_a_name_is_given_no_value() -> None:
+    for length, stored in ((64, "[redacted]"), (65, "abc")):
+        name = "token".rjust(length, "x")
+        redactor = Redactor(stems=["token"])
+
+        assert redactor.cleaned("", f"{name}=abc") == f"{name}={stored}"
 
 
 def test_equal_values_have_equal_hashes_that_depend_on_the_key() -> None:
@@ -184,6 +239,27 @@ def test_equal_values_have_equal_hashes_that_depend_on_the_key() -> None:
     assert one.hashed("bob") == one.hashed("bob")
     assert len({one.hashed("bob"), one.hashed("bop"), other.hashed("bob")}) == 3
     assert re.fullmatch(r"\[hmac [0-9a-f]{16}\]", one.hashed({"a": [1]}))
+    assert one.hashed({"a": 1, "b": 2}) == one.hashed({"b": 2, "a": 1})
+
+
+@pytest.mark.parametrize(
+    ("expected", "value"),
+    [
+        ("[hmac 9e4f81427f2c1714]", "bob"),
+        ("[hmac 9d5f77ead2e05ec2]", "é"),
+        ("[hmac dbdc808b83a8084e]", "\ud800"),
+        ("[hmac 86c8219f2cf47d89]", {"b": 1, "a": 2}),
+    ],
+    ids=["text", "beyond ASCII", "surrogate", "object"],
+)
+def test_a_hash_never_changes(expected: str, value: object) -> None:
+    """Values are still found that an older version hashed."""
+    assert Redactor(hash_key=HASH_KEY).hashed(value) == expected
+
+
+def test_without_a_key_nothing_is_hashed() -> None:
+    with pytest.raises(ValueError, match="16 bytes"):
+        Redactor().hashed("bob")
 
 
 def test_a_function_that_fails_costs_the_value_and_is_counted() -> None:
@@ -205,18 +281,21 @@ def test_hidden_values_are_dropped_where_the_mode_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("problem", "options"),
     [
-        {"mode": "blur"},
-        {"keys": {"email": "hash"}},
-        {"values": {"jwt": "hash"}},
-        {"values": {"passport": "mask"}},
-        {"hash_key": b"short"},
-        {"hash_key": "sixteen letters!"},
+        ("mode='blur': use mask, drop", {"mode": "blur"}),
+        ("keys['email']='hash': needs hash_key=", {"keys": {"email": "hash"}}),
+        ("values['jwt']='hash': needs hash_key=", {"values": {"jwt": "hash"}}),
+        ("values['passport']: is no look; use one of pem, url,", {"values": {"passport": "mask"}}),
+        ("hash_key: 16 bytes", {"hash_key": b"short"}),
+        ("hash_key: 16 bytes", {"hash_key": b"x"}),
+        ("hash_key: 16 bytes", {"hash_key": "sixteen letters!"}),
     ],
 )
-def test_an_option_without_sense_is_refused(options: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"mask|hash_key|look"):
+def test_an_option_without_sense_is_refused_by_its_name(
+    problem: str, options: dict[str, object]
+) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(problem)}"):
         Redactor(**options)  # type: ignore[arg-type]
 
 

@@ -90,8 +90,11 @@ def test_a_moment_is_read_as_utc(value: Any) -> None:
         (datetime(2001, 9, 9, 1, 46, 40, 500000, tzinfo=UTC), 1_000_000_000.5),
         (datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC), -1),
         (datetime(2024, 5, 6, tzinfo=UTC), "2024-05-06"),
+        (datetime(2024, 5, 6, tzinfo=UTC), "2024-05-06".ljust(64)),
+        (datetime(1, 1, 1, tzinfo=UTC), -62_135_596_800),
+        (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), 253_402_300_799),
     ],
-    ids=["epoch", "int", "float", "before the epoch", "a day"],
+    ids=["epoch", "int", "float", "before the epoch", "a day", "padded", "first", "last"],
 )
 def test_seconds_and_days_are_read(expected: datetime, value: Any) -> None:
     assert expected == to_datetime(value)

@@ -23,7 +23,7 @@ from structlog_activity.store.partitions import months_on
 from structlog_activity.store.upkeep import maintain
 from tests.support.postgres import PostgresServer
 from tests.support.records import record
-from tests.support.stores import empty
+from tests.support.stores import empty_log
 
 
 NOW = datetime.now(UTC)
@@ -51,13 +51,7 @@ def pruned_url(postgres_server: PostgresServer) -> str:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def activity(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ActivityLog]:
     """An empty log on each of the two databases."""
-    if request.param == "sqlite":
-        with ActivityLog(f"sqlite:///{tmp_path / 'activity.db'}", key=KEY) as found:
-            yield found
-        return
-    request.getfixturevalue("postgres_server").ensure_running()
-    with ActivityLog(request.getfixturevalue("pruned_url"), key=KEY) as found:
-        empty(found.engine)
+    with empty_log(request, tmp_path, "pruned_url", key=KEY) as found:
         yield found
 
 

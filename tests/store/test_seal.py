@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -161,6 +163,13 @@ def test_a_row_that_can_not_be_sealed_is_named() -> None:
 
         assert 1 == caught.value.row
         assert "\ud800" not in str(caught.value)
+        assert re.fullmatch(r"\w+Error|error", str(caught.value))
+
+
+@pytest.mark.parametrize("salts", [[], [SALT, SALT]])
+def test_no_row_goes_without_a_salt_nor_a_salt_without_a_row(salts: list[bytes]) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        seals.leaves([ROW], salts)
 
 
 # -- data -------------------------------------------------------------------

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from sqlalchemy import Engine, text
 
-from structlog_activity import ActivityPage, ActivityRecord, ActivityStats
+from structlog_activity import ActivityLog, ActivityPage, ActivityRecord, ActivityStats
 from structlog_activity.read.methods import ReadMethods
 from structlog_activity.record.row import Row
 from structlog_activity.record.rowmaker import RowMaker
@@ -111,6 +113,33 @@ def empty(engine: Engine) -> None:
             return
         for name in names:
             connection.execute(text(f"DELETE FROM {name}"))
+
+
+@contextmanager
+def empty_log(
+    request: pytest.FixtureRequest, tmp_path: Path, fixture: str, *, key: bytes
+) -> Iterator[ActivityLog]:
+    """
+    An empty log on the database that a fixture is parametrised with.
+
+    Args:
+
+        request: Its parameter is ``"sqlite"`` or ``"postgresql"``.
+
+        tmp_path: Where the file is made.
+
+        fixture: The URL of a PostgreSQL database with tables.
+
+        key: Signs.
+    """
+    if request.param == "sqlite":
+        with ActivityLog(f"sqlite:///{tmp_path / 'activity.db'}", key=key) as found:
+            yield found
+        return
+    request.getfixturevalue("postgres_server").ensure_running()
+    with ActivityLog(request.getfixturevalue(fixture), key=key) as found:
+        empty(found.engine)
+        yield found
 
 
 @contextmanager

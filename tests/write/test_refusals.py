@@ -151,17 +151,22 @@ def test_a_partition_that_is_missing_holds_all_but_the_rows_at_fault(
         assert trial.buffer.flush(40) is False
 
 
+def before_each_insert(database: Database, call: str) -> None:
+    """Have the server call a function before each record that it stores."""
+    database.do(
+        f"""
+        CREATE FUNCTION before_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN PERFORM {call}; RETURN NEW; END $$;
+        CREATE TRIGGER before_insert BEFORE INSERT ON user_activity
+        FOR EACH ROW EXECUTE FUNCTION before_insert()
+        """
+    )
+
+
 def test_a_statement_that_takes_longer_than_the_server_allows_is_made_smaller(
     make_trial: MakeTrial, database: Database
 ) -> None:
-    database.do(
-        """
-        CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN PERFORM pg_sleep(0.02); RETURN NEW; END $$;
-        CREATE TRIGGER dawdle BEFORE INSERT ON user_activity
-        FOR EACH ROW EXECUTE FUNCTION dawdle()
-        """
-    )
+    before_each_insert(database, "pg_sleep(0.02)")
     with make_trial("statement_timeout=250", url=database.url, linger=0.1) as trial:
         trial.submit(*range(20))
         trial.trouble("57014")
@@ -187,14 +192,7 @@ COUNTS = "UPDATE user_activity_daily SET n = n"
 def test_a_deadlock_with_somebody_else_costs_another_try(
     make_trial: MakeTrial, database: Database
 ) -> None:
-    database.do(
-        """
-        CREATE FUNCTION pass_gate() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN NEW; END $$;
-        CREATE TRIGGER pass_gate BEFORE INSERT ON user_activity
-        FOR EACH ROW EXECUTE FUNCTION pass_gate()
-        """
-    )
+    before_each_insert(database, "pg_advisory_xact_lock_shared(7)")
     with (
         make_trial("deadlock_timeout=20", url=database.url) as trial,
         database.connect() as gate,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import resource
 import shutil
@@ -13,7 +14,7 @@ import signal
 import subprocess
 import sys
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -164,13 +165,21 @@ def test_an_interrupt_at_any_step_of_an_append_leaves_exact_counts(make_spool: M
     assert number > 100
 
 
+def numbered(tmp_path: Path) -> Iterator[tuple[int, Spools]]:
+    """Number steps from 1, each with a folder of its own that goes afterwards."""
+    for number in itertools.count(1):
+        spools = Spools(tmp_path / f"{number}")
+        try:
+            yield number, spools
+        finally:
+            spools.close()
+            shutil.rmtree(spools.folder, ignore_errors=True)
+
+
 def test_an_interrupt_at_any_step_of_a_full_segment_s_successor_leaves_exact_counts(
     tmp_path: Path,
 ) -> None:
-    number, came_so_far = 0, True
-    while came_so_far:
-        number += 1
-        spools = Spools(tmp_path / f"{number}")
+    for number, spools in numbered(tmp_path):
         spool = spools.make(disk=CountingDisk())
         assert all(spool.append(item) for item in rows(20))
         spool.prepare()
@@ -181,8 +190,8 @@ def test_an_interrupt_at_any_step_of_a_full_segment_s_successor_leaves_exact_cou
         assert spool.append(row(21))
         assert spool.counts().appended == len(drain(spool)), number
         assert_exact(spool.counts())
-        spools.close()
-        shutil.rmtree(spools.folder)
+        if not came_so_far:
+            break
     assert number > 50
 
 
@@ -190,10 +199,7 @@ def test_an_interrupt_at_any_step_of_a_full_segment_s_successor_leaves_exact_cou
 def test_an_interrupt_at_any_step_of_a_keeping_leaves_exact_counts(
     tmp_path: Path, fixed: bool
 ) -> None:
-    number, came_so_far = 0, True
-    while came_so_far:
-        number += 1
-        spools = Spools(tmp_path / f"{number}")
+    for number, spools in numbered(tmp_path):
         spool = spools.make(disk=CountingDisk())
         spool.prepare()
         came_so_far = interrupted(number, partial(spool.keep, batch(rows(3)), fixed=fixed))
@@ -201,16 +207,13 @@ def test_an_interrupt_at_any_step_of_a_keeping_leaves_exact_counts(
         assert kept in (0, 3)
         left = drain(spool)
         assert (len(left) == kept) or (fixed and not left), number
-        spools.close()
-        shutil.rmtree(spools.folder)
+        if not came_so_far:
+            break
     assert number > 20
 
 
 def test_an_interrupt_at_any_step_of_an_eviction_leaves_exact_counts(tmp_path: Path) -> None:
-    number, came_so_far = 0, True
-    while came_so_far:
-        number += 1
-        spools = Spools(tmp_path / f"{number}")
+    for number, spools in numbered(tmp_path):
         spool = spools.make(disk=CountingDisk())
         assert all(spool.append(item) for item in rows(40))
         came_so_far = interrupted(number, spool.evict, within="/spool/backlog.py")
@@ -221,28 +224,27 @@ def test_an_interrupt_at_any_step_of_an_eviction_leaves_exact_counts(tmp_path: P
         spools.close()
         # An interrupt before the file is removed leaves what is counted as lost to others.
         assert not set(left) & set(drain(spools.make()))
-        spools.close()
-        shutil.rmtree(spools.folder)
+        if not came_so_far:
+            break
     assert number > 10
 
 
 def test_an_interrupt_at_any_line_of_an_eviction_leaves_rows_counted_or_readable(
     tmp_path: Path,
 ) -> None:
-    number, goes_on = 0, True
-    while goes_on:
-        number += 1
-        spools = Spools(tmp_path / f"{number}")
+    for number, spools in numbered(tmp_path):
         spool = spools.make(disk=CountingDisk())
         for count in range(7):  # Three of them fill a segment.
             assert spool.append(row(count, data=f'"{"x" * 1200}"'))
-        goes_on = interrupted(number, spool.evict)
+        came_so_far = interrupted(number, spool.evict)
         found = drain(spool)
         assert len(found) + spool.counts().evicted == 7, number
         assert found == [*range(7 - len(found), 7)], number
         assert_exact(spool.counts())
         spools.close()
         assert spools.names() == [], number
+        if not came_so_far:
+            break
     assert number > 30
 
 
