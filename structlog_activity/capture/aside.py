@@ -111,11 +111,12 @@ class Aside:
             ns = self._clock()
             until, head, part = new_ids.state
             return finish, head + part() if ns < until else new_ids.next_text(ns), ns, own
-        except Exception as error:  # noqa: BLE001  A metaclass can make a look at a type raise.
+        except BaseException as error:  # noqa: BLE001  A metaclass can make a look at a type raise.
             return self._once_more(own, error)
 
-    def _once_more(self, own: dict[str, Any], error: Exception) -> Snapshot | None:
+    def _once_more(self, own: dict[str, Any], error: BaseException) -> Snapshot | None:
         """Try again if all that was unusual is that the verb is new, or that ids ran out."""
+        raise_of_signal(error)
         is_new = type(error) is KeyError and self._learn(own.get(self._verb_key))
         if is_new or (type(error) is StopIteration and new_ids.renew(self._clock())):
             return self.take(own)
@@ -156,6 +157,12 @@ class Aside:
         if not all(type(value) in WAITING for value in more.values()):
             raise ValueError
         event.update(more)
+
+
+def raise_of_signal(error: BaseException) -> None:
+    """Raise *error* again if it is to end the program; anything else a value has raised."""
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        raise error
 
 
 def is_sure(object_: Any) -> bool:

@@ -15,7 +15,7 @@ from structlog.contextvars import get_contextvars
 from ..record.ids import new_ids
 from ..record.row import Row
 from ..record.sink import Snapshot
-from .aside import FIRST, Aside, is_sure
+from .aside import FIRST, Aside, is_sure, raise_of_signal
 from .attributes import is_usual, message_of, names_of, usual_event
 from .finishing import Finisher
 from .keys import EVENT, ActivityKeys, KeyMap
@@ -140,8 +140,8 @@ class RecordsAside:
             until, head, part = new_ids.state
             text = head + part() if ns < until else new_ids.next_text(ns)
             return shape.finish, text, ns, values, message, bound or None  # noqa: TRY300
-        except Exception:  # noqa: BLE001, S110  As in Aside.take.
-            pass
+        except BaseException as error:  # noqa: BLE001  As in Aside.take.
+            raise_of_signal(error)
         return self._of_event(record)  # Which can do more, and renews ids where they ran out.
 
     def _shape_of(self, record: logging.LogRecord) -> Shape | None:
