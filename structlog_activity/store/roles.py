@@ -104,4 +104,7 @@ def check_role(engine: Engine) -> Iterator[Finding]:
         yield Finding("database.history", why, REMEDY, is_note=True)
 
 
-REMEDY: Final = "structlog-activity migrate --roles  # then log in as a member of activity_writer"
+REMEDY: Final = (
+    "structlog-activity --url postgresql://OWNER@HOST/DATABASE migrate --roles --apply  "
+    "# then log in as a member of activity_writer"
+)

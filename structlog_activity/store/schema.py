@@ -331,7 +331,8 @@ def _failure(error: Exception, step: Migration) -> str:
         return f"{what}: a table of that name exists which this package did not make; rename it"
     if getattr(error, "sqlstate", "") == "42501":
         return f"{what}: the role has no privilege to create tables here"
-    return f"{what}: {error}"
+    said = "; ".join(" ".join(line.split()) for line in str(error).splitlines())
+    return f"{what}: {said}"
 
 
 def _remember(connection: Connection, step: Migration) -> None:

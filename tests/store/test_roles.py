@@ -14,9 +14,10 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from structlog_activity import ActivityFilter, ActivityLog, feed, stats, to_uuid
+from structlog_activity import ActivityFilter, ActivityLog, SchemaError, feed, stats, to_uuid
 from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.roles import apply_roles, check_role
+from structlog_activity.store.schema import Schema
 from tests.cli.commands import run
 from tests.support.postgres import PostgresServer
 from tests.write.doubles import eventually
@@ -256,6 +257,31 @@ def test_the_command_prints_the_sql_and_makes_the_roles(postgres_url: str) -> No
     assert "GRANT INSERT" in printed.out
     assert "security_barrier" in printed.out
     assert run("--url", postgres_url, "migrate", "--roles", "--apply").code == 0
+
+
+def test_the_tables_can_be_taken_away_with_the_views_of_readers(postgres_url: str) -> None:
+    with ActivityLog(postgres_url, migrate=True, warn_role=False) as log:
+        log.migrate()
+        apply_roles(log.engine)
+
+        assert [1] == [step.version for step in Schema(log.engine).downgrade(0)]
+
+        with log.engine.connect() as connection:
+            left = text("SELECT count(*) FROM pg_views WHERE schemaname = 'activity_scoped'")
+            assert 0 == connection.scalar(left)
+
+
+def test_a_view_of_somebody_else_keeps_the_tables_and_is_named(postgres_url: str) -> None:
+    with ActivityLog(postgres_url, migrate=True, warn_role=False) as log:
+        log.migrate()
+        with log.engine.begin() as connection:
+            connection.execute(text("CREATE VIEW theirs AS SELECT * FROM activity_feed_v1"))
+
+        with pytest.raises(SchemaError) as caught:
+            Schema(log.engine).downgrade(0)
+
+    assert "view theirs depends on view activity_feed_v1" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_sqlite_has_no_roles() -> None:

@@ -24,7 +24,7 @@ from tests.support.stores import Store
 
 
 PAGE = (Path(__file__).parents[2] / "docs" / "dashboards-sql.md").read_text()
-ROLES = ("activity_dashboard", "activity_acme", "activity_reader")
+ROLES = ("activity_dashboard", "activity_acme", "activity_program")
 TABLES = ("user_activity", "user_activity_batch", "user_activity_daily", "user_activity_monthly")
 
 
@@ -242,13 +242,13 @@ def test_a_dashboard_of_one_tenant_sees_no_other(owner: Engine) -> None:
 
 
 def test_a_reader_reads_everything_through_the_log(owner: Engine) -> None:
-    url = owner.url.set(username="activity_reader", password="change me")
+    url = owner.url.set(username="activity_program", password="change me")
     with ActivityLog(url.render_as_string(hide_password=False)) as activity:
         assert 1 == activity.feed(tenant_id="acme").total
         assert 1 == activity.stats(tenant_id="acme").total
         assert 1 == activity.timeline(tenant_id="acme", bucket="month")[0][1]
         assert [("settings.updated", 1)] == activity.top(tenant_id="acme", by="verb")
-    for engine in signed_in(owner, "activity_reader"):
+    for engine in signed_in(owner, "activity_program"):
         for table in TABLES:
             with pytest.raises(DBAPIError, match="permission denied"):
                 read(engine, f"DELETE FROM {table} RETURNING *")
