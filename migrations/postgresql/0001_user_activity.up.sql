@@ -105,9 +105,12 @@ CREATE TABLE user_activity_daily (
     PRIMARY KEY (tenant_id, day, channel, verb, object_type, folded)
 ) WITH (fillfactor = 70);               -- room for updates within the page
 
--- What statistics have to add to the months.
+-- What statistics have to add to the months: all that is open, and of folded days
+-- those of months that a span holds only a part of. Writers touch the first only.
 CREATE INDEX user_activity_daily_open_idx
     ON user_activity_daily (tenant_id, day) WHERE NOT folded;
+CREATE INDEX user_activity_daily_folded_idx
+    ON user_activity_daily (tenant_id, day) WHERE folded;
 
 -- The folded days once more, a month in a row, so that statistics of years
 -- read few rows: all of the month, and each of its days (NULL: none).

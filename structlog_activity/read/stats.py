@@ -5,8 +5,10 @@ Statistics: whole days and months from the counts, the rest from the rows.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -45,6 +47,7 @@ _SQLITE_DAY: Final = literal_column("user_activity.created_at / 86400000000", Ep
 # planner that takes these for scattered starts some. What it knows no worker may run
 # stops it, though this is nothing: of NULL it is NULL, and not called.
 _ALONE: Final = literal_column("currval(NULL) IS NULL", Boolean)
+_COUNT_OF: Final = itemgetter(1)
 _NO_TEXT: Final = cast(null(), Text)
 DIMENSIONS: Final = ("verb", "channel", "object_type", "day")
 """What statistics tell apart."""
@@ -113,16 +116,29 @@ def count_by(
         ends = _whole_days(where)
         edges = _edges_of(where, ends)
         values |= ends
-    found: dict[str, Counter[Any]] = {name: Counter() for name in names}
-    by_kind, by_day = [found[name] for name in _kinds(names)], found.get("day", Counter())
-    for *keys, day, n in connection.execute(_statement(shape, edges, names), values):
-        # `get`, for what is missing a Counter asks itself.
-        if day is None:
-            for counted, key in zip(by_kind, keys, strict=True):
-                counted[key] = counted.get(key, 0) + n
-            continue
+    rows = connection.execute(_statement(shape, edges, names), values).all()
+    counted = [row for row in rows if row[-2] is None]
+    found = {name: _added(counted, at) for at, name in enumerate(_kinds(names))}
+    if "day" in names:
+        found["day"] = _by_day([row[-2:] for row in rows if row[-2] is not None])
+    return found
+
+
+def _added(rows: Iterable[Sequence[Any]], at: int) -> Counter[Any]:
+    """Add up the last column of rows, by another."""
+    found: dict[Any, int] = {}
+    for row in rows:
+        key = row[at]
+        found[key] = found.get(key, 0) + row[-1]
+    return Counter(found)
+
+
+def _by_day(rows: Iterable[tuple[str, int]]) -> Counter[date]:
+    found: Counter[date] = Counter()
+    for day, n in rows:
         for one, number in days_in(day) if " " in day else [(read_day(day), n)]:
-            by_day[one] = by_day.get(one, 0) + number
+            # `get`, for what is missing a Counter asks itself.
+            found[one] = found.get(one, 0) + number
     return found
 
 
@@ -296,4 +312,4 @@ def _rows(shape: Shape) -> Select[Any]:
 
 
 def _sorted(counts: Counter[str]) -> dict[str, int]:
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    return dict(sorted(sorted(counts.items()), key=_COUNT_OF, reverse=True))

@@ -25,6 +25,7 @@ _KINDS = {
     "tenant_id, verb, created_at, id": "verb",
     "tenant_id, day, channel, verb, object_type, folded": "counts",
     "tenant_id, day) WHERE (NOT folded": "counts",
+    "tenant_id, day": "counts",  # Of folded days.
     "tenant_id, month, channel, verb, object_type": "counts",
 }
 

@@ -174,6 +174,33 @@ def test_statistics_of_a_span_read_days_and_the_edges_only(filled: Store) -> Non
     assert '"Seq Scan", "Parent Relationship": "Member"' not in plan
 
 
+@pytest.mark.parametrize("ends", [["since"], ["until"], ["since", "until"]])
+def test_statistics_of_a_span_have_two_ends_so_that_one_plan_serves_all(
+    filled: Store, ends: list[str]
+) -> None:
+    """
+    Planning takes as long as reading the counts.
+
+    PostgreSQL does it for each span as long as that looks cheaper: beyond a parameter it
+    expects a third of all rows, between two of them few.
+    """
+    engine = filled.engine
+    assert engine is not None
+    if engine.dialect.name == "sqlite":
+        pytest.skip("plans each statement once")
+    moments = {
+        "since": datetime(2026, 1, 5, 9, tzinfo=UTC),
+        "until": datetime(2026, 4, 2, tzinfo=UTC),
+    }
+    span = ActivityFilter.of({"tenant_id": "big"} | {name: moments[name] for name in ends})
+
+    ((statement, _),) = sent_by(engine, lambda: stats(engine, span))
+
+    for column, parts in (("daily.day", 1 + len(ends)), ("monthly.month", 2)):
+        assert parts == statement.count(f"{column} >= %(")
+        assert parts == statement.count(f"{column} < %(") + statement.count(f"{column} <= %(")
+
+
 def test_the_filters_of_a_new_file_use_their_indexes_from_the_first_row(tmp_path: Path) -> None:
     """Without figures SQLite takes every index for equally good."""
     with sqlite_store(tmp_path) as store:
