@@ -9,7 +9,7 @@ import logging
 from itertools import islice
 from typing import Any, Final
 
-from ..record.plain import MAX_NODES
+from ..record.budgets import MAX_NODES
 from .keys import EVENT, plain_key
 from .marks import SLOTS, recent
 

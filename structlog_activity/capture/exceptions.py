@@ -9,7 +9,7 @@ import sys
 from itertools import dropwhile
 from typing import Any, Final
 
-from ..record.plain import error_message
+from ..record.readers import error_message
 from ..record.text import type_name
 
 

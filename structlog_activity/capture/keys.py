@@ -11,7 +11,8 @@ from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 
-from ..record.plain import MAX_ITEMS, SCALARS
+from ..record.budgets import MAX_ITEMS
+from ..record.plain import SCALARS
 from ..record.template import Place
 from ..record.text import type_name
 

@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from ..record.plain import MAX_DEPTH, MAX_NODES, SCALARS
+from ..record.budgets import MAX_DEPTH, MAX_NODES
+from ..record.plain import SCALARS
 
 
 WAITING: Final = SCALARS | {UUID, datetime}

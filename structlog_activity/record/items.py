@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
+from .budgets import EXACT, INT64, MAX_DEPTH, MAX_ITEMS, MAX_KEY
 from .canonical import Canonical, in_order, number_text, text_of
 from .jsontext import encode_text
-from .plain import INT64, MAX_DEPTH, MAX_ITEMS, MAX_KEY, Plainer
+from .plain import Plainer
 from .redact import REDACTED
 from .rowmaker import RAW
 from .secrets import SHORTEST
@@ -20,9 +21,9 @@ from .text import storable
 LONGEST: Final = 4_000
 """Most characters of JSON that are written here, well within all budgets of a record."""
 
-_EXACT: Final = 1e16
 _PAIR: Final = 2
 _SHAPES: Final = 64
+_FEW: Final = 16
 _QUOTED: Final = '"%s"'
 _REDACTED: Final = encode_text(REDACTED)
 _APART: Final = "\x7f"  # JSON writes it as it is, and no secret holds it.
@@ -74,8 +75,8 @@ class Items:
     """
 
     __slots__ = (
-        "_cleaned", "_hides", "_items", "_may_hold", "_plainer", "_raw_at", "_shapes", "_values_of",
-        "_writes",
+        "_cleaned", "_hides", "_items", "_may_hold", "_orders", "_plainer", "_raw_at", "_shapes",
+        "_values_of", "_writes",
     )  # fmt: skip
 
     def __init__(self, data: Mapping[str, str], plainer: Plainer) -> None:
@@ -86,6 +87,7 @@ class Items:
         self._raw_at = in_order([*order, RAW]).index(RAW)
         self._writes = self._layouts(["%s"] * len(order))
         self._shapes: dict[tuple[type, ...], _Shape] = {}
+        self._orders: dict[tuple[str, ...], list[tuple[str, bool]]] = {}
         self._plainer = plainer
         self._hides = plainer.hides
         self._cleaned = plainer.cleaned
@@ -127,18 +129,14 @@ class Items:
     def _learn(self, kinds: tuple[type, ...]) -> _Shape:
         if len(self._shapes) >= _SHAPES:
             self._shapes.clear()
-        places = [
-            (ix, None if is_secret else kind)
-            for ix, (kind, (_, is_secret)) in enumerate(zip(kinds, self._items, strict=True))
-        ]
-        texts = [ix for ix, kind in places if kind is str]
-        shape = self._shapes[kinds] = _Shape(
-            _getter(texts),
-            texts,
-            [ix for ix, kind in places if kind is int],
-            [ix for ix, kind in places if kind is not str and kind is not int],
-            self._layouts([_QUOTED if kind is str else "%s" for _, kind in places]),
-        )
+        texts: list[int] = []
+        ints: list[int] = []
+        others: list[int] = []
+        for ix, (kind, (_, is_secret)) in enumerate(zip(kinds, self._items, strict=True)):
+            where = texts if kind is str else ints if kind is int else others
+            (others if is_secret else where).append(ix)
+        writes = self._layouts([_QUOTED if ix in texts else "%s" for ix in range(len(kinds))])
+        shape = self._shapes[kinds] = _Shape(_getter(texts), texts, ints, others, writes)
         return shape
 
     def _layouts(self, marks: list[str]) -> tuple[_Write, _Write]:
@@ -182,7 +180,7 @@ class Items:
             if -INT64 <= value < INT64:
                 return value
         elif kind is float:
-            if -_EXACT < value < _EXACT:
+            if -EXACT < value < EXACT:
                 return value + 0.0  # -0.0 becomes 0.0.
         elif kind is dict:
             return self._mapping(value, depth)
@@ -195,22 +193,37 @@ class Items:
     def _mapping(self, values: dict[str, Any], depth: int) -> dict[str, Any]:
         if depth > MAX_DEPTH or len(values) > MAX_ITEMS:
             raise UnusualError
-        return {key: self._item(key, values[key], depth) for key in in_order(values)}
+        keys = tuple(values)
+        out = {}
+        for key, is_secret in self._orders.get(keys) or self._order(keys):
+            value = values[key]
+            kind = type(value)
+            if is_secret and value is not None:
+                out[key] = self._masked(key)
+            elif kind is str:
+                # Most are short, so these take no call.
+                out[key] = value if len(value) < SHORTEST else self._cleaned(key, value)
+            elif kind is bool or value is None:
+                out[key] = value
+            else:
+                out[key] = self._plain(kind, value, depth + 1, key)
+        return out
 
-    def _item(self, key: str, value: Any, depth: int) -> Any:
-        if len(key) >= SHORTEST and not self._is_plain_key(key):
+    def _order(self, keys: tuple[str, ...]) -> list[tuple[str, bool]]:
+        """Return the keys of a mapping in order, and whether each hides its value."""
+        if not all(map(self._is_plain_key, keys)):
             raise UnusualError
-        kind = type(value)
-        if value is not None and self._hides(key):
-            return self._masked(key)
-        if kind is str:
-            return self._cleaned(key, value)
-        if kind is bool or value is None:
-            return value
-        return self._plain(kind, value, depth + 1, key)
+        order = [(key, self._hides(key)) for key in in_order(keys)]
+        if len(keys) <= _FEW:
+            if len(self._orders) >= _SHAPES:
+                self._orders.clear()
+            self._orders[keys] = order
+        return order
 
     def _is_plain_key(self, key: str) -> bool:
-        return len(key) <= MAX_KEY and self._plainer.cleaned_key(key) == key
+        if type(key) is not str or len(key) > MAX_KEY:
+            return False
+        return len(key) < SHORTEST or self._plainer.cleaned_key(key) == key
 
     def _masked(self, key: str) -> str:
         if self._plainer.masks(key):
@@ -226,7 +239,8 @@ class Items:
         for ix, value in enumerate(values):
             kind = type(value)
             if kind is str:
-                out[ix] = self._cleaned(name, value)
+                if len(value) >= SHORTEST:
+                    out[ix] = self._cleaned(name, value)
             elif kind is not bool and value is not None:
                 out[ix] = self._plain(kind, value, depth + 1, name)
         return out

@@ -8,38 +8,20 @@ a foreign object or class, for each of them can be overridden to do anything.
 
 from __future__ import annotations
 
-import math
 import re
 
 from base64 import b64encode
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from decimal import Decimal
 from enum import Enum
-from itertools import islice
-from pathlib import PurePath
-from types import GeneratorType
 from typing import Any, Final
-from uuid import UUID
 
-from .inside import class_attribute, mro, stored_fields, vars_of
+from .budgets import MAX_BYTES, MAX_DEPTH, MAX_ITEMS, MAX_KEY, MAX_NODES, MAX_STRING, MAX_TOTAL
+from .inside import mro, stored_fields, vars_of
 from .jsontext import json_encoder
+from .readers import CONTAINERS, CONVERTERS, ENCODERS, UNREADABLE, Unordered, key_text, number
 from .redact import DROPPED, REDACTED, Redactor, Unsafe
 from .text import shortened, storable, type_name
-from .times import as_given, exact
 
-
-MAX_DEPTH: Final = 8
-MAX_ITEMS: Final = 256
-MAX_NODES: Final = 2_000
-MAX_STRING: Final = 8_192
-MAX_TOTAL: Final = 65_536
-MAX_KEY: Final = 256
-MAX_BYTES: Final = 3_072
-
-INT64: Final = 1 << 63
-"""Ints from minus this up to this, exclusive, are stored as ints."""
 
 CUT: Final = "<cut>"
 """Stands for values beyond the budget of a record."""
@@ -47,16 +29,9 @@ CUT: Final = "<cut>"
 SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 """Types whose values can't change after the call, so that they may wait."""
 
-_LONGEST_INT = 1_024  # bits
-_EXACT_FLOAT = 1e16
 _PAIR = 2
-_AFFORDED = slice(MAX_ITEMS + 1)
-_KEPT = slice(MAX_BYTES)
-_TRUSTED_ZONES = ("datetime.", "zoneinfo.", "pytz", "dateutil.", "pendulum.")
-_UNREADABLE = "<unreadable>"
 _LONGEST_WORD = 512
 _LAST_WORD = re.compile(r"(?<=\s)\S+\Z")
-_int_of = UUID.__dict__["int"].__get__
 
 encode_json = json_encoder()
 """Write plain values as compact JSON."""
@@ -76,14 +51,19 @@ class Plainer:
 
     Attributes:
 
+        cleaned: Returns a text without the secrets in it, of the key that it is found
+            under and the text.
+
         may_hold: Tells whether `cleaned` would look closer at a text, or at any
             part of it.
     """
 
-    __slots__ = ("_redactor", "may_hold")
+    __slots__ = ("_redactor", "cleaned", "may_hold")
 
     def __init__(self, redactor: Redactor | None) -> None:
         self._redactor = redactor
+        # The redactor's own, for templates come here with every text.
+        self.cleaned: Callable[[str, str], str] = redactor.cleaned if redactor else _as_it_is
         self.may_hold: Callable[[str], bool] = redactor.may_hold if redactor else _never
 
     def mapping(self, values: dict[Any, Any], verb: str = "") -> dict[str, Any]:
@@ -118,10 +98,6 @@ class Plainer:
         """Tell whether `REDACTED` stands for a value that *key* hides, whatever it is."""
         return self._redactor is not None and self._redactor.masks(key)
 
-    def cleaned(self, key: str, text: str) -> str:
-        """Return a text, found under *key*, without the secrets in it."""
-        return text if self._redactor is None else self._redactor.cleaned(key, text)
-
     def cleaned_key(self, key: str) -> str:
         """Return a key without the secrets in it."""
         return key if self._redactor is None else self._redactor.cleaned_key(key)
@@ -130,6 +106,10 @@ class Plainer:
     def allows_all(self) -> bool:
         """Whether every verb may have any key."""
         return self._redactor is None or self._redactor.allows_all
+
+
+def _as_it_is(_key: str, text: str) -> str:
+    return text
 
 
 def _never(_text: str) -> bool:
@@ -156,7 +136,7 @@ class _Walk:
         if kind is str:
             return self.text(value)
         if kind is int or kind is float:
-            return _number(value)
+            return number(value)
         if kind is bool or value is None:
             return value
         if kind is Unsafe:
@@ -187,7 +167,7 @@ class _Walk:
                 if len(out) >= MAX_ITEMS:
                     out[CUT] = "more items"
                     break
-                self._key = text = key if type(key) is str else _key_text(key)
+                self._key = text = key if type(key) is str else key_text(key)
                 hidden = hides is not None and value is not None and hides(text)
                 found = self._instead(value, depth) if hidden else self.value(value, depth + 1)
                 if found is not DROPPED:
@@ -231,17 +211,17 @@ class _Walk:
         try:
             return self._by_type(kind, value, depth)
         except Exception:  # noqa: BLE001  What changes while it is read can fail in any way.
-            return _UNREADABLE
+            return UNREADABLE
 
     def _by_type(self, kind: type, value: Any, depth: int) -> Any:
         for base in mro(kind):
-            if (key := id(base)) in _CONTAINERS:
-                return self._container(_CONTAINERS[key], value, depth)
-            if key in _CONVERTERS:
-                plain = _CONVERTERS[key](value)
+            if (key := id(base)) in CONTAINERS:
+                return self._container(CONTAINERS[key], value, depth)
+            if key in CONVERTERS:
+                plain = CONVERTERS[key](value)
                 return self.text(plain) if type(plain) is str else plain
-            if key in _ENCODERS:
-                return self._encoded(*_ENCODERS[key](value))
+            if key in ENCODERS:
+                return self._encoded(*ENCODERS[key](value))
             if base is Enum:
                 return self.value(vars_of(value).get("_value_"), depth)
         fields = stored_fields(kind, value)
@@ -267,7 +247,7 @@ class _Walk:
         try:
             content = read(value)
             kind = type(content)
-            if kind is _Unordered:
+            if kind is Unordered:
                 return sorted(self._values(content, depth), key=encode_json)
             if kind is list or kind is tuple:
                 return self._sequence(content, depth)
@@ -282,7 +262,7 @@ class _Walk:
 
     def _pair(self, content: Sequence[Any], depth: int) -> list[Any]:
         name = self.value(content[0], depth + 1)
-        above, self._key = self._key, _key_text(content[0])
+        above, self._key = self._key, key_text(content[0])
         found = self._instead(content[1], depth)
         self._key = above
         return [name, REDACTED if found is DROPPED else found]
@@ -297,156 +277,12 @@ class _Walk:
         # Headers travel as pairs: [("Authorization", "Bearer ..."), ...].
         if self._redactor is None or not issubclass(type(name), str | bytes):
             return False
-        text = _key_text(name)
+        text = key_text(name)
         # The names of headers are short; two long texts are a before and an after.
         return len(text) <= MAX_KEY and self._redactor.hides(text)
-
-
-class _Unordered(list[Any]):
-    """The items of a set."""
-
-
-def _number(value: float) -> Any:
-    if type(value) is int:
-        if -INT64 <= value < INT64:
-            return value
-        bits = value.bit_length()
-        return str(value) if bits <= _LONGEST_INT else f"<int: {bits} bits>"
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if abs(value) >= _EXACT_FLOAT:  # jsonb gives it back as an int.
-        return int(value) if -INT64 <= value < INT64 else repr(value)
-    return value + 0.0  # -0.0 + 0.0 is 0.0, as jsonb has it.
-
-
-def _key_text(key: Any) -> str:
-    if key is None or type(key) is bool:
-        return {None: "null", True: "true", False: "false"}[key]
-    try:
-        return _text_of(key)
-    except Exception:  # noqa: BLE001  As above.
-        return _UNREADABLE
-
-
-def _text_of(key: Any) -> str:
-    for base in mro(type(key)):
-        if base is bytes:
-            return bytes.__getitem__(key, slice(MAX_STRING)).decode("utf-8", "replace")
-        if base is Enum:
-            return _key_text(vars_of(key).get("_value_"))
-        if id(base) in _CONVERTERS:
-            plain = _CONVERTERS[id(base)](key)
-            return plain if type(plain) is str else repr(plain)
-    return f"<{type_name(key)}>"
-
-
-def _is_trusted(zone: tzinfo) -> bool:
-    return type_name(zone).startswith(_TRUSTED_ZONES)
-
-
-def _moment(value: datetime) -> str:
-    moment = exact(value)
-    if moment.tzinfo is None:
-        return moment.isoformat()
-    if not _is_trusted(moment.tzinfo):
-        return f"<{type_name(value)}>"
-    try:
-        return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    except Exception:  # noqa: BLE001  Outside the years 1 to 9999, or its zone is broken.
-        return as_given(moment)
-
-
-def _time(value: time) -> str:
-    clock = datetime.combine(date.min, value).timetz()
-    if clock.tzinfo is not None and not _is_trusted(clock.tzinfo):
-        clock = clock.replace(tzinfo=None)
-    return clock.isoformat()
 
 
 def _without_half_word(text: str) -> str:
     """Return *text* without its last word: half a secret no longer looks like one."""
     word = _LAST_WORD.search(text, len(text) - _LONGEST_WORD)
     return text[: word.start()] if word else text
-
-
-def _path(value: PurePath) -> str:
-    # The methods of a path call one another, so those of a foreign class can't be trusted.
-    name = type_name(value)
-    return PurePath.__str__(value) if name.startswith("pathlib.") else f"<{name}>"
-
-
-def _decimal(value: Decimal) -> str:
-    return shortened(Decimal.__str__(value), MAX_KEY)
-
-
-def _error(value: BaseException) -> dict[str, Any]:
-    return {"type": type_name(value), "message": error_message(value)}
-
-
-def error_message(error: BaseException) -> str:
-    """Return the message of an exception from its arguments, without its ``__str__``."""
-    args = BaseException.args.__get__(error)[:MAX_ITEMS]  # type: ignore[attr-defined]
-    return ", ".join(text for arg in args if (text := _argument(arg)) is not None)
-
-
-def _argument(value: Any) -> str | None:
-    kind = type(value)
-    if issubclass(kind, str):
-        return str.__str__(value)[:MAX_STRING]
-    if kind is int or kind is float:
-        return str(_number(value))
-    return str(value) if kind is bool or value is None else None
-
-
-def _tuple(value: tuple[Any, ...]) -> Any:
-    names = class_attribute(type(value), "_fields")
-    items = tuple.__getitem__(value, _AFFORDED)
-    return zip(names, items, strict=False) if type(names) is tuple else items
-
-
-def _by_id(readers: dict[type, Callable[[Any], Any]]) -> dict[int, Callable[[Any], Any]]:
-    # To look a class up by itself would call its metaclass's __hash__ and __eq__.
-    return {id(kind): read for kind, read in readers.items()}
-
-
-_CONTAINERS: Final = _by_id(
-    {
-        dict: dict.items,
-        list: lambda value: list.__getitem__(value, _AFFORDED),
-        tuple: _tuple,
-        set: lambda value: _Unordered(islice(set.__iter__(value), MAX_ITEMS + 1)),
-        frozenset: lambda value: _Unordered(islice(frozenset.__iter__(value), MAX_ITEMS + 1)),
-        deque: lambda value: list(islice(deque.__iter__(value), MAX_ITEMS + 1)),
-        BaseException: lambda value: _error(value).items(),
-    }
-)
-"""How to read what holds others: as a list, a tuple, or pairs of key and value."""
-
-_CONVERTERS: Final = _by_id(
-    {
-        str: str.__str__,
-        bool: bool,
-        int: lambda value: _number(int.__int__(value)),
-        float: lambda value: _number(float.__float__(value)),
-        memoryview: lambda value: f"<memoryview: {value.nbytes}>",
-        datetime: _moment,
-        date: date.isoformat,
-        time: _time,
-        timedelta: timedelta.__str__,
-        Decimal: _decimal,
-        UUID: lambda value: str(UUID(int=_int_of(value))),
-        PurePath: _path,
-        GeneratorType: lambda _: "<generator>",
-    }
-)
-
-_ENCODERS: Final = _by_id(
-    {
-        bytes: lambda value: (bytes.__getitem__(value, _KEPT), bytes.__len__(value)),
-        bytearray: lambda value: (
-            bytes(bytearray.__getitem__(value, _KEPT)),
-            bytearray.__len__(value),
-        ),
-    }
-)
-"""How to read bytes: their beginning, and how many there are."""

@@ -9,11 +9,12 @@ from functools import lru_cache, partial
 from typing import Any, Final
 from uuid import UUID
 
+from .budgets import INT64, MAX_ITEMS, MAX_KEY
 from .canonical import in_order
 from .ids import NIL_BYTES, id_bytes, raw_id
 from .items import Items, UnusualError
 from .jsontext import encode_text
-from .plain import INT64, MAX_ITEMS, MAX_KEY, Plainer
+from .plain import Plainer
 from .row import Row
 from .rowmaker import (
     MAX_CHANNEL,
@@ -171,6 +172,8 @@ def template_for(
     names = {storable(name) for name in data}
     is_usual = len(names) == len(data) <= MAX_ITEMS // 2 and RAW not in names
     is_usual = is_usual and all(_is_usual(name, rows.plainer) for name in data)
+    # Types are looked up by their hash, which the class of a class may have made its own.
+    is_usual = is_usual and all(type(type(value)) is type for value in data.values())
     if (
         not is_usual
         or not rows.plainer.allows_all

@@ -28,6 +28,7 @@ import hmac
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from struct import Struct
 from typing import Final
@@ -55,7 +56,8 @@ ADOPTED: Final = 4
 SESSION: Final = 8
 """Flag: written in a transaction of the host's; a chain of one link."""
 
-_HEADER: Final = Struct(">s16sq16s16sI").pack
+_HEADER: Final = Struct(">s16sq").pack
+_SCOPE: Final = Struct(">16s16sI").pack
 _PERSONAL: Final = Struct(">s16s16s16sI").pack
 _LENGTH: Final = Struct(">I").pack
 _SEAL: Final = Struct(">2sq16sq16sqIIqqq32s32sI").pack
@@ -147,11 +149,18 @@ class UnsealableRowError(ValueError):
 
 def header(row: Row) -> bytes:
     """Return the part of *row* that outlives an erasure."""
-    verb, object_type, channel = row.verb.encode(), row.object_type.encode(), row.channel.encode()
+    tenant_id, created_at, id_, _, _, org_id, verb, object_type, _, channel, _, _ = row
+    return _HEADER(b"\x01", id_, created_at) + _often(tenant_id, org_id, verb, object_type, channel)
+
+
+@lru_cache(maxsize=4096)
+def _often(tenant_id: bytes, org_id: bytes, verb: str, object_type: str, channel: str) -> bytes:
+    """Return the rest of a header, which comes again and again."""
+    verb_, type_, channel_ = verb.encode(), object_type.encode(), channel.encode()
     return b"".join(
         (
-            _HEADER(b"\x01", row.id, row.created_at, row.tenant_id, row.org_id, len(verb)), verb,
-            _LENGTH(len(object_type)), object_type, _LENGTH(len(channel)), channel,
+            _SCOPE(tenant_id, org_id, len(verb_)), verb_,
+            _LENGTH(len(type_)), type_, _LENGTH(len(channel_)), channel_,
         )
     )  # fmt: skip
 
@@ -171,12 +180,13 @@ def commit(row: Row, salt: bytes) -> bytes:
 
 def commit_to(row: Row, salt: bytes, data: str) -> bytes:
     """Return `commit` of a row whose ``data`` are canonical already."""
-    object_id, ip, json_ = row.object_id.encode(), row.ip.encode(), data.encode()
+    _, _, _, actor_id, user_id, _, _, _, object_id, _, ip, _ = row
+    object_, ip_, data_ = object_id.encode(), ip.encode(), data.encode()
     return sha256(
         b"".join(
             (
-                _PERSONAL(b"\x03", salt, row.actor_id, row.user_id, len(object_id)), object_id,
-                _LENGTH(len(ip)), ip, _LENGTH(len(json_)), json_,
+                _PERSONAL(b"\x03", salt, actor_id, user_id, len(object_)), object_,
+                _LENGTH(len(ip_)), ip_, _LENGTH(len(data_)), data_,
             )
         )
     ).digest()  # fmt: skip

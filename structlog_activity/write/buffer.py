@@ -18,8 +18,8 @@ from ..record.rowmaker import RowMaker
 from ..store.repository import Repository
 from . import lifetime
 from .accounts import Health, Missing, count, judge, judge_disk, named
-from .deadletters import LettersInFolder, LettersInMemory
-from .erasing import erase_letters
+from .deadletters import LettersInFolder
+from .erasing import erase_waiting
 from .hooks import AfterWrite, Enricher, Hooks
 from .journal import Journal
 from .losses import OnLoss
@@ -290,18 +290,8 @@ class BufferedRepository:
             How many rows were erased, and how many are with others, or still to
             be written.
         """
-        found = Blotted(0, 0)
-        if self._spool is not None:
-            found = self._spool.blot(someone, counts_only=counts_only)
         letters = self._delivery.dead_letters
-        if not isinstance(letters, LettersInFolder | LettersInMemory):
-            return found
-        try:
-            erased = erase_letters(letters, someone, counts_only=counts_only)
-        except OSError as error:
-            trouble = f"dead letters: {error.strerror}"
-            return found._replace(troubles=(*found.troubles, trouble))
-        return found._replace(erased=found.erased + erased)
+        return erase_waiting(self._spool, letters, someone, counts_only=counts_only)
 
     def close(self, timeout: float | None = None) -> bool:
         """

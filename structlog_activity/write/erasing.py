@@ -6,28 +6,49 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .deadletters import LettersInFolder, LettersInMemory
-from .spool.blotting import Someone
+from .deadletters import DeadLetters, LettersInFolder, LettersInMemory
+from .spool.blotting import Blotted, Someone
+from .spool.spool import Spool
 
 
-def erase_letters(
-    letters: LettersInFolder | LettersInMemory, someone: Someone, *, counts_only: bool
-) -> int:
+def erase_waiting(
+    spool: Spool | None, letters: DeadLetters, someone: Someone, *, counts_only: bool
+) -> Blotted:
     """
-    Leave of someone's dead letters what is left of their rows; return how many those are.
+    Erase someone from what lies in a spool's folder, and from dead letters.
 
     Args:
 
-        letters: The letters.
+        spool: The spool, if there is one.
 
-        someone: Whose.
+        letters: The letters; those that somebody else keeps stay as they are.
+
+        someone: Whose rows, and what is left of each.
 
         counts_only: Change nothing.
 
-    Raises:
+    Returns:
 
-        OSError: A letter can't be written.
+        How many rows were erased, how many are with others, or still to be
+        written, and what went wrong.
     """
+    found = Blotted(0, 0)
+    if spool is not None:
+        found = spool.blot(someone, counts_only=counts_only)
+    if not isinstance(letters, LettersInFolder | LettersInMemory):
+        return found
+    try:
+        erased = _erase_letters(letters, someone, counts_only=counts_only)
+    except OSError as error:
+        trouble = f"dead letters: {error.strerror}"
+        return found._replace(troubles=(*found.troubles, trouble))
+    return found._replace(erased=found.erased + erased)
+
+
+def _erase_letters(
+    letters: LettersInFolder | LettersInMemory, someone: Someone, *, counts_only: bool
+) -> int:
+    """Leave of someone's dead letters what is left of their rows; return how many those are."""
     theirs = [letter for letter in list(letters) if someone.has(letter.row)]
     if not counts_only:
         for letter in theirs:

@@ -25,8 +25,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from structlog_activity.record.plain import (
-    CUT,
+from structlog_activity.record.budgets import (
     MAX_BYTES,
     MAX_DEPTH,
     MAX_ITEMS,
@@ -34,10 +33,9 @@ from structlog_activity.record.plain import (
     MAX_NODES,
     MAX_STRING,
     MAX_TOTAL,
-    Plainer,
-    encode_json,
-    error_message,
 )
+from structlog_activity.record.plain import CUT, Plainer, encode_json
+from structlog_activity.record.readers import error_message
 from structlog_activity.record.redact import REDACTED, Redactor
 from tests.record.hostile import (
     HOSTILE,

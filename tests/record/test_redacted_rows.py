@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from structlog_activity.record.plain import MAX_STRING, Plainer
+from structlog_activity.record.budgets import MAX_STRING
+from structlog_activity.record.plain import Plainer
 from structlog_activity.record.redact import Redactor, unsafe
 from structlog_activity.record.row import Row
 from structlog_activity.record.rowmaker import RowMaker
