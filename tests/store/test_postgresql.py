@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sqlalchemy import URL, Engine, text
+from sqlalchemy import URL, Engine, select, text
 
 from structlog_activity.record.row import Row
 from structlog_activity.record.rowmaker import RowMaker
@@ -15,6 +15,7 @@ from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.faults import Fault, StoreError
 from structlog_activity.store.postgresql import PostgresRepository
 from structlog_activity.store.schema import Schema
+from structlog_activity.store.table import user_activity_daily
 from tests.support.files import no_more_files
 from tests.support.postgres import PostgresServer
 from tests.support.records import record
@@ -166,6 +167,21 @@ def test_a_schema_that_does_not_fit_is_nobodys_row(
     error = failure(repository, rows(2))
 
     assert (Fault.CONFIGURATION, sqlstate) == (error.fault, error.sqlstate)
+
+
+@pytest.mark.parametrize(
+    "word", ['"', "\\", "{a,b}", "NULL", "", "'; DROP TABLE user_activity; --", "%s {} é", "\t"]
+)
+def test_daily_counts_take_any_text(
+    repository: PostgresRepository, engine: Engine, word: str
+) -> None:
+    batch = [row._replace(verb=f"v{word}", channel=word, object_type=word) for row in rows(3)]
+
+    assert repository.write(Batch.alone(batch))
+
+    with engine.connect() as connection:
+        found = connection.execute(select(user_activity_daily)).one()
+    assert (f"v{word}", word, word, 3) == (found.verb, found.channel, found.object_type, found.n)
 
 
 def test_missing_privileges_are_a_matter_of_configuration(

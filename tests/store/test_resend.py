@@ -117,6 +117,21 @@ def test_a_batch_that_is_refused_when_it_is_sent_again_is_in_doubt_no_more(log: 
     assert (True, 2) == (report.ok, report.chains), report
 
 
+def test_a_batch_that_fails_before_its_commit_is_not_in_doubt(log: SealedLog) -> None:
+    log.write(5)
+    with log.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE user_activity_daily RENAME TO elsewhere")
+    with pytest.raises(StoreError):
+        log.repository.write(batch(log))
+    with log.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO user_activity_daily")
+    log.write(9)
+    log.repository.finish()
+
+    report = log.verify()
+    assert (True, 1) == (report.ok, report.chains), report
+
+
 def test_no_end_is_written_while_a_commit_is_in_doubt(log: SealedLog) -> None:
     lose(log, batch(log), done=True)
     log.repository.finish()
