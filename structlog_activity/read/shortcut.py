@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol, Self
 from sqlalchemy import Dialect, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from ..store.engine import POSTGRESQL, reached, without_transactions
+from ..store.engine import PLAIN, POSTGRESQL, reached, without_transactions
 from .connect import Bind, reading
 from .form import form_of
 
@@ -32,6 +32,7 @@ _BINARY: Final = {"binary": True}
 _HEARD: Final = (
     "before_cursor_execute", "after_cursor_execute", "before_execute", "after_execute",
 )  # fmt: skip
+_HEARD_OF_PLAIN: Final = (*_HEARD, "engine_connect")
 _HEARD_OF_DIALECT: Final = (
     "do_execute",
     "do_execute_no_params",
@@ -183,10 +184,13 @@ class Direct:
 def _allows_shortcut(engine: Engine) -> bool:
     """Tell whether nobody can see which way a read takes."""
     dialect = engine.dialect
-    options = engine.get_execution_options()
-    if options != _OPTIONS.get(dialect.driver) or engine.echo:
+    if engine.echo or _is_heard(dialect, _HEARD_OF_DIALECT):
         return False
-    if _is_heard(dialect, _HEARD_OF_DIALECT) or _is_heard(engine, _HEARD):
+    options = engine.get_execution_options()
+    plain = options.get(PLAIN)
+    if plain is not None:  # Made for reads: whoever listens to these, listens to that one.
+        return not _is_heard(plain, _HEARD_OF_PLAIN)
+    if options != _OPTIONS.get(dialect.driver) or _is_heard(engine, _HEARD):
         return False
     # An engine with options hears of its own connections, to give these the options.
     return not options or len(engine.dispatch.engine_connect) == len(options)

@@ -27,6 +27,9 @@ from .sqlstate import connect_problem, fault_of_sqlite, fault_of_sqlstate
 
 POSTGRESQL: Final = "postgresql"
 SQLITE: Final = "sqlite"
+PLAIN: Final = "structlog_activity_engine"
+"""Option of an engine for single reads: the one that it was made of."""
+
 _POSTGRESQL_DRIVERS = {"postgresql", "postgresql+psycopg", "postgres"}
 _SQLITE_DRIVERS = {"sqlite", "sqlite+pysqlite"}
 _CONNECT_TIMEOUT = 10  # seconds
@@ -323,7 +326,11 @@ def _plain_error(error: SQLAlchemyError, where: str) -> RepositoryError:
 
 
 def for_single_reads(engine: Engine) -> Engine:
-    """Return *engine* for single reads: on PostgreSQL a transaction costs two round trips more."""
+    """
+    Return *engine* for single reads: on PostgreSQL a transaction costs two round trips more.
+
+    Whoever wants to hear of reads listens to *engine*, which the option `PLAIN` names.
+    """
     if engine.dialect.name != POSTGRESQL:
         return engine
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
+    return engine.execution_options(isolation_level="AUTOCOMMIT", **{PLAIN: engine})

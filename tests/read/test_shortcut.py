@@ -20,7 +20,7 @@ from tests.support.records import NOON, record
 
 
 # Most calls of a page without its records, and of each of these.
-BUDGETS = {"postgresql": (245, 4), "sqlite": (160, 26)}
+BUDGETS = {"postgresql": (215, 4), "sqlite": (160, 26)}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -111,6 +111,38 @@ def test_whoever_listens_hears_of_every_read(activity: ActivityLog) -> None:
     activity.stats(tenant_id="acme")
 
     assert 1 == len(heard)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["before_execute", "after_execute", "before_cursor_execute", "after_cursor_execute"],
+)
+def test_whoever_listens_to_what_an_engine_does_is_not_passed_by(
+    activity: ActivityLog, name: str
+) -> None:
+    def note(*given: Any, **_: Any) -> Any:
+        heard.append(given)
+        return given[1:3] if name == "before_execute" else None
+
+    heard: list[Any] = []
+    with reader(activity._reader) as connection:
+        assert isinstance(connection, Direct)
+    event.listen(activity.engine, name, note)
+
+    activity.stats(tenant_id="acme")
+
+    assert heard
+
+
+def test_whoever_listens_to_connections_being_used_is_not_passed_by(postgres_url: str) -> None:
+    used: list[Any] = []
+    with ActivityLog(postgres_url, migrate=True) as activity:
+        activity.stats(tenant_id="acme")
+        event.listen(activity.engine, "engine_connect", used.append)
+
+        activity.stats(tenant_id="acme")
+
+        assert 1 == len(used)
 
 
 def test_an_engine_that_changes_what_is_sent_is_read_through_sqlalchemy(
