@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..read.arguments import TOP_FIELDS
 from ..read.buckets import BUCKETS
+from ..read.filter import ALL_TENANTS
 from ..record.ids import NIL
 from ..record.record import ID_FIELDS, ActivityRecord
 from .database import key_options, keyed_log
@@ -30,10 +31,12 @@ from .reading import (
 
 
 if TYPE_CHECKING:
+    from ..log import ActivityLog
     from ..store.recordseal import RecordSeal
 
 _FINDINGS: Final = 1
 _BAR: Final = 30
+_NAMED: Final = ("actor_id", "user_id")  # fields of which an index has one record of each id
 _FORMS: Final = {"hour": "%Y-%m-%d %H:%M %z", "month": "%Y-%m"}
 _DAY: Final = "%Y-%m-%d"
 
@@ -126,12 +129,14 @@ def top(options: argparse.Namespace) -> int:
     """Run ``top``."""
     with opened(options) as activity:
         found = activity.top(by=options.by, limit=options.limit, **where_of(options))
+        names = {} if options.json else _names(activity, options, [key for key, _ in found])
     if options.json:
         for key, count in found:
             print_json({"key": key, "count": count})
     elif found:
         numbers = _numbers([count for _, count in found])
-        rows = [(number, _key(key)) for number, (key, _) in zip(numbers, found, strict=True)]
+        keys = [_key(key) + names.get(key, "") for key, _ in found]
+        rows = list(zip(numbers, keys, strict=True))
         print_table(("records", options.by), rows)
     else:
         say("no records")
@@ -144,12 +149,31 @@ def _told(record: ActivityRecord) -> dict[str, Any]:
     data = fields.pop("data")
     unset = ("", None, str(NIL))
     found = {name: value for name, value in fields.items() if value not in unset}
-    raw = data.get("_raw")
-    # The caller's own words for the ids, which is what a reader knows them by.
-    for name in ID_FIELDS if isinstance(raw, dict) else ():
+    raw = _raw(record)
+    for name in ID_FIELDS:
         if name in raw and name in found:
             found[name] = f"{found[name]} ({raw[name]})"
     return found | {f"data.{key}": value for key, value in data.items() if key != "_raw"}
+
+
+def _raw(record: ActivityRecord) -> dict[str, Any]:
+    """Return the caller's own words for the ids, which is what a reader knows them by."""
+    raw = record.data.get("_raw")
+    return raw if isinstance(raw, dict) else {}
+
+
+def _names(activity: ActivityLog, options: argparse.Namespace, keys: list[Any]) -> dict[Any, str]:
+    """Return those words for the ids that *keys* are, each from the newest record that has it."""
+    tenant = tenant_of(options)
+    if options.by not in _NAMED or tenant is ALL_TENANTS:
+        return {}
+    names = {}
+    for key in keys:
+        where: Any = {"tenant_id": tenant, options.by: key, "limit": 1, "total": "none"}
+        for record in activity.feed(**where).records if key != NIL else ():
+            if options.by in _raw(record):
+                names[key] = f" ({_raw(record)[options.by]})"
+    return names
 
 
 def _sealed(seal: RecordSeal) -> dict[str, Any]:

@@ -117,16 +117,23 @@ class Direct:
         self._how = _BINARY if self._is_postgresql else {}
 
     def __enter__(self) -> Self:
-        try:
-            raw = self._raw = self._engine.raw_connection()
-        except SQLAlchemyError:
-            with reached(self._engine.url):
-                raise
+        raw = self._raw = self._connected()
         try:
             self._by_statement(raw, on=True)
         except self.dialect.loaded_dbapi.Error as error:
             self._lose(error)
         return self
+
+    def _connected(self) -> Any:
+        try:
+            return self._engine.raw_connection()
+        except self.dialect.loaded_dbapi.Error as error:
+            # Only what a Connection does is told by SQLAlchemy's own errors.
+            failure = self._told("", error)
+        except SQLAlchemyError as error:
+            failure = error
+        with reached(self._engine.url):
+            raise failure
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         raw = self._raw

@@ -7,6 +7,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import re
 import shlex
 import tempfile
 import weakref
@@ -36,6 +37,7 @@ _CONNECT_TIMEOUT = 10  # seconds
 _BUSY_TIMEOUT = 5_000  # milliseconds
 _SCHEMA_CODES = {"42P01", "42703", "3F000"}
 _NO_PRIVILEGE = "42501"
+_OWN_TABLE: Final = re.compile(r"\b(user_)?activity_[a-z0-9_]+|\buser_activity\b")
 _scan_json: Final = JSONDecoder().scan_once  # type: ignore[attr-defined]
 
 
@@ -301,6 +303,12 @@ def is_passing(error: RepositoryError) -> bool:
     return tell(error.sqlstate) in {Fault.TRANSIENT, Fault.SLOW}
 
 
+def _named(error: object) -> str:
+    """Return the table of ours that an error names, for the rest of it may quote values."""
+    found = _OWN_TABLE.search(str(error))
+    return f" ({found[0]})" if found else ""
+
+
 def _plain_error(error: SQLAlchemyError, where: str) -> RepositoryError:
     """Return the error of ours for one of SQLAlchemy's, without values and passwords."""
     original = (error.orig if isinstance(error, DBAPIError) else None) or error
@@ -312,7 +320,8 @@ def _plain_error(error: SQLAlchemyError, where: str) -> RepositoryError:
         )
     if sqlstate == _NO_PRIVILEGE:
         return RepositoryError(
-            f"{where}: the role has no privilege on the activity tables: see GRANT",
+            f"{where}: the role has no privilege on the activity tables{_named(original)}: "
+            "GRANT gives it",
             sqlstate=sqlstate,
         )
     if sqlstate:

@@ -169,7 +169,10 @@ class Schema:
     def __init__(self, bind: Engine | Connection) -> None:
         self._bind = bind
         self._steps = migrations(bind.dialect.name)
-        self._where = shown(bind.engine.url)
+
+    @property
+    def _where(self) -> str:
+        return shown(self._bind.engine.url)
 
     def status(self) -> list[MigrationStatus]:
         """Return where each step stands, in order, those of newer releases last."""

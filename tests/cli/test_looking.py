@@ -263,6 +263,18 @@ def test_top_prints_a_table_and_a_name_for_what_is_not_set(cli: Cli, eight: str)
     assert ["      4  (none)", f"      2  {to_uuid('north')}"] == orgs[1:]
 
 
+def test_top_names_actors_and_users_as_they_were_recorded(cli: Cli, eight: str) -> None:
+    where = ("--url", eight, "top", "--by")
+    actors = cli.ok(*where, "actor_id", "--tenant", "acme").out.splitlines()
+    assert f"      3  {to_uuid('ann')} (ann)" in actors
+    users = cli.ok(*where, "user_id", "--tenant", "acme").out.splitlines()
+    assert f"      1  {to_uuid('bob')} (bob)" in users
+    # No index leads from an id alone to a record.
+    everybody = cli.ok(*where, "actor_id", "--all-tenants").out
+    assert "(ann)" not in everybody
+    assert str(to_uuid("ann")) in everybody
+
+
 # -- all of them --------------------------------------------------------------------
 
 

@@ -13,9 +13,16 @@ import pytest
 
 from sqlalchemy import event, text
 
-from structlog_activity import ActivityFilter, ActivityLog, SchemaError, feed, stats
+from structlog_activity import (
+    ActivityFilter,
+    ActivityLog,
+    RepositoryError,
+    SchemaError,
+    feed,
+    stats,
+)
 from structlog_activity.read.shortcut import Direct, reader
-from structlog_activity.store.engine import make_engine, parse_url
+from structlog_activity.store.engine import for_single_reads, make_engine, parse_url
 from tests.support.records import NOON, record
 
 
@@ -183,6 +190,22 @@ def test_missing_tables_are_told_and_the_connection_is_kept(postgres_url: str) -
     with engine.connect() as connection:
         assert before == connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
     engine.dispose()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_database_that_can_not_be_reached_any_more_is_told(kind: str, tmp_path: Path) -> None:
+    urls = {
+        "sqlite": f"sqlite:///{tmp_path / 'no folder' / 'activity.db'}",
+        "postgresql": "postgresql://app:hunter2@127.0.0.1:1/app",
+    }
+    engine = for_single_reads(make_engine(parse_url(urls[kind])))
+    where = ActivityFilter(tenant_id="acme")
+
+    assert isinstance(reader(engine), Direct)
+    for read in (feed, stats):
+        with pytest.raises(RepositoryError, match="can't reach") as caught:
+            read(engine, where)
+        assert "hunter2" not in str(caught.value)
 
 
 def test_an_interrupted_read_leaves_no_connection_half_way(
