@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import time
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -366,6 +367,10 @@ def test_on_sqlite_no_number_is_used_again_where_the_end_of_the_ledger_was_remov
         position = changes.now()
         with engine.begin() as connection:
             connection.execute(text("DELETE FROM user_activity_batch"))
+        # A number begins with the millisecond that it is drawn in.
+        then = time.time_ns() // 1_000_000
+        while time.time_ns() // 1_000_000 == then:
+            pass
     shared.repository.write(batch_of(tenant, [3]))
     assert [3] == drained(changes, position)[0]
 

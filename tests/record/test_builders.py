@@ -118,7 +118,8 @@ def test_the_verb_is_checked_before_the_object_type(build: Build, who: Any) -> N
 @pytest.mark.parametrize("value", [1.5, True, b"x", ["x"]], ids=["float", "bool", "bytes", "list"])
 def test_text_of_another_type_is_refused(build: Build, who: Any, field: str, value: Any) -> None:
     arguments = {"verb": "a.b", "object_type": "c", field: value}
-    with pytest.raises(InvalidRecordError, match="text is needed, not") as info:
+    problem = f"text is needed, not {type(value).__name__}"
+    with pytest.raises(InvalidRecordError, match=problem) as info:
         build(who, **arguments)
 
     assert info.value.field == field
@@ -148,10 +149,8 @@ def test_an_object_id_may_be_a_number_or_a_uuid(
 @BUILDERS
 def test_a_number_too_long_for_an_object_id_is_refused(build: Build, who: Any) -> None:
     """Python does not even print it."""
-    with pytest.raises(InvalidRecordError) as info:
+    with pytest.raises(InvalidRecordError, match="object_id: an int of 16610 bits is no id"):
         build(who, "a.b", "c", 10**5000)
-
-    assert info.value.field == "object_id"
 
 
 @BUILDERS
@@ -186,7 +185,8 @@ def test_missing_data_is_a_fresh_dict(build: Build, who: Any, empty: Any) -> Non
 @BUILDERS
 @pytest.mark.parametrize("value", [5, "text", ["a"]], ids=["int", "text", "list"])
 def test_data_that_is_no_mapping_is_refused(build: Build, who: Any, value: Any) -> None:
-    with pytest.raises(InvalidRecordError, match="data: a mapping is needed"):
+    problem = f"data: a mapping is needed, not {type(value).__name__}"
+    with pytest.raises(InvalidRecordError, match=problem):
         build(who, "a.b", "c", data=value)
 
 

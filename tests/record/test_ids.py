@@ -86,12 +86,12 @@ def test_an_id_of_now_is_of_now() -> None:
 
 def test_the_ids_that_calls_get_tell_their_moment_too() -> None:
     ids = IdGenerator()
-    for ms in range(1, 5):
-        first = ids.next(ms * 1_000_000 + 250_000)
-        later = [ids.next(ms * 1_000_000 + rest) for rest in (250_000, 999_999)]
+    for ms, rest in enumerate([0, 250_000, 0, 0, 750_000]):
+        first = ids.next(ms * 1_000_000 + rest)
+        last = ids.next(ms * 1_000_000 + 999_999)
 
-        assert {ms} == {id_ >> 80 for id_ in (first, *later)}
-        assert (first >> 64) & 0xFFF == 4096 // 4
+        assert (ms, ms) == (first >> 80, last >> 80)
+        assert (first >> 64) & 0xFFF == 4096 * rest // 1_000_000
 
 
 def varying(ids: list[int]) -> int:

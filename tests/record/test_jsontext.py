@@ -39,6 +39,23 @@ def test_a_large_value_is_written_whole() -> None:
     assert value == json.loads(jsontext.json_encoder()(value))
 
 
+@pytest.mark.skipif(not vars(encoder).get("c_make_encoder"), reason="needs the C encoder")
+def test_one_encoder_serves_all_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+
+    def make_encoder(*arguments: object) -> object:
+        made.append(make(*arguments))
+        return made[-1]
+
+    make: Any = vars(encoder)["c_make_encoder"]
+    monkeypatch.setattr(encoder, "c_make_encoder", make_encoder)
+    encode = jsontext.json_encoder()
+    before = len(made)
+
+    assert ["[0]", "[1]"] == [encode([number]) for number in range(2)]
+    assert len(made) == before
+
+
 PYTHONS: dict[str, dict[str, Any]] = {
     "this one": vars(encoder),
     "one without the C encoder": {},

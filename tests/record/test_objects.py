@@ -247,12 +247,19 @@ def test_a_description_of_no_form_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "describe"),
-    [("Plain", str), (Plain(), str), (Plain, "text"), (Plain, None)],
+    ("problem", "kind", "describe"),
+    [
+        ("needs a class, not str", "Plain", str),
+        ("needs a class, not Plain", Plain(), str),
+        ("needs a callable, not str", Plain, "text"),
+        ("needs a callable, not NoneType", Plain, None),
+    ],
     ids=["name", "instance", "text", "none"],
 )
-def test_only_a_class_and_a_callable_can_be_registered(kind: Any, describe: Any) -> None:
-    with pytest.raises(TypeError, match="register_object needs a"):
+def test_only_a_class_and_a_callable_can_be_registered(
+    problem: str, kind: Any, describe: Any
+) -> None:
+    with pytest.raises(TypeError, match=f"register_object {problem}"):
         register_object(kind, describe)
 
 

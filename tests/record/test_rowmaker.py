@@ -634,11 +634,13 @@ def test_missing_data_of_a_record_is_empty() -> None:
 
 
 @pytest.mark.parametrize(
-    "make_data", [list, str, lying_instance], ids=["list", "text", "lying metaclass"]
+    ("kind", "make_data"),
+    [("list", list), ("str", str), ("their.code.Lying", lying_instance)],
+    ids=["list", "text", "lying metaclass"],
 )
-def test_data_of_a_record_that_is_no_dict_is_refused(make_data: Any) -> None:
+def test_data_of_a_record_that_is_no_dict_is_refused(kind: str, make_data: Any) -> None:
     data = make_data()
-    with pytest.raises(InvalidRecordError, match="a dict is needed") as info:
+    with pytest.raises(InvalidRecordError, match=f"a dict is needed, not {kind}") as info:
         ROWS.make_from(ActivityRecord(verb="a.b", object_type="c", data=data))
 
     assert info.value.field == "data"
