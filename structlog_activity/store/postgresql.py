@@ -15,7 +15,6 @@ from uuid import UUID
 
 import psycopg
 
-from psycopg.pq import Escaping
 from psycopg.pq import TransactionStatus as _Status
 from sqlalchemy import URL
 
@@ -70,7 +69,7 @@ _SEAL = "SELECT seal FROM user_activity_batch WHERE (writer_id, seq) = (%s, %s)"
 _COPY = f"COPY user_activity ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
 _DAILY = """
     INSERT INTO user_activity_daily AS d (tenant_id, day, channel, verb, object_type, n)
-    SELECT * FROM unnest({}::uuid[], {}::date[], {}::text[], {}::text[], {}::text[], {}::bigint[])
+    SELECT * FROM unnest(%s::uuid[], %s::date[], %s::text[], %s::text[], %s::text[], %s::bigint[])
     ON CONFLICT (tenant_id, day, channel, verb, object_type, folded)
         DO UPDATE SET n = d.n + excluded.n
 """
@@ -145,10 +144,11 @@ class PostgresRepository:
                 self._chain.found(partial(_stored_seal, connection, batch))
                 return False
             self._chain.refused()
-            with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-                copy.write(data)
-                batch.meanwhile()
-            connection.execute(_daily(connection, batch), prepare=False)
+            with connection.cursor() as cursor:
+                with cursor.copy(_COPY) as copy:
+                    copy.write(data)
+                    batch.meanwhile()
+                cursor.execute(_DAILY, _daily_columns(batch))
             self._commit(connection)
             return True
 
@@ -353,8 +353,8 @@ def _stored_seal(connection: psycopg.Connection[Any], batch: Batch) -> bytes:
     return bytes(found)
 
 
-def _daily(connection: psycopg.Connection[Any], batch: Batch) -> str:
-    """Return what adds the rows of *batch* to the daily counts."""
+def _daily_columns(batch: Batch) -> list[str]:
+    """Return the columns of the daily counts of *batch*, each as the text of an array."""
     tenants, days, *texts, counts = zip(*batch.daily_counts(), strict=True)
     columns = [
         [tenant.hex() for tenant in tenants],
@@ -362,10 +362,8 @@ def _daily(connection: psycopg.Connection[Any], batch: Batch) -> str:
         *([_quoted(text) for text in each] for each in texts),
         map(str, counts),
     ]
-    escape = Escaping(connection.pgconn).escape_literal
-    # As literals, for the driver takes longer to adapt six lists than the server to read them.
-    arrays = [escape(f"{{{','.join(column)}}}".encode()).decode() for column in columns]
-    return _DAILY.format(*arrays)
+    # As text, for the driver takes longer to adapt six lists than the server to read them.
+    return [f"{{{','.join(column)}}}" for column in columns]
 
 
 def _quoted(text: str) -> str:
