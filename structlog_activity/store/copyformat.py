@@ -85,11 +85,9 @@ def _encode_row(row: Row, batch_id: int, index: int, salt: bytes) -> bytes:
                 len(COLUMNS), 16, tenant_id, 8, created_at - _EPOCH, 16, id_,
                 16, actor_id, 16, user_id, 16, org_id,
             ),
-            _often(verb),
-            _often(object_type),
+            _often(verb, object_type),
             _LENGTH(len(object_text)), object_text,
-            _often(channel),
-            _often(ip),
+            _often(channel, ip),
             _LENGTH(len(data_text) + 1), _JSONB_VERSION, data_text,
             _PLACE(8, batch_id, 4, index, len(salt)), salt,
         )
@@ -97,7 +95,7 @@ def _encode_row(row: Row, batch_id: int, index: int, salt: bytes) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _often(text: str) -> bytes:
-    """Return a text after its length: one of few, which come again and again."""
-    encoded = text.encode()
-    return _LENGTH(len(encoded)) + encoded
+def _often(one: str, other: str) -> bytes:
+    """Return two texts, each after its length: pairs which come again and again."""
+    first, second = one.encode(), other.encode()
+    return b"".join((_LENGTH(len(first)), first, _LENGTH(len(second)), second))
