@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import BindParameter, Dialect
 
+from ..store.engine import SQLITE
 from ..store.table import UtcMoment
 
 
@@ -44,14 +45,14 @@ class Text(NamedTuple):
 
     Attributes:
 
-        sql: The text.
+        sql: The text; for psycopg, which would encode it with each call, as bytes.
 
         values: What is bound to it.
 
         positional: Whether values are bound by position, and not by name.
     """
 
-    sql: str
+    sql: str | bytes
     values: tuple[_Value, ...]
     positional: bool
 
@@ -120,7 +121,8 @@ class Form:
         names = compiled.positiontup if compiled.positional else binds
         values = (self._value(name, binds[name], given) for name in names)
         bound = tuple(value for value in values if value.key not in self._literals)
-        return Text(compiled.string, bound, compiled.positional)
+        sql = compiled.string if self._dialect.name == SQLITE else compiled.string.encode()
+        return Text(sql, bound, compiled.positional)
 
     def _value(self, name: str, bind: BindParameter[Any], given: Mapping[str, Any]) -> _Value:
         process = bind.type.dialect_impl(self._dialect).bind_processor(self._dialect)

@@ -160,10 +160,8 @@ class Direct:
         text = form.text(values)
         bound = text.bound(values)
         try:
-            cursor = self._raw.cursor(**self._how)
-            cursor.execute(text.sql, bound)
-            rows = cursor.fetchall()
-            cursor.close()
+            # Not closed, for what is read to its end is held by nobody.
+            rows = self._raw.cursor(**self._how).execute(text.sql, bound).fetchall()
         except self.dialect.loaded_dbapi.Error as error:
             if not self.dialect.is_disconnect(error, self._raw, None):
                 raise self._told(text.sql, error) from error
@@ -183,8 +181,9 @@ class Direct:
         with self._engine.connect() as connection:
             return Found(connection.execute(statement, values).all())
 
-    def _told(self, sql: str, error: Exception) -> BaseException:
+    def _told(self, text: str | bytes, error: Exception) -> BaseException:
         base, dialect = self.dialect.loaded_dbapi.Error, self.dialect
+        sql = text.decode() if isinstance(text, bytes) else text
         return DBAPIError.instance(sql, None, error, base, hide_parameters=True, dialect=dialect)
 
 
