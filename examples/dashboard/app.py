@@ -68,7 +68,7 @@ _ERRORS: Final[list[tuple[type[Exception], int, str, str]]] = [
         503,
         "The tables are not there yet",
         (
-            "Run `structlog-activity migrate` with the same --url, by a role that may create "
+            "Run structlog-activity migrate with the same --url, by a role that may create "
             "tables, then load this page again."
         ),
     ),
@@ -78,7 +78,7 @@ _ERRORS: Final[list[tuple[type[Exception], int, str, str]]] = [
         "The database can't be read",
         (
             "Nothing is lost by that: applications keep their records until it is back. Load this "
-            "page again when it is; if it stays away, `structlog-activity doctor` says more."
+            "page again when it is; if it stays away, structlog-activity doctor says more."
         ),
     ),
 ]

@@ -223,7 +223,9 @@ def _drawn(
                 is_open=until > view.now,
             )
         )
-    lines = [(round((1 - share) * _PLOT, 3), f"{round(top * share):,}") for share in (1, 0.5)]
+    # Half of an odd number is no count.
+    shares = (1, 0.5) if top % 2 == 0 else (1,)
+    lines = [(round((1 - share) * _PLOT, 3), f"{round(top * share):,}") for share in shares]
     return Chart(bars, _ticks(starts[:-1], bucket, zone), lines, series, bucket)
 
 

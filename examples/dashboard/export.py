@@ -49,7 +49,7 @@ def export(
     if total > most:
         problem = (
             f"a file holds {most:,} records at most: choose a shorter period, or use "
-            f"`structlog-activity export`, which has no limit"
+            f"structlog-activity export, which has no limit"
         )
         raise InvalidFilterError("export", total, problem)
     return _csv(activity, view) if kind == "csv" else _lines(activity, view)

@@ -68,4 +68,7 @@ def require_file(activity: ActivityLog) -> None:
     if activity.engine.dialect.name != "sqlite" or not database or database.startswith("file:"):
         return
     if not Path(database).exists():
-        raise RepositoryError(f"there is no file {database}: is --url right?")
+        raise RepositoryError(
+            f"there is no file {database}: is --url right, or $STRUCTLOG_ACTIVITY_URL, "
+            "or the current folder?"
+        )

@@ -56,7 +56,8 @@ def parse_url(url: str | URL) -> URL:
         # Not the error's own text: it quotes the URL, password and all.
         raise RepositoryError(
             "the database URL can't be read; it looks like "
-            "postgresql://user:password@host/database or sqlite:///activity.db"
+            "postgresql://user:password@host/database or sqlite:///activity.db; "
+            "in a password @ is written %40, and / %2F"
         ) from None
     if parsed.drivername in _POSTGRESQL_DRIVERS:
         return parsed.set(drivername="postgresql+psycopg")

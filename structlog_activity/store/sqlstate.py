@@ -70,6 +70,12 @@ _CONNECT_WORDS: Final = (
         Fault.CONFIGURATION,
         "the database or the role does not exist: is the URL right?",
     ),
+    (
+        "invalid connection option",
+        Fault.CONFIGURATION,
+        "the URL has an option that libpq does not know",
+    ),
+    ("does not support SSL", Fault.CONFIGURATION, "it has no TLS, which sslmode= asks for"),
     ("is not permitted to log in", Fault.CONFIGURATION, "the role may not log in"),
     ("too many", Fault.TRANSIENT, "it has too many connections"),
     ("connection slots are reserved", Fault.TRANSIENT, "it has too many connections"),

@@ -136,6 +136,19 @@ def test_the_bars_of_the_timeline_add_up(shown: Shown, range_: str, bucket: str)
     assert int(total) == sum(counts)
 
 
+@pytest.mark.parametrize(("count", "told"), [(2, ["2", "1"]), (3, ["3"])])
+def test_the_lines_of_the_timeline_are_where_they_say(
+    count: int, told: list[str], empty: ActivityLog
+) -> None:
+    for _ in range(count):
+        empty.record("door.opened", "door:1", tenant_id="acme", occurred_at=NOW)
+    empty.flush(30)
+    with Shown(empty) as shown:
+        page = shown.page()
+
+    assert told == re.findall(r'class="tick over">([^<]*)<', page)
+
+
 def test_a_period_of_thousands_of_years_has_few_bars(shown: Shown) -> None:
     for params in ({"since": "0001-01-01"}, {"since": "1000-01-01", "until": "9999-12-31"}):
         page = shown.page(**params)

@@ -206,6 +206,7 @@ def test_missing_privileges_are_a_matter_of_configuration(
         ({"host": "127.0.0.1", "port": 1, "query": {}}, Fault.TRANSIENT, "refused"),
         ({"host": "no-such-host.invalid", "query": {}}, Fault.TRANSIENT, "host"),
         ({"query": {"host": "/no/such/folder"}}, Fault.TRANSIENT, "no such socket"),
+        ({"query": {"nonsense": "1"}}, Fault.CONFIGURATION, "an option that libpq does not know"),
     ],
 )
 def test_a_server_that_can_not_be_reached_is_named_without_its_password(
