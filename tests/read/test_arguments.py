@@ -63,5 +63,7 @@ def test_a_number_of_keys_is_brought_within_its_bounds(limit: int, asked: int) -
     ],
 )
 def test_a_bad_value_is_refused_by_its_name(problem: str, check: Any, value: object) -> None:
-    with pytest.raises(InvalidFilterError, match=f"^{problem}"):
+    with pytest.raises(InvalidFilterError, match=f"^{problem}") as info:
         check(value)
+
+    assert info.value.value is value

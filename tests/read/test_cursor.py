@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import re
 
 from uuid import UUID
 
@@ -24,8 +25,7 @@ def test_a_cursor_leads_back_to_its_place(place: Place, digest: bytes, key: byte
     text = encode_cursor(place, digest, key)
 
     assert place == decode_cursor("after", text, digest, key)
-    assert text.isascii()
-    assert len(text) < 60
+    assert re.fullmatch(r"[\w-]{44}", text, re.ASCII)  # Needs no quotes in an address.
 
 
 @given(place=places, digest=st.binary(min_size=16, max_size=16))
@@ -68,14 +68,16 @@ def decode_and_encode(text: str) -> str:
 
 @given(text=st.text(max_size=80))
 def test_junk_is_refused(text: str) -> None:
-    with pytest.raises(InvalidCursorError, match="after"):
+    with pytest.raises(InvalidCursorError, match=r"^after=.*start from its first page") as info:
         decode_cursor("after", text, b"d" * 16, b"")
+
+    assert info.value.value == text
 
 
 def test_a_cursor_of_another_version_is_refused() -> None:
     text = encode_cursor(Place(1, UUID(int=7)), b"d" * 16, b"")
-    raw = bytearray(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    raw = bytearray(base64.urlsafe_b64decode(text))
     raw[0] = 2
 
     with pytest.raises(InvalidCursorError):
-        decode_cursor("after", base64.urlsafe_b64encode(raw).decode().rstrip("="), b"d" * 16, b"")
+        decode_cursor("after", base64.urlsafe_b64encode(raw).decode(), b"d" * 16, b"")
