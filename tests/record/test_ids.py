@@ -289,7 +289,11 @@ def test_text_that_only_resembles_a_uuid_is_a_name(text: str) -> None:
     assert text == raw_id(text)
 
 
-@pytest.mark.parametrize("value", [None, "", "  \n", NIL, str(NIL), "0" * 32], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [None, "", "  \n", NIL, str(NIL), "0" * 32],
+    ids=["none", "empty", "blank", "NIL", "text of NIL", "digits of NIL"],
+)
 def test_nothing_means_not_set(value: Any) -> None:
     assert to_uuid(value) == NIL
     assert raw_id(value) is None
