@@ -355,9 +355,10 @@ def _as_stored(name: str, text: str) -> str:
 
 
 def _object_id(name: str, value: Any) -> str | None:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value) if value.bit_length() <= _LONGEST_INT else _text(name, value)
-    return _text(name, str(value) if isinstance(value, UUID) else value)
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if isinstance(value, UUID) or (is_number and value.bit_length() <= _LONGEST_INT):
+        value = str(value)
+    return _text(name, value)
 
 
 def _texts(name: str, value: Any) -> tuple[str, ...]:

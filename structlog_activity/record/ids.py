@@ -304,7 +304,7 @@ def _parse_text(text: str) -> bytes:
     if not text:
         return NIL_BYTES
     if _UUID_TEXT.fullmatch(text):
-        return UUID(text.lower().removeprefix("urn:uuid:").strip("{}")).bytes
+        return UUID(text.lower()).bytes
     return uuid5(NAMESPACE, text.encode("utf-8", "replace").decode()).bytes
 
 

@@ -12,6 +12,8 @@ from uuid import UUID
 import pytest
 
 from structlog_activity import ALL_TENANTS, NIL, ActivityFilter, InvalidFilterError, to_uuid
+from structlog_activity.record.rowmaker import RowMaker
+from tests.support.records import record
 
 
 BAD: dict[str, dict[str, Any]] = {
@@ -197,3 +199,48 @@ def test_a_word_of_an_enum_means_what_its_text_means() -> None:
 def test_an_id_without_a_value_is_refused() -> None:
     with pytest.raises(InvalidFilterError, match="actor_id"):
         ActivityFilter(tenant_id=1, actor_id=UUID.__new__(UUID))
+
+
+# -- edges ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("problem", "where"),
+    [
+        ("before='y': give after or before", {"after": "x", "before": "y"}),
+        ("offset=1: give an offset or a cursor", {"offset": 1, "after": "x"}),
+        ("offset=1: give an offset or a cursor", {"offset": 1, "before": "x"}),
+        ("machine_activity=1: True or False", {"machine_activity": 1}),
+        (r"verbs='a\.\*\*': a \* may only stand at the end", {"verbs": "a.**"}),
+        ("keyword='x+.*: at most 200 characters", {"keyword": "x" * 201}),
+        ("data=201: at most 200 keys", {"data": dict.fromkeys(map(str, range(201)), 1)}),
+        (r"data\['a.*'\]=1: NUL", {"data": {"a\0": 1}}),
+        (r"data=\[1\]: a mapping with text keys", {"data": [1]}),
+        ("object_id=True: text is needed", {"object_id": True}),
+        ("since=5: a datetime, a date or ISO 8601 text", {"since": 5}),
+        ("until='soon': can't be read as ISO 8601", {"until": "soon"}),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name_and_value(
+    problem: str, where: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidFilterError, match=f"^{problem}"):
+        ActivityFilter(tenant_id="acme", **where)
+
+
+def test_the_most_that_a_filter_may_hold_is_taken() -> None:
+    data = dict.fromkeys(map(str, range(200)), 1)
+    where = ActivityFilter(tenant_id="acme", keyword="x" * 200, data=data)
+
+    assert (where.keyword, where.data) == ("x" * 200, data)
+
+
+def test_any_verb_is_no_condition() -> None:
+    assert ActivityFilter(tenant_id="acme", verbs=["a.b", "*"]).verbs == ()
+
+
+def test_an_object_id_that_is_a_number_or_a_uuid_is_the_one_that_is_stored() -> None:
+    for id_ in (7, 2**4096 - 1, to_uuid("it")):
+        where = ActivityFilter(tenant_id="acme", object_id=id_)
+
+        assert where.object_id == RowMaker().make_from(record(object_id=str(id_))).object_id

@@ -216,6 +216,7 @@ def test_a_follower_of_one_tenant_never_sees_another_s_beside_three_writers(
             for number in range(40):
                 tenant = "hers" if number % 2 else "his"
                 own.record("file.saved", ("file", f"{tenant}-{writer}-{number}"), tenant_id=tenant)
+            assert own.flush(DEADLINE)  # Longer than a close may take while two others write.
 
     writers = [threading.Thread(target=write, args=(writer,)) for writer in range(3)]
     for thread in writers:

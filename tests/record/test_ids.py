@@ -289,7 +289,11 @@ def test_text_that_only_resembles_a_uuid_is_a_name(text: str) -> None:
     assert text == raw_id(text)
 
 
-@pytest.mark.parametrize("value", [None, "", "  \n", NIL, str(NIL), "0" * 32], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [None, "", "  \n", NIL, str(NIL), "0" * 32],
+    ids=["none", "empty", "blank", "NIL", "text of NIL", "digits of NIL"],
+)
 def test_nothing_means_not_set(value: Any) -> None:
     assert to_uuid(value) == NIL
     assert raw_id(value) is None
@@ -360,9 +364,17 @@ def test_values_of_other_types_are_refused(value: Any) -> None:
     assert info.value.field == "id"
 
 
-@pytest.mark.parametrize("value", ["a" * 65_537, 1 << 4096], ids=["text", "int"])
-def test_values_too_long_for_an_id_are_refused(value: Any) -> None:
-    with pytest.raises(InvalidRecordError, match="is no id"):
+@pytest.mark.parametrize(
+    ("problem", "value"),
+    [
+        ("text of 65537 characters is no id", "a" * 65_537),
+        ("an int of 4097 bits is no id", 1 << 4096),
+        ("a UUID without a value is no id", object.__new__(UUID)),
+    ],
+    ids=["long text", "long int", "UUID without a value"],
+)
+def test_what_can_be_no_id_is_refused(problem: str, value: Any) -> None:
+    with pytest.raises(InvalidRecordError, match=f"^id: {problem}"):
         to_uuid(value)
 
 

@@ -128,6 +128,16 @@ def test_a_marked_value_is_shown_as_it_is() -> None:
     assert (repr(unsafe("page-2")), str(unsafe("page-2"))) == ("'page-2'", "page-2")
 
 
+def test_what_is_remembered_of_keys_that_were_cleaned_has_a_bound(redactor: Redactor) -> None:
+    for number in range(5_000):
+        redactor.cleaned_key(f"a key with the number {number}")
+    assert len(redactor._names) == 4096
+
+    another = Redactor()
+    another.cleaned_key("k" * 257)
+    assert not another._names
+
+
 def test_a_key_too_long_to_be_read_has_no_mode_of_its_own() -> None:
     longest, too_long = "k" * 256, "k" * 257
     redactor = Redactor(keys={longest: "drop", too_long: "drop"})

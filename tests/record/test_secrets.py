@@ -54,6 +54,13 @@ SECRETS = {
     f"bot {SLACK}": "bot [redacted]",
     f"pay {STRIPE}": "pay [redacted]",
     f"map {GOOGLE}": "map [redacted]",
+    # Nothing else in these makes them worth a look.
+    "map AIzaSyAbCdEfGhIjKlMnOpQrStUvWxYzAbCdEf": "map [redacted]",
+    "bot xoxp-abcdefgh": "bot [redacted]",
+    "app xapp-abcdefgh": "app [redacted]",
+    "sent apikey abc-DEF-ghi": "sent apikey [redacted]",
+    "Api-Key\tabc-DEF-ghi": "Api-Key\t[redacted]",
+    "pin=1234": "pin=[redacted]",
     "GET /a?token=abcdef&page=2": "GET /a?token=[redacted]&page=2",
     "https://x.org/?a=1&api_key=K;b=2": "https://x.org/?a=1&api_key=[redacted];b=2",
     "host=db user=app password=hunter2": "host=db user=app password=[redacted]",
@@ -306,8 +313,14 @@ def test_which_keys_may_be_stored_is_told_by_the_longest_fitting_verb() -> None:
     assert redactor.allowed("a.b.q") == frozenset("y")
     assert redactor.allowed("a.b.c") == frozenset("z")
     assert redactor.allowed("free.x") is None
-    assert redactor.allowed("other") == frozenset()
+    assert redactor.allowed("other") == redactor.allowed("ab.q") == frozenset()
+    assert Redactor(allow={"a.*": ["x"], "a.#1": ["z"]}).allowed("a.#1") == frozenset("z")
     assert Redactor().allowed("other") is None
+
+
+def test_a_secret_that_is_a_key_itself_is_replaced_too() -> None:
+    assert Redactor().cleaned_key("4111111111111111") == "[pan *1111]"
+    assert Redactor().cleaned_key(AWS) == "[redacted]"
 
 
 ADVERSARIAL = [

@@ -63,12 +63,18 @@ def test_surrogates_can_be_shortened() -> None:
     assert len(shortened("\ud800" * 500, 200)) == 200
 
 
-@pytest.mark.parametrize("character", ["\0", "\n", "\x1f", "\x7f", "\x80", "\x9f"], ids=ascii)
+@pytest.mark.parametrize(
+    "character",
+    ["\0", "\n", "\x1f", "\x7f", "\x80", "\x9f"],
+    ids=["NUL", "new line", "last of C0", "DEL", "first of C1", "last of C1"],
+)
 def test_control_characters_are_found_anywhere(character: str) -> None:
     assert has_control(f"a{character}b")
 
 
-@pytest.mark.parametrize("text", ["", "a b", "é\u00a0", "\u2028"], ids=ascii)
+@pytest.mark.parametrize(
+    "text", ["", "a b", "é\u00a0", "\u2028"], ids=["none", "blank", "hard", "line"]
+)
 def test_other_characters_are_no_control_characters(text: str) -> None:
     assert not has_control(text)
 
