@@ -615,6 +615,7 @@ def test_a_coroutine_that_is_cancelled_leaves_neither_thread_nor_connection(
         records = server_log.atail(tenant_id="acme", poll=NEVER)
         waiting = asyncio.ensure_future(first(records))
         await asyncio.to_thread(eventually, lambda: len(listeners(database)) == 1, "listening")
+        await asyncio.to_thread(eventually, lambda: records.position is not None, "its beginning")
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
