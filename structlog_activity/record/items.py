@@ -22,6 +22,7 @@ LONGEST: Final = 4_000
 """Most characters of JSON that are written here, well within all budgets of a record."""
 
 _PAIR: Final = 2
+_CONTAINERS: Final = frozenset({dict, list, tuple})
 _SHAPES: Final = 64
 _FEW: Final = 16
 _QUOTED: Final = '"%s"'
@@ -182,17 +183,17 @@ class Items:
         elif kind is float:
             if -EXACT < value < EXACT:
                 return value + 0.0  # -0.0 becomes 0.0.
-        elif kind is dict:
-            return self._mapping(value, depth)
-        elif kind is list or kind is tuple:
-            return self._sequence(value, depth, name)
+        elif kind in _CONTAINERS:
+            if depth > MAX_DEPTH or len(value) > MAX_ITEMS:
+                raise UnusualError
+            return (
+                self._mapping(value, depth) if kind is dict else self._sequence(value, depth, name)
+            )
         else:
             return self._plainer.item(value)
         raise UnusualError
 
     def _mapping(self, values: dict[str, Any], depth: int) -> dict[str, Any]:
-        if depth > MAX_DEPTH or len(values) > MAX_ITEMS:
-            raise UnusualError
         keys = tuple(values)
         out = {}
         for key, is_secret in self._orders.get(keys) or self._order(keys):
@@ -231,8 +232,6 @@ class Items:
         raise UnusualError
 
     def _sequence(self, values: Sequence[Any], depth: int, name: str) -> list[Any]:
-        if depth > MAX_DEPTH or len(values) > MAX_ITEMS:
-            raise UnusualError
         if len(values) == _PAIR and self._is_secret(values[0]):
             return [self._cleaned(name, values[0]), self._masked(values[0])]  # A header.
         out = list(values)

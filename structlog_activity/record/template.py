@@ -169,19 +169,21 @@ def template_for(
 
         data: As `Template` takes it.
     """
-    names = {storable(name) for name in data}
-    is_usual = len(names) == len(data) <= MAX_ITEMS // 2 and RAW not in names
-    is_usual = is_usual and all(_is_usual(name, rows.plainer) for name in data)
-    # Types are looked up by their hash, which the class of a class may have made its own.
-    is_usual = is_usual and all(type(type(value)) is type for value in data.values())
-    if (
-        not is_usual
-        or not rows.plainer.allows_all
-        or "verb" not in fields
-        or fields.keys() - _FIELDS not in _OBJECTS
-    ):
+    is_usual = "verb" in fields and fields.keys() - _FIELDS in _OBJECTS
+    if not (is_usual and rows.plainer.allows_all and _are_usual(data, rows.plainer)):
         return None
     return Template(fields, data, rows.plainer)
+
+
+def _are_usual(data: Mapping[str, Any], plainer: Plainer) -> bool:
+    names = {storable(name) for name in data}
+    return (
+        len(names) == len(data) <= MAX_ITEMS // 2
+        and RAW not in names
+        and all(_is_usual(name, plainer) for name in data)
+        # Types are looked up by their hash, which the class of a class may have made its own.
+        and all(type(type(value)) is type for value in data.values())
+    )
 
 
 def _is_usual(name: str, plainer: Plainer) -> bool:
