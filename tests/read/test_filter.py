@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 
 from datetime import UTC, date, datetime, timedelta, timezone
 from enum import StrEnum
@@ -210,6 +211,7 @@ def test_an_id_without_a_value_is_refused() -> None:
         ("before='y': give after or before", {"after": "x", "before": "y"}),
         ("offset=1: give an offset or a cursor", {"offset": 1, "after": "x"}),
         ("offset=1: give an offset or a cursor", {"offset": 1, "before": "x"}),
+        ("total='all': use one of capped, exact, none$", {"total": "all"}),
         ("machine_activity=1: True or False", {"machine_activity": 1}),
         (r"verbs='a\.\*\*': a \* may only stand at the end", {"verbs": "a.**"}),
         ("keyword='x+.*: at most 200 characters", {"keyword": "x" * 201}),
@@ -244,3 +246,32 @@ def test_an_object_id_that_is_a_number_or_a_uuid_is_the_one_that_is_stored() -> 
         where = ActivityFilter(tenant_id="acme", object_id=id_)
 
         assert where.object_id == RowMaker().make_from(record(object_id=str(id_))).object_id
+
+
+def test_the_filter_of_an_object_selects_it_alone() -> None:
+    where = ActivityFilter(tenant_id="acme", channel="a")
+    found = where.of_object(("invoice", 7))
+
+    assert found == dataclasses.replace(where, object_type="invoice", object_id="7")
+    assert where.of_object("settings").object_id == ""
+
+
+@pytest.mark.parametrize(
+    ("problem", "where", "object_"),
+    [
+        ("object=5: ", {}, 5),
+        ("object=.*: text, an int or a UUID is needed", {}, ("invoice", object())),
+        ("object_type='a': the object tells it already", {"object_type": "a"}, "a:1"),
+        ("object_id='1': the object tells it already", {"object_id": "1"}, "a:1"),
+    ],
+)
+def test_an_object_that_can_not_be_read_or_is_told_twice_is_refused(
+    problem: str, where: dict[str, Any], object_: Any
+) -> None:
+    with pytest.raises(InvalidFilterError, match=f"^{problem}"):
+        ActivityFilter(tenant_id="acme", **where).of_object(object_)
+
+
+def test_all_tenants_are_the_same_in_every_process() -> None:
+    assert pickle.loads(pickle.dumps(ALL_TENANTS)) is ALL_TENANTS
+    assert repr(ALL_TENANTS) == "ALL_TENANTS"

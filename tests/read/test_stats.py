@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
@@ -121,3 +123,12 @@ def test_a_batch_sent_twice_is_counted_once(store: Store) -> None:
     store.repository.write(batch)
 
     assert 3 == store.stats(tenant_id="acme").total
+
+
+def test_statistics_as_json_knows_them_have_the_names_of_their_attributes(store: Store) -> None:
+    store.add(record(channel="a"))
+
+    stats = store.stats(tenant_id="acme")
+
+    days = {day.isoformat(): n for day, n in stats.by_day.items()}
+    assert stats.to_dict() == {**dataclasses.asdict(stats), "by_day": days}
