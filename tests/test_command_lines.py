@@ -29,6 +29,8 @@ INDENTED = re.compile(r"(?:\A|\n\n)((?:    .+\n)+)")
 ELSEWHERE = {
     "python3 -m venv": ".ci/run",
     "pip install": ".ci/run",
+    ".venv/bin/pip install": ".ci/mutate",
+    ".ci/mutate": ".ci/mutate",
     "python -m tests.benchmarks": "tests/benchmarks",
     "psql": "tests/store/test_citus_cluster.py",
     ".venv/bin/python -m examples.dashboard": "tests/dashboard",
