@@ -68,14 +68,15 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 def list_(options: argparse.Namespace) -> int:
     """Run ``dead list``."""
     with _letters(options) as (_, letters):
-        found = [(name, _read(letters, name)) for name in letters.names()]
+        names = letters.names()
+        found = list(_readable(letters, names))
     if options.json:
-        for _, letter in found:
-            print_json(letter.to_dict())
+        for name, letter in found:
+            print_json({"id": name, **letter.to_dict()})
     elif found:
         print_table(_HEADINGS, [_cells(name, letter) for name, letter in found])
     say(f"{len(found):,} dead letters")
-    return 0
+    return 0 if len(found) == len(names) else 1
 
 
 def show(options: argparse.Namespace) -> int:
@@ -88,12 +89,18 @@ def show(options: argparse.Namespace) -> int:
 def retry(options: argparse.Namespace) -> int:
     """Run ``dead retry``."""
     with _letters(options) as (activity, letters):
-        names = options.ids or letters.names()
-        stored, refused = _retry(activity, letters, names)
+        if options.ids:
+            tried = [(name, _read(letters, name)) for name in options.ids]
+            left = 0
+        else:
+            names = letters.names()
+            tried = list(_readable(letters, names))
+            left = len(names) - len(tried)
+        stored, refused = _retry(activity, letters, tried)
     if options.json:
         print_json({"stored": stored, "refused": refused})
     say(f"{stored:,} dead letters stored, {refused:,} refused again")
-    return 1 if refused else 0
+    return 1 if refused or left else 0
 
 
 def purge(options: argparse.Namespace) -> int:
@@ -107,14 +114,15 @@ def purge(options: argparse.Namespace) -> int:
     return 0
 
 
-def _retry(activity: ActivityLog, letters: Letters, names: Sequence[str]) -> tuple[int, int]:
-    rows = [_read(letters, name).row for name in names]
+def _retry(
+    activity: ActivityLog, letters: Letters, tried: Sequence[tuple[str, Any]]
+) -> tuple[int, int]:
     stored = refused = 0
-    progress, importer = Progress("letters", len(names)), activity.importer()
+    progress, importer = Progress("letters", len(tried)), activity.importer()
     try:
-        for name, row in zip(names, rows, strict=True):
+        for name, letter in tried:
             before = importer.counts["dead"]
-            importer.store([row])
+            importer.store([letter.row])
             if importer.counts["dead"] > before:
                 refused += 1
             else:
@@ -142,10 +150,19 @@ def _known(letters: Letters, name: str) -> str:
     return name
 
 
+def _readable(letters: Letters, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Yield the letters of these names, and tell which can't be read."""
+    for name in names:
+        try:
+            yield name, letters.get(name)
+        except (OSError, ValueError) as error:
+            say(printable(f"problem: dead letter {name!r} can't be read: {error}"))
+
+
 def _read(letters: Letters, name: str) -> Any:
     try:
         return letters.get(_known(letters, name))
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise InvalidRecordError("id", f"{name!r} can't be read: {error}") from None
 
 

@@ -60,8 +60,8 @@ def test_they_are_listed_and_shown(cli: Cli, url: str, spool: Path) -> None:
     for letter in dead(cli, url, spool, "list"):
         row = letter["row"]
         assert isinstance(row, dict)
-        (shown,) = dead(cli, url, spool, "show", row["id"])
-        assert shown == letter
+        (shown,) = dead(cli, url, spool, "show", letter["id"])
+        assert {"id": row["id"], **shown} == letter
         assert json.loads(row["data"]) == {"_raw": {"tenant_id": "acme"}}
 
 
@@ -90,6 +90,26 @@ def test_they_are_deleted(cli: Cli, url: str, spool: Path) -> None:
     dead(cli, url, spool, "purge", first)
     assert 1 == len(dead(cli, url, spool, "list"))
     dead(cli, url, spool, "purge", "--all")
+    assert [] == dead(cli, url, spool, "list")
+
+
+def test_a_file_that_is_no_letter_is_told_and_keeps_nobody_from_the_others(
+    cli: Cli, url: str, spool: Path
+) -> None:
+    first, second = dead(cli, url, spool, "list")
+    (folder,) = {path.parent for path in spool.rglob(f"{first['id']}.json")}
+    (folder / "torn.json").write_text('{"row": {', encoding="utf-8")
+    where = ("--url", url, "dead")
+
+    listed = cli(*where, "list", "--spool-dir", spool, "--json")
+    assert (1, [first, second]) == (listed.code, listed.lines)
+    assert "dead letter 'torn' can't be read" in listed.err
+    assert 2 == cli(*where, "show", "torn", "--spool-dir", spool).code
+    do(url, ALLOW)
+    tried = cli(*where, "retry", "--spool-dir", spool, "--json")
+    assert (1, [{"stored": 2, "refused": 0}]) == (tried.code, tried.lines)
+    assert "dead letter 'torn' can't be read" in tried.err
+    assert 0 == cli(*where, "purge", "--all", "--spool-dir", spool).code
     assert [] == dead(cli, url, spool, "list")
 
 
