@@ -48,6 +48,14 @@ def migrated_url(postgres_server: PostgresServer) -> str:
     return url
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of its own, of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'activity.db'}"
+    return str(request.getfixturevalue("postgres_url"))
+
+
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """Each of the three stores, empty."""

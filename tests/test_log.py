@@ -39,13 +39,6 @@ from structlog_activity import (
 from tests.support.postgres import PASSWORD_ROLE, PostgresServer
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'activity.db'}"
-    return str(request.getfixturevalue("postgres_url"))
-
-
 @pytest.fixture
 def activity(url: str) -> Iterator[ActivityLog]:
     with ActivityLog(url, migrate=True) as activity:

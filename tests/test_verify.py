@@ -28,13 +28,6 @@ from tests.support.records import record
 KEY = b"a key of thirty-two bytes, all of"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'activity.db'}"
-    return str(request.getfixturevalue("postgres_url"))
-
-
 @pytest.fixture
 def activity(url: str) -> Iterator[ActivityLog]:
     with ActivityLog(url, migrate=True, key=KEY) as activity:

@@ -20,12 +20,11 @@ from structlog_activity import NIL, ActivityLog, to_uuid
 from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.upkeep import maintain
 from tests.support.records import NOON, record
-from tests.support.stores import Store
+from tests.support.stores import TABLES, Store
 
 
 PAGE = (Path(__file__).parents[2] / "docs" / "dashboards-sql.md").read_text()
 ROLES = ("activity_dashboard", "activity_acme", "activity_program")
-TABLES = ("user_activity", "user_activity_batch", "user_activity_daily", "user_activity_monthly")
 
 
 def blocks(language: str) -> list[str]:
