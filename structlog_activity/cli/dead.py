@@ -89,27 +89,22 @@ def show(options: argparse.Namespace) -> int:
 def retry(options: argparse.Namespace) -> int:
     """Run ``dead retry``."""
     with _letters(options) as (activity, letters):
-        if options.ids:
-            tried = [(name, _read(letters, name)) for name in options.ids]
-            left = 0
-        else:
-            names = letters.names()
-            tried = list(_readable(letters, names))
-            left = len(names) - len(tried)
-        stored, refused = _retry(activity, letters, tried)
+        # What is named has to be there; of all, those that can be read.
+        tried = [(name, _read(letters, name)) for name in options.ids]
+        names = options.ids or letters.names()
+        stored, refused = _retry(activity, letters, tried or list(_readable(letters, names)))
     if options.json:
         print_json({"stored": stored, "refused": refused})
     say(f"{stored:,} dead letters stored, {refused:,} refused again")
-    return 1 if refused or left else 0
+    return 0 if stored == len(names) else 1
 
 
 def purge(options: argparse.Namespace) -> int:
     """Run ``dead purge``."""
     with _letters(options) as (_, letters):
-        names = letters.names() if options.all else options.ids
-        for name in names:
+        for name in options.ids:
             _known(letters, name)
-        count = sum(letters.remove(name) for name in names)
+        count = sum(letters.remove(name) for name in options.ids or letters.names())
     say(f"{count:,} dead letters deleted")
     return 0
 
