@@ -16,6 +16,7 @@ from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.schema import Schema
 from tests.support.fixtures import postgres_server, postgres_url
 from tests.support.postgres import PostgresServer
+from tests.support.standstill import witness
 from tests.support.stores import Store, memory_store, postgresql_store, sqlite_store
 
 
@@ -36,6 +37,12 @@ settings.load_profile("any machine")
 def no_faults_of_others() -> None:
     """Count the faults of each test from none: they are counted for the whole process."""
     forget_faults()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def watched_machine() -> None:
+    """Have somebody look at the clock before anything is timed."""
+    witness()
 
 
 @pytest.fixture(scope="session")

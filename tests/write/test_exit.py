@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.standstill import took
 from tests.write.scripts import Programs, assert_quiet
 
 
@@ -230,7 +231,7 @@ def test_a_database_that_does_not_answer_delays_the_end_no_longer_than_it_may(
             sys.exit(4)
             """
         )
-        seconds = time.monotonic() - started
+        seconds = took(started)
     assert done.returncode == 4
     assert re.fullmatch(
         r"structlog_activity: 7 records were not written in time and are lost: .*\n", done.stderr

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.postgres import PostgresServer
 from tests.support.proxy import CommitFault, FaultProxy, Mode
+from tests.support.standstill import took
 from tests.write.checker import SECONDS, Trial, threads_of_ours
 from tests.write.conftest import MakeTrial
 from tests.write.databases import Database
@@ -63,9 +64,9 @@ def close_soon(trial: Trial, seconds: float = 0.2) -> None:
     """Close while nothing goes; the buffer must be in time, and leave no thread."""
     started = time.monotonic()
     assert trial.buffer.close(seconds) is False
-    assert time.monotonic() - started < seconds + 0.7
+    assert took(started) < seconds + 0.7
     eventually(lambda: not threads_of_ours(), "the end of our threads")
-    assert time.monotonic() - started < seconds + 1.2
+    assert took(started) < seconds + 1.2
 
 
 @pytest.mark.parametrize("mode", ["blackhole", "freeze", "refuse"])

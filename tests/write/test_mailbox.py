@@ -15,6 +15,7 @@ import pytest
 
 from structlog_activity.record.row import Row
 from structlog_activity.write.mailbox import BLOCK, DROP_NEWEST, DROP_OLDEST, Mailbox
+from tests.support.standstill import took
 from tests.write.doubles import DEADLINE, eventually, numbers, row, rows
 
 
@@ -278,7 +279,7 @@ def test_no_wake_up_is_lost_however_threads_meet(busy_threads: None) -> None:
     for thread in (*threads, writer):
         thread.join(DEADLINE)
     assert sorted(seen) == [*range(8_000)]
-    assert time.monotonic() - started < DEADLINE
+    assert took(started) < DEADLINE
 
 
 # -- the writer's start -------------------------------------------------------
