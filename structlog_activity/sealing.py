@@ -67,12 +67,12 @@ class SealedReadMethods(ReadMethods):
         .. versionadded:: 0.1.0
         """
         from .store.recordseal import no_record, seal_of
-        from .store.stored import Place
+        from .store.stored import RecordPlace
 
         record = self.get(tenant_id, id, policy=policy)
         if record is None or record.occurred_at is None:
             return no_record(record_id(id))
-        place = Place(record.tenant_id, record.occurred_at, record.id)
+        place = RecordPlace(record.tenant_id, record.occurred_at, record.id)
         return self._read(lambda engine, _: seal_of(engine, place, self._keys))
 
     async def aseal_of(

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from ..record.budgets import MAX_ITEMS
 from ..record.plain import SCALARS
-from ..record.template import Place
+from ..record.template import EventKey
 from ..record.text import type_name
 
 
@@ -153,12 +153,12 @@ class KeyMap:
 
         Returns:
 
-            As `split`, with a `Place` for each value of the event itself, and
+            As `split`, with an `EventKey` for each value of the event itself, and
             the defaults as they are; `None` where it takes the values to tell.
         """
         if not self._spread_keys.isdisjoint(keys):
             return None
-        return self.split({key: Place(key) for key in keys})
+        return self.split({key: EventKey(key) for key in keys})
 
     def who_else(self, event: Mapping[str, Any], bound: Mapping[str, Any]) -> dict[str, Any]:
         """Return what *bound* tells of who acts and *event* does not."""

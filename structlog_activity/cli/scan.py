@@ -31,7 +31,7 @@ _WITH_OBJECT: Final = 2
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Location:
     """
     Where something stands in the code.
 
@@ -65,8 +65,8 @@ class Found:
         files: How many were read.
     """
 
-    verbs: dict[str, list[Place]] = field(default_factory=dict)
-    dynamic: list[tuple[str, Place]] = field(default_factory=list)
+    verbs: dict[str, list[Location]] = field(default_factory=dict)
+    dynamic: list[tuple[str, Location]] = field(default_factory=list)
     unread: list[tuple[str, str]] = field(default_factory=list)
     files: int = 0
 
@@ -197,7 +197,7 @@ class _Visitor(ast.NodeVisitor):
         if value is None or value in self._seen or _is_nothing(value):
             return
         self._seen.add(value)
-        place = Place(str(self._path), value.lineno)
+        place = Location(str(self._path), value.lineno)
         texts = self._constants.texts(value, self._path, self._scopes)
         for text in texts:
             self._found.verbs.setdefault(text, []).append(place)

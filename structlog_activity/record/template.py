@@ -38,7 +38,7 @@ _LONGEST_IP: Final = 64
 _new_row: Final[Callable[[Any], Row]] = partial(tuple.__new__, Row)
 
 
-class Place(str):
+class EventKey(str):
     """The key of an event under which it has a value."""
 
     __slots__ = ()
@@ -56,7 +56,7 @@ class Template:
 
     Args:
 
-        fields: Where each field is; what is no `Place` is the value itself.
+        fields: Where each field is; what is no `EventKey` is the value itself.
 
         data: The same for each item of ``data``, under its name.
 
@@ -84,7 +84,7 @@ class Template:
         self._cleaned = plainer.cleaned
 
     def _key(self, value: Any) -> str:
-        if type(value) is Place:
+        if type(value) is EventKey:
             return str(value)
         # Behind a space and a number, so that it can't be a key of the event, too.
         key = f"\0{len(self._constants)}"

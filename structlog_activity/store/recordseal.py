@@ -25,7 +25,7 @@ from .ledgercheck import StoredSeal
 from .report import Findings
 from .rowcheck import RowCheck
 from .seal import COMMIT_BYTES, Seal, key_id_of
-from .stored import Place, StoredLog, snapshot
+from .stored import RecordPlace, StoredLog, snapshot
 
 
 SealState: TypeAlias = Literal["intact", "unsigned", "unchecked", "changed", "unsealed", "missing"]
@@ -116,7 +116,7 @@ def no_record(id_: UUID) -> RecordSeal:
     return RecordSeal(id=id_, state="missing", text=_TEXTS["missing"])
 
 
-def seal_of(engine: Engine, place: Place, keys: Sequence[bytes]) -> RecordSeal:
+def seal_of(engine: Engine, place: RecordPlace, keys: Sequence[bytes]) -> RecordSeal:
     """
     Compute the seal of a record's batch again, and hold the ledger against it.
 
@@ -158,7 +158,7 @@ class _Check:
         self._log = log
         self._keys = {key_id_of(key): key for key in keys}
 
-    def of(self, place: Place) -> RecordSeal:
+    def of(self, place: RecordPlace) -> RecordSeal:
         """Return what there is to say of a record."""
         found = self._log.sealed_in(place)
         if found is None:
@@ -191,7 +191,7 @@ class _Check:
             return not self._keys or seal.key_id in self._keys
         return state == "intact"
 
-    def _verdict(self, place: Place, line: StoredSeal, *, is_erased: bool) -> _Verdict:
+    def _verdict(self, place: RecordPlace, line: StoredSeal, *, is_erased: bool) -> _Verdict:
         problems = self._of_rows(place, line.seal.batch_id, is_erased=is_erased)
         problems += _of_line(line)
         signature = self._signature(line)
@@ -204,7 +204,7 @@ class _Check:
 
     # -- rows ---------------------------------------------------------------
 
-    def _of_rows(self, place: Place, batch_id: int, *, is_erased: bool) -> list[str]:
+    def _of_rows(self, place: RecordPlace, batch_id: int, *, is_erased: bool) -> list[str]:
         findings, statements = Findings(), Statements()
         as_sealed = str if self._log.is_canonical else canonical
         rows = RowCheck(findings, statements, as_sealed)
@@ -218,7 +218,7 @@ class _Check:
             own = findings.kept[:1]
         return [finding.problem for finding in own]
 
-    def _read_erasure(self, place: Place, statements: Statements) -> None:
+    def _read_erasure(self, place: RecordPlace, statements: Statements) -> None:
         """Take what a record says of the erasure of another, if it is as it was sealed itself."""
         for row in self._log.erasures(place.tenant_id):
             said = Statements()
@@ -231,7 +231,7 @@ class _Check:
         at = _moment(row.created_at)
         if at is None or len(row.id) != len(NIL_BYTES):
             return False
-        place = Place(UUID(bytes=row.tenant_id), at, UUID(bytes=row.id))
+        place = RecordPlace(UUID(bytes=row.tenant_id), at, UUID(bytes=row.id))
         found = self._log.sealed_in(place)
         line = None if found is None else self._log.seal(found[0])
         return line is not None and self._verdict(place, line, is_erased=False).state != "changed"

@@ -33,7 +33,7 @@ _SEALED: Final = (
 )  # fmt: skip
 
 
-class Place(NamedTuple):
+class RecordPlace(NamedTuple):
     """
     Where a record is: the key of its row.
 
@@ -147,7 +147,7 @@ class StoredLog:
                 found[name] = bytes(found[name])
             yield StoredSeal(Seal(**found), digest, mac)
 
-    def sealed_in(self, place: Place) -> tuple[int, bytes] | None:
+    def sealed_in(self, place: RecordPlace) -> tuple[int, bytes] | None:
         """Return the batch and the commitment of a row; `None` if there is no such row."""
         row = user_activity.c
         found = self._connection.execute(

@@ -19,7 +19,7 @@ from structlog_activity.store import recordseal
 from structlog_activity.store.batch import Batch
 from structlog_activity.store.lawful import erased_commitment, erasure_rows
 from structlog_activity.store.recordseal import RecordSeal, seal_of
-from structlog_activity.store.stored import Place, StoredLog, snapshot
+from structlog_activity.store.stored import RecordPlace, StoredLog, snapshot
 from structlog_activity.store.table import user_activity_batch
 from tests.store.sealed import KEY, ROWS, SealedLog, at, in_batch, line, lines_of, rows_of
 from tests.store.test_verify import CHANGES
@@ -36,7 +36,7 @@ def told_at(log: SealedLog, where: Any, *, keys: tuple[bytes, ...] = (KEY,)) -> 
     with log.engine.connect() as connection:
         columns = (rows_of.tenant_id, rows_of.created_at, rows_of.id)
         place = connection.execute(select(*columns).where(where)).one()
-    return seal_of(log.engine, Place(*place), keys)
+    return seal_of(log.engine, RecordPlace(*place), keys)
 
 
 def test_a_record_that_nobody_touched_is_intact(log: SealedLog) -> None:
@@ -131,7 +131,7 @@ def test_a_record_that_is_gone_is_missing(log: SealedLog) -> None:
     row = log.row(1, 2)
     log.remove(at(1, 2))
 
-    seal = seal_of(log.engine, Place(row.tenant_id, row.created_at, row.id), (KEY,))
+    seal = seal_of(log.engine, RecordPlace(row.tenant_id, row.created_at, row.id), (KEY,))
 
     assert ("missing", False, row.id) == (seal.state, seal.ok, seal.id)
 
