@@ -183,12 +183,12 @@ class ActivityLog(
     ) -> None:
         # Imported here, not at first use: a fork in the middle of an import
         # would leave the child with its lock.
+        from .store.choice import folder_for
         from .store.engine import SQLITE, parse_url
         from .store.inside import write_inside
         from .store.roles import RolePower
         from .store.table import user_activity
         from .write.buffer import BufferedRepository
-        from .write.options import spool_folder
         from .write.transaction import TransactionSink
 
         self._url = parse_url(_given(url, URL_VARIABLE) or DEFAULT_URL)
@@ -203,7 +203,7 @@ class ActivityLog(
         self._buffer: BufferedRepository = BufferedRepository(
             self._repository(),
             durability=durability,
-            spool_dir=spool_folder(_given(spool_dir, SPOOL_VARIABLE), self._url),
+            spool_dir=folder_for(self._url, _given(spool_dir, SPOOL_VARIABLE)),
             spool_bytes=spool_bytes,
             batch_size=batch_size,
             linger=linger,

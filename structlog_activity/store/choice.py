@@ -1,19 +1,26 @@
 """
-Which repository belongs to which database.
+What belongs to which database: a repository, and a folder of the spool.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
+import re
+
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import URL, Engine
 
-from .engine import POSTGRESQL, require_psycopg
+from .engine import POSTGRESQL, SQLITE, require_psycopg
 
 
 if TYPE_CHECKING:
     from .repository import Repository
+
+_NAME_LENGTH: Final = 32
 
 
 def repository_for(
@@ -54,3 +61,27 @@ def repository_for(
     from .sqlite import SqliteRepository
 
     return SqliteRepository(engine(), key=key, migrate=migrate)
+
+
+def folder_for(url: URL, spool_dir: str | os.PathLike[str] | None) -> Path | None:
+    """
+    Return the folder within *spool_dir* that belongs to one database.
+
+    Logs of several databases may share *spool_dir*, as they do when it comes
+    from the environment, and none may write what waits for another one. Who
+    logs in, and how, makes no difference.
+
+    Args:
+
+        url: The database.
+
+        spool_dir: Folder for all of them; `None` or ``""``: there is no spool.
+    """
+    if not spool_dir:
+        return None
+    kind, database = url.get_backend_name(), url.database or ""
+    if kind == SQLITE:
+        database = os.path.realpath(database)
+    text = "|".join([kind, url.host or "", str(url.port or ""), database])
+    name = re.sub(r"[^A-Za-z0-9]+", "-", Path(database).stem)[:_NAME_LENGTH].strip("-")
+    return Path(spool_dir, f"{name or 'db'}-{hashlib.sha256(text.encode()).hexdigest()[:12]}")

@@ -4,15 +4,13 @@ How a buffer may be set up, and what is wrong with a set-up.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import threading
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from .mailbox import OVERFLOW, SPILL
 
@@ -24,32 +22,6 @@ DURABILITY: Final = (MEMORY, WAL, FSYNC)
 """What a record survives once its call has returned."""
 
 _LEAST_SPOOL: Final = 8 << 20  # two segments
-
-
-_NAME_LENGTH: Final = 32
-
-
-class Place(Protocol):
-    """Where a database is, as a SQLAlchemy URL tells it."""
-
-    @property
-    def host(self) -> str | None:
-        """The server, ``None`` for a file."""
-        ...
-
-    @property
-    def port(self) -> int | None:
-        """Its port, where it isn't the usual one."""
-        ...
-
-    @property
-    def database(self) -> str | None:
-        """Name of the database, or of the file."""
-        ...
-
-    def get_backend_name(self) -> str:
-        """Return the kind of database."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,27 +103,3 @@ def check_functions(
     if after_write is not None and not callable(after_write):
         raise ValueError(f"after_write={after_write!r}: a function is needed")
     return found
-
-
-def spool_folder(spool_dir: str | os.PathLike[str] | None, place: Place) -> Path | None:
-    """
-    Return the folder within *spool_dir* that belongs to one database.
-
-    Logs of several databases may share *spool_dir*, as they do when it comes
-    from the environment, and none may write what waits for another one. Who
-    logs in, and how, makes no difference.
-
-    Args:
-
-        spool_dir: Folder for all of them; `None` or ``""``: there is no spool.
-
-        place: The database's URL.
-    """
-    if not spool_dir:
-        return None
-    kind, database = place.get_backend_name(), place.database or ""
-    if kind == "sqlite":
-        database = os.path.realpath(database)
-    text = "|".join([kind, place.host or "", str(place.port or ""), database])
-    name = re.sub(r"[^A-Za-z0-9]+", "-", Path(database).stem)[:_NAME_LENGTH].strip("-")
-    return Path(spool_dir, f"{name or 'db'}-{hashlib.sha256(text.encode()).hexdigest()[:12]}")
