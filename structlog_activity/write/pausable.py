@@ -8,14 +8,13 @@ import contextlib
 import threading
 import time
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from ..record.row import Row
-from ..store.batch import Batch
 from ..store.repository import Repository
+from .passing import PassingRepository
 
 
-class PausableRepository:
+class PausableRepository(PassingRepository):
     """
     Pass calls on, one at a time, except during a pause.
 
@@ -28,36 +27,12 @@ class PausableRepository:
     """
 
     def __init__(self, repository: Repository) -> None:
-        self._repository = repository
+        super().__init__(repository)
         self._make_locks()
 
     def _make_locks(self) -> None:
         self._turnstile = threading.Lock()
         self._in_use = threading.Lock()
-
-    def write(self, batch: Batch) -> bool:
-        """Commit *batch*; return `False` if the ledger held it already."""
-        with self._call():
-            return self._repository.write(batch)
-
-    def stored(self, rows: Sequence[Row]) -> set[int]:
-        """Return the indexes of those *rows* whose primary key is in the table."""
-        with self._call():
-            return self._repository.stored(rows)
-
-    def make_room(self, first: int, last: int) -> None:
-        """Prepare for many rows of a span of time."""
-        with self._call():
-            self._repository.make_room(first, last)
-
-    def finish(self) -> None:
-        """Write into the ledger that the writer ended as it should."""
-        with self._call():
-            self._repository.finish()
-
-    def interrupt(self) -> None:
-        """Break off the call under way, from another thread."""
-        self._repository.interrupt()
 
     def close(self) -> None:
         """Let go of the connection; the next use opens another."""

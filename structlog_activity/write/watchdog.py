@@ -9,14 +9,13 @@ import os
 import threading
 import time
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Final
 
-from ..record.row import Row
-from ..store.batch import Batch
 from ..store.faults import Fault, StoreError
 from ..store.repository import Repository
 from .bell import Bell
+from .passing import PassingRepository
 
 
 LIMIT: Final = 60.0
@@ -26,7 +25,7 @@ _AGAIN: Final = 1.0  # seconds until another try to break off the same call
 _PATIENCE: Final = 5.0  # seconds for the thread to end, which takes none
 
 
-class WatchedRepository:
+class WatchedRepository(PassingRepository):
     """
     Pass calls on, and break off those that take too long.
 
@@ -53,7 +52,7 @@ class WatchedRepository:
         limit: float = LIMIT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._repository = repository
+        super().__init__(repository)
         self._limit = limit
         self._clock = clock
         self._reset()
@@ -64,30 +63,6 @@ class WatchedRepository:
         self._bell = Bell()
         self._asleep = False
         self._thread: threading.Thread | None = None
-
-    def write(self, batch: Batch) -> bool:
-        """Commit *batch*; return `False` if the ledger held it already."""
-        with self._call():
-            return self._repository.write(batch)
-
-    def stored(self, rows: Sequence[Row]) -> set[int]:
-        """Return the indexes of those *rows* whose primary key is in the table."""
-        with self._call():
-            return self._repository.stored(rows)
-
-    def make_room(self, first: int, last: int) -> None:
-        """Prepare for many rows of a span of time."""
-        with self._call():
-            self._repository.make_room(first, last)
-
-    def finish(self) -> None:
-        """Write into the ledger that the writer ended as it should."""
-        with self._call():
-            self._repository.finish()
-
-    def interrupt(self) -> None:
-        """Break off the call under way, from another thread."""
-        self._repository.interrupt()
 
     def close(self) -> None:
         """Let go of the connection and of the thread; the next use makes others."""
