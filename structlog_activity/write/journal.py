@@ -58,13 +58,10 @@ class Journal:
     def spill(self, pending: Pending) -> bool:
         """Take what finds no room in memory; return whether the disk has it."""
         row = finished(pending)
-        if not self._append(row):
+        if not (self._spool.append(row) or self._displace(row)):
             return False
         self._missing.look_at(row)
         return True
-
-    def _append(self, row: Row) -> bool:
-        return self._spool.append(row) or self._displace(row)
 
     def _displace(self, row: Row) -> bool:
         """Put *row* on disk in place of the oldest ones, if that is wanted; tell whether it is."""

@@ -36,11 +36,6 @@ class RetrySchedule:
         self._random = random
         self._failures = 0
 
-    @property
-    def failures(self) -> int:
-        """Failures in a row."""
-        return self._failures
-
     def succeeded(self) -> None:
         """Start anew with the shortest delay."""
         self._failures = 0
