@@ -19,7 +19,7 @@ WRITTEN: Final = "written"
 ROLLED_BACK: Final = "rolled_back"
 
 
-class Origin(Protocol):
+class RowSink(Protocol):
     """What took a row."""
 
     def write(self, session: Any, rows: list[Row]) -> None:
@@ -43,7 +43,7 @@ class HeldRow(NamedTuple):
     """
 
     row: Row
-    sink: Origin
+    sink: RowSink
 
 
 class HeldRows:

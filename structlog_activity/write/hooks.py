@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 from ..record.record import ActivityRecord
 from ..record.row import Row
 from ..record.rowmaker import RowMaker
-from .aside import Aside
+from .hostthread import HostThread
 from .report import Reporter
 from .ticks import TicksByReason
 
@@ -50,7 +50,7 @@ class Hooks:
 
         reporter: Told of failures.
 
-        lifetime: As for `Aside`.
+        lifetime: As for `HostThread`.
 
         clock: Returns now, in nanoseconds since 1970.
     """
@@ -73,8 +73,8 @@ class Hooks:
         self._reporter = reporter
         self._clock = clock
         self._counts = TicksByReason()
-        self._enriching = Aside("structlog-activity-enrichers", lifetime)
-        self._telling = Aside("structlog-activity-after-write", lifetime)
+        self._enriching = HostThread("structlog-activity-enrichers", lifetime)
+        self._telling = HostThread("structlog-activity-after-write", lifetime)
 
     def counts(self) -> dict[str, int]:
         """Return how often what went wrong, by name; nothing where nothing did."""

@@ -248,7 +248,7 @@ class Mailbox:
         """Whether the calling thread is the writer, or works for it."""
         return _thread.get_ident() in self._workers
 
-    def employ(self, begins: bool) -> None:  # noqa: FBT001  As `Aside` calls it.
+    def employ(self, begins: bool) -> None:  # noqa: FBT001  As `HostThread` calls it.
         """Say that the calling thread begins, or ends, to work for the writer."""
         if begins:
             self.claim()

@@ -14,9 +14,9 @@ import pytest
 
 from structlog_activity import ActivityRecord, Redactor
 from structlog_activity.record.rowmaker import RowMaker
-from structlog_activity.write.aside import Aside
 from structlog_activity.write.buffer import BufferedRepository
 from structlog_activity.write.hooks import Hooks
+from structlog_activity.write.hostthread import HostThread
 from structlog_activity.write.report import Reporter
 from tests.record.test_secrets import AWS
 from tests.write.doubles import Repository, down, eventually, row, rows
@@ -364,9 +364,9 @@ def test_where_no_thread_can_be_started_records_are_written_as_they_are(
     assert hooks.counts() == {"enrichment_skipped": 1}
 
 
-def test_an_aside_does_one_thing_after_the_other() -> None:
-    aside, done = Aside("aside"), []
+def test_a_host_thread_does_one_thing_after_the_other() -> None:
+    thread, done = HostThread("host"), []
 
-    assert all(aside.do(lambda n=n: done.append(n), 20) for n in range(3))  # type: ignore[misc]
+    assert all(thread.do(lambda n=n: done.append(n), 20) for n in range(3))  # type: ignore[misc]
     assert done == [0, 1, 2]
-    aside.stop()
+    thread.stop()

@@ -22,7 +22,7 @@ class _Call:
         self.done = threading.Event()
 
 
-class Aside:
+class HostThread:
     """
     Do one thing after the other in a thread of its own, each for a while only.
 
