@@ -8,7 +8,7 @@ import asyncio
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from .errors import InvalidFilterError, InvalidRecordError
@@ -22,25 +22,8 @@ if TYPE_CHECKING:
 
     from .store.erasure import Person
     from .store.removal import EraseReport, PruneReport
-
-
-class OnDisk(Protocol):
-    """What was erased of files and dead letters, and what was not."""
-
-    @property
-    def erased(self) -> int:
-        """How many records were."""
-        ...
-
-    @property
-    def held(self) -> int:
-        """How many somebody else has open, or are still to be written."""
-        ...
-
-    @property
-    def troubles(self) -> tuple[str, ...]:
-        """Why files could not be dealt with."""
-        ...
+    from .write.buffer import BufferedRepository
+    from .write.spool.blotting import Blotted
 
 
 class RemovalMethods:
@@ -58,7 +41,7 @@ class RemovalMethods:
 
     _url: URL
     _key: bytes
-    _buffer: Any
+    _buffer: BufferedRepository
 
     @property
     def engine(self) -> Engine:
@@ -238,7 +221,7 @@ class RemovalMethods:
         # A flush is also false where a record was dropped since the last one.
         flush = self._buffer.flush
         is_written = dry_run or flush(timeout) or flush(timeout)
-        found: OnDisk = self._buffer.erase(person, counts_only=dry_run)
+        found = self._buffer.erase(person, counts_only=dry_run)
         return {
             "on_disk": found.erased,
             "held": found.held,
@@ -246,7 +229,7 @@ class RemovalMethods:
         }
 
 
-def _left_behind(found: OnDisk, *, is_written: bool) -> tuple[Finding, ...]:
+def _left_behind(found: Blotted, *, is_written: bool) -> tuple[Finding, ...]:
     """Return what an erasure could not reach."""
     again = "erase again, once they are written"
     left = [

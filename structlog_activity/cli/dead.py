@@ -8,12 +8,16 @@ import argparse
 import contextlib
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InvalidRecordError
 from ..log import SPOOL_VARIABLE, ActivityLog
 from .output import print_json, print_table, printable
 from .progress import Progress, say
+
+
+if TYPE_CHECKING:
+    from ..write.deadletters import DeadLetter, LettersInFolder
 
 
 _HEADINGS: Final = ("id", "set aside (UTC)", "verb", "object", "reason")
@@ -22,22 +26,6 @@ Records that the database refused for a reason that lies in the record are set
 aside, one file each, in the folder `dead` of the spool. Look at them, mend the
 reason, and try them again.
 """
-
-
-class Letters(Protocol):
-    """The dead letters of a spool."""
-
-    def names(self) -> list[str]:
-        """Return the names of all letters."""
-        ...
-
-    def get(self, name: str) -> Any:
-        """Return the letter of that name."""
-        ...
-
-    def remove(self, name: str) -> bool:
-        """Delete the letter of that name."""
-        ...
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -110,7 +98,7 @@ def purge(options: argparse.Namespace) -> int:
 
 
 def _retry(
-    activity: ActivityLog, letters: Letters, tried: Sequence[tuple[str, Any]]
+    activity: ActivityLog, letters: LettersInFolder, tried: Sequence[tuple[str, DeadLetter]]
 ) -> tuple[int, int]:
     stored = refused = 0
     progress, importer = Progress("letters", len(tried)), activity.importer()
@@ -131,7 +119,7 @@ def _retry(
 
 
 @contextlib.contextmanager
-def _letters(options: argparse.Namespace) -> Iterator[tuple[ActivityLog, Letters]]:
+def _letters(options: argparse.Namespace) -> Iterator[tuple[ActivityLog, LettersInFolder]]:
     with ActivityLog(options.url, spool_dir=options.spool_dir, migrate=False) as activity:
         letters = activity.letters_on_disk
         if letters is None:
@@ -139,13 +127,13 @@ def _letters(options: argparse.Namespace) -> Iterator[tuple[ActivityLog, Letters
         yield activity, letters
 
 
-def _known(letters: Letters, name: str) -> str:
+def _known(letters: LettersInFolder, name: str) -> str:
     if name not in letters.names():
         raise InvalidRecordError("id", f"there is no dead letter {name!r}: see `dead list`")
     return name
 
 
-def _readable(letters: Letters, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
+def _readable(letters: LettersInFolder, names: Sequence[str]) -> Iterator[tuple[str, DeadLetter]]:
     """Yield the letters of these names, and tell which can't be read."""
     for name in names:
         try:
@@ -154,14 +142,14 @@ def _readable(letters: Letters, names: Sequence[str]) -> Iterator[tuple[str, Any
             say(printable(f"problem: dead letter {name!r} can't be read: {error}"))
 
 
-def _read(letters: Letters, name: str) -> Any:
+def _read(letters: LettersInFolder, name: str) -> DeadLetter:
     try:
         return letters.get(_known(letters, name))
     except (OSError, ValueError) as error:
         raise InvalidRecordError("id", f"{name!r} can't be read: {error}") from None
 
 
-def _cells(name: str, letter: Any) -> list[str]:
+def _cells(name: str, letter: DeadLetter) -> list[str]:
     row = letter.row
     object_ = f"{row.object_type}:{row.object_id}" if row.object_id else row.object_type
     cells = [name, f"{letter.at:%Y-%m-%d %H:%M:%S}", row.verb, object_, letter.reason]
