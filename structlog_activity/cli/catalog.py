@@ -12,9 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from ..log import ActivityLog
 from ..read.filter import ALL_TENANTS
-from .database import require_file
+from .database import opened
 from .output import print_json, print_table
 from .progress import say
 from .registry import Registry, read_registry
@@ -103,8 +102,7 @@ class _Counts:
 
 def _counts(options: argparse.Namespace) -> _Counts:
     since = datetime.now(UTC) - timedelta(days=options.silent_after)
-    with ActivityLog(options.url, migrate=False) as activity:
-        require_file(activity)
+    with opened(options) as activity:
         return _Counts(
             activity.stats(tenant_id=ALL_TENANTS).by_verb,
             activity.stats(tenant_id=ALL_TENANTS, since=since).by_verb,

@@ -5,7 +5,9 @@ The log of a command: its keys, and what is asked of its database before it is u
 from __future__ import annotations
 
 import argparse
+import contextlib
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,14 @@ def key_options() -> argparse.ArgumentParser:
         "is one that was used before",
     )
     return parser
+
+
+@contextlib.contextmanager
+def opened(options: argparse.Namespace) -> Iterator[ActivityLog]:
+    """Give the log of ``--url``, whose tables are there already."""
+    with ActivityLog(options.url, migrate=False) as activity:
+        require_file(activity)
+        yield activity
 
 
 def keyed_log(options: argparse.Namespace, **more: Any) -> ActivityLog:

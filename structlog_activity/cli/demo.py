@@ -18,8 +18,8 @@ import structlog
 from ..capture.context import acting_as
 from ..log import ActivityLog
 from .output import print_counts, print_records
+from .pages import positive
 from .progress import Progress, say
-from .reading import positive
 
 
 _FORMAT: Final = "%x00%H%x00%ae%x00%cI%x00%s"  # No commit holds a NUL.

@@ -14,20 +14,12 @@ from ..read.buckets import BUCKETS
 from ..read.filter import ALL_TENANTS
 from ..record.ids import NIL
 from ..record.record import ID_FIELDS, ActivityRecord
-from .database import key_options, keyed_log
+from .database import key_options, keyed_log, opened
 from .output import print_fields, print_json, print_table
+from .pages import add_paging, positive, show_pages
 from .progress import say
 from .query import add_query
-from .reading import (
-    add_paging,
-    filter_options,
-    opened,
-    positive,
-    show_pages,
-    tenant_of,
-    tenant_options,
-    where_of,
-)
+from .selection import filter_options, tenant_of, tenant_options, where_of
 
 
 if TYPE_CHECKING:

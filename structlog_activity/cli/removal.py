@@ -18,7 +18,7 @@ from ..read.query import duration
 from .database import key_options, keyed_log
 from .output import print_json, printable
 from .progress import Stepwise, say
-from .reading import tenant_of, tenant_options
+from .selection import tenant_of, tenant_options
 
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ from typing import Any, Final
 
 from ..errors import InvalidCursorError, InvalidFilterError
 from ..log import ActivityLog
-from ..read.filter import MAX_LIMIT
 from ..read.position import BEGINNING
 from ..read.tail import Tail
 from ..record.record import ActivityRecord
 from .output import print_json, print_record
+from .pages import walk
 
 
 _KEY: Final = "position"
@@ -106,16 +106,7 @@ def _from_now(where: dict[str, Any]) -> dict[str, Any]:
 
 def _last(activity: ActivityLog, where: dict[str, Any], count: int) -> list[ActivityRecord]:
     """Return the last records by time, oldest first."""
-    records: list[ActivityRecord] = []
-    cursor = None
-    while len(records) < count:
-        limit = min(count - len(records), MAX_LIMIT)
-        page = activity.feed(**where, after=cursor, limit=limit, total="none")
-        records += page.records
-        cursor = page.next_cursor
-        if cursor is None:
-            break
-    return records[::-1]
+    return list(walk(activity, where, count))[::-1]
 
 
 def _show(records: list[ActivityRecord], options: argparse.Namespace) -> None:

@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from ..log import ActivityLog
-from .database import require_file
+from .database import opened
 from .output import print_json, printable
 from .progress import say
 
@@ -41,8 +40,7 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def maintain(options: argparse.Namespace) -> int:
     """Run ``maintain``."""
-    with ActivityLog(options.url, migrate=False) as activity:
-        require_file(activity)
+    with opened(options) as activity:
         report = activity.maintain(history=options.history, on_progress=say)
     if report.is_busy:
         say("another process is at it; nothing was done")

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from structlog_activity import ActivityLog, to_uuid
-from structlog_activity.cli.reading import walk
+from structlog_activity.cli.pages import walk
 from structlog_activity.record.times import to_datetime
 from tests.cli.commands import ROOT, Cli, gzipped, jsonl
 
