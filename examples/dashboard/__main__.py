@@ -27,6 +27,7 @@ import uvicorn
 from examples.dashboard.app import Options, make_app
 from examples.dashboard.demo import lively
 from structlog_activity import ActivityError, ActivityLog
+from structlog_activity.cli.database import read_key, require_file
 
 
 _TOKEN = "STRUCTLOG_ACTIVITY_DASHBOARD_TOKEN"  # noqa: S105  The name of a variable.
@@ -101,21 +102,10 @@ def _log(options: argparse.Namespace) -> Iterator[ActivityLog]:
             yield found
         return
     # Signs cursors, so that nobody can make one; nothing is written that it could seal.
-    key, *old_keys = [*map(_key, options.key_file), secrets.token_bytes(32)]
+    key, *old_keys = [*map(read_key, options.key_file), secrets.token_bytes(32)]
     with ActivityLog(options.url, migrate=False, key=key, old_keys=old_keys) as activity:
-        _require_file(activity)
+        require_file(activity)
         yield activity
-
-
-def _key(path: str) -> bytes:
-    return Path(path).read_bytes().removesuffix(b"\n").removesuffix(b"\r")
-
-
-def _require_file(activity: ActivityLog) -> None:
-    """Refuse a SQLite file that is not there: it would be made, and empty."""
-    database = activity.engine.url.database
-    if activity.engine.dialect.name == "sqlite" and database and not Path(database).exists():
-        raise FileNotFoundError(f"there is no file {database}: is --url right?")
 
 
 def _say(text: str) -> None:

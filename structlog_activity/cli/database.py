@@ -53,14 +53,21 @@ def keyed_log(options: argparse.Namespace, **more: Any) -> ActivityLog:
 
         RepositoryError: There is no such file of SQLite.
     """
-    keys = [_key(path) for path in options.key_file]
+    keys = [read_key(path) for path in options.key_file]
     first = keys[0] if keys else None
     activity = ActivityLog(options.url, migrate=False, key=first, old_keys=keys[1:], **more)
     require_file(activity)
     return activity
 
 
-def _key(path: str) -> bytes:
+def read_key(path: str) -> bytes:
+    """
+    Return the key that a file holds, without a newline at its end.
+
+    Raises:
+
+        OSError: The file can't be read.
+    """
     return Path(path).read_bytes().removesuffix(b"\n").removesuffix(b"\r")
 
 

@@ -89,7 +89,7 @@ def test_another_site_can_not_send_the_form(log: ActivityLog) -> None:
     [
         (["--host", "0.0.0.0"], "beyond loopback"),
         (["--host", "0.0.0.0", "--token", "x"], "beyond loopback"),
-        (["--url", "sqlite:///nowhere/activity.db"], "is --url right?"),
+        (["--url", "sqlite:///nowhere/activity.db"], "is --url right"),
         (["--url", "mysql://x"], "mysql"),
         (["--url", "sqlite://", "--tz", "Nowhere/Land"], "Nowhere/Land"),
     ],
@@ -108,4 +108,5 @@ def test_it_starts_as_a_module_and_as_a_folder(program: list[str]) -> None:
         capture_output=True, text=True, cwd=ROOT, check=False,
     )  # fmt: skip
 
-    assert (1, "there is no file nowhere.db: is --url right?\n") == (done.returncode, done.stderr)
+    problem = "is --url right, or $STRUCTLOG_ACTIVITY_URL, or the current folder?"
+    assert (1, f"there is no file nowhere.db: {problem}\n") == (done.returncode, done.stderr)
