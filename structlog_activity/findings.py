@@ -1,5 +1,5 @@
 """
-What a look at a set-up found, and the line to change.
+What is wrong with a set-up or a database, and the line to change.
 """
 
 from __future__ import annotations
@@ -34,3 +34,29 @@ class Finding:
     def to_dict(self) -> dict[str, Any]:
         """Return the attributes as a dict, for JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """
+    What a piece of work on a database found; those that derive from it say what it did.
+
+    Attributes:
+
+        findings: What wants something of yours.
+
+    .. versionadded:: 0.1.0
+    """
+
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no finding; notes don't count."""
+        return all(finding.is_note for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the attributes as JSON knows them."""
+        found = asdict(self) | {"ok": self.ok}
+        found["findings"] = [finding.to_dict() for finding in self.findings]
+        return found

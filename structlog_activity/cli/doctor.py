@@ -16,7 +16,7 @@ from ..doctor import check_log, check_setup
 from ..errors import ActivityError
 from ..findings import Finding
 from ..log import ActivityLog
-from .output import print_json, printable
+from .output import print_findings, print_json
 from .progress import say
 
 
@@ -85,10 +85,7 @@ def _print(found: list[Finding], *, as_json: bool) -> None:
     if as_json:
         print_json({"findings": _plain(found, is_note=False), "notes": _plain(found, is_note=True)})
         return
-    for finding in found:
-        mark = "note" if finding.is_note else "problem"
-        print(printable(f"{mark}: {finding.problem} [{finding.check}]"))
-        print(printable(f"    {finding.remedy}"))
+    print_findings(found)
     if all(finding.is_note for finding in found):
         print("nothing is wrong")
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
+from ..findings import Finding
 from ..record.ids import NIL
 from ..record.record import ActivityRecord
 from .width import cut, padded, width_of
@@ -70,6 +71,14 @@ def print_fields(fields: Mapping[str, Any]) -> None:
     width = max(map(width_of, names))
     for name, value in zip(names, fields.values(), strict=True):
         _print(f"{padded(name, width)}  {printable(_short(value))}")
+
+
+def print_findings(findings: Iterable[Finding]) -> None:
+    """Print what is wrong, each with the line to change."""
+    for finding in findings:
+        mark = "note" if finding.is_note else "problem"
+        _print(printable(f"{mark}: {finding.problem} [{finding.check}]"))
+        _print(printable(f"    {finding.remedy}"))
 
 
 def print_table(

@@ -16,7 +16,7 @@ from ..log import SPOOL_VARIABLE
 from ..read.filter import ALL_TENANTS, ActivityFilter
 from ..read.query import duration
 from .database import key_options, keyed_log
-from .output import print_json, printable
+from .output import print_findings, print_json, printable
 from .progress import Stepwise, say
 from .selection import tenant_of, tenant_options
 
@@ -174,7 +174,7 @@ def _print_pruned(report: PruneReport) -> None:
     if report.months_dropped:
         months = ", ".join(f"{month:%Y-%m}" for month in report.months_dropped)
         print(f"dropped as a whole: {months}")
-    _print_findings(report)
+    print_findings(report.findings)
 
 
 def _print_erased(report: EraseReport) -> None:
@@ -182,10 +182,4 @@ def _print_erased(report: EraseReport) -> None:
     print(
         f"{report.rows:,} records of {report.tenants:,} tenants {what}, {report.on_disk:,} on disk"
     )
-    _print_findings(report)
-
-
-def _print_findings(report: PruneReport | EraseReport) -> None:
-    for finding in report.findings:
-        print(printable(f"problem: {finding.problem} [{finding.check}]"))
-        print(printable(f"    {finding.remedy}"))
+    print_findings(report.findings)

@@ -11,7 +11,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from .database import opened
-from .output import print_json, printable
+from .output import print_findings, print_json
 from .progress import say
 
 
@@ -60,9 +60,7 @@ def _print(report: MaintenanceReport) -> None:
     for word, months in done.items():
         if months:
             print(f"{word}: {_months(months)}")
-    for finding in report.findings:
-        print(printable(f"problem: {finding.problem} [{finding.check}]"))
-        print(printable(f"    {finding.remedy}"))
+    print_findings(report.findings)
     if not report.is_busy and not report.findings and not any(done.values()):
         print("nothing to do")
 

@@ -4,15 +4,15 @@ What maintenance did, and what it found.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from ..findings import Finding
+from ..findings import Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MaintenanceReport:
+class MaintenanceReport(Report):
     """
     What one run of maintenance did.
 
@@ -38,17 +38,10 @@ class MaintenanceReport:
     months_folded: tuple[date, ...] = ()
     counts_folded: int = 0
     months_rebuilt: tuple[date, ...] = ()
-    findings: tuple[Finding, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """Whether there is no finding; notes don't count."""
-        return all(finding.is_note for finding in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the attributes as JSON knows them, months as ``"2026-01"``."""
-        found = asdict(self) | {"ok": self.ok}
+        found = Report.to_dict(self)
         for name in ("months_made", "months_folded", "months_rebuilt"):
             found[name] = [f"{month:%Y-%m}" for month in found[name]]
-        found["findings"] = [finding.to_dict() for finding in self.findings]
         return found

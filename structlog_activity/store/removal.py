@@ -4,15 +4,15 @@ What retention and erasure did.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from ..findings import Finding
+from ..findings import Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PruneReport:
+class PruneReport(Report):
     """
     What one run of retention did, or would do.
 
@@ -41,23 +41,16 @@ class PruneReport:
     is_dry_run: bool = False
     is_floored: bool = False
     is_busy: bool = False
-    findings: tuple[Finding, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """Whether there is no finding; notes don't count."""
-        return all(finding.is_note for finding in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the attributes as JSON knows them, months as ``"2026-01"``."""
-        found = asdict(self) | {"ok": self.ok, "before": self.before.isoformat()}
+        found = Report.to_dict(self) | {"before": self.before.isoformat()}
         found["months_dropped"] = [f"{month:%Y-%m}" for month in self.months_dropped]
-        found["findings"] = [finding.to_dict() for finding in self.findings]
         return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EraseReport:
+class EraseReport(Report):
     """
     What one run of erasure did, or would do.
 
@@ -83,16 +76,4 @@ class EraseReport:
     tenants: int = 0
     on_disk: int = 0
     held: int = 0
-    findings: tuple[Finding, ...] = ()
     is_dry_run: bool = False
-
-    @property
-    def ok(self) -> bool:
-        """Whether there is no finding; notes don't count."""
-        return all(finding.is_note for finding in self.findings)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the attributes as JSON knows them."""
-        found = asdict(self) | {"ok": self.ok}
-        found["findings"] = [finding.to_dict() for finding in self.findings]
-        return found

@@ -101,6 +101,15 @@ def test_the_database_alone(tmp_path: Path) -> None:
     assert "only the database" in result.err
 
 
+def test_an_output_that_takes_no_utf8_gets_escapes(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / '漢字' / 'activity.db'}"
+
+    result = run("--url", url, "doctor", PYTHONIOENCODING="ascii:strict")
+
+    assert 1 == result.code
+    assert "\\u6f22\\u5b57" in result.out
+
+
 def test_a_url_comes_before_the_logs_of_the_application(doctor, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     result = doctor(SOUND, ":set_up()", "--url", f"sqlite:///{tmp_path / 'no' / 'a.db'}")
 
