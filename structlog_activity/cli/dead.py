@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InvalidRecordError
 from ..log import SPOOL_VARIABLE, ActivityLog
-from .output import print_json, print_table, printable
+from .output import object_text, print_json, print_table, printable
 from .progress import Progress, say
 
 
@@ -151,6 +151,6 @@ def _read(letters: LettersInFolder, name: str) -> DeadLetter:
 
 def _cells(name: str, letter: DeadLetter) -> list[str]:
     row = letter.row
-    object_ = f"{row.object_type}:{row.object_id}" if row.object_id else row.object_type
+    object_ = object_text(row.object_type, row.object_id)
     cells = [name, f"{letter.at:%Y-%m-%d %H:%M:%S}", row.verb, object_, letter.reason]
     return [printable(cell) for cell in cells]

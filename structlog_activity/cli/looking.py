@@ -14,8 +14,9 @@ from ..read.buckets import BUCKETS
 from ..read.filter import ALL_TENANTS
 from ..record.ids import NIL
 from ..record.record import ID_FIELDS, ActivityRecord
+from ..record.rowmaker import RAW
 from .database import key_options, keyed_log, opened
-from .output import print_fields, print_json, print_table
+from .output import object_text, originals, print_fields, print_json, print_table
 from .pages import add_paging, positive, show_pages
 from .progress import say
 from .query import add_query
@@ -141,21 +142,15 @@ def _told(record: ActivityRecord) -> dict[str, Any]:
     data = fields.pop("data")
     unset = ("", None, str(NIL))
     found = {name: value for name, value in fields.items() if value not in unset}
-    raw = _raw(record)
+    raw = originals(record)
     for name in ID_FIELDS:
         if name in raw and name in found:
             found[name] = f"{found[name]} ({raw[name]})"
-    return found | {f"data.{key}": value for key, value in data.items() if key != "_raw"}
-
-
-def _raw(record: ActivityRecord) -> dict[str, Any]:
-    """Return the caller's own words for the ids, which is what a reader knows them by."""
-    raw = record.data.get("_raw")
-    return raw if isinstance(raw, dict) else {}
+    return found | {f"data.{key}": value for key, value in data.items() if key != RAW}
 
 
 def _names(activity: ActivityLog, options: argparse.Namespace, keys: list[Any]) -> dict[Any, str]:
-    """Return those words for the ids that *keys* are, each from the newest record that has it."""
+    """Return the callers' words for the ids *keys*, each of the newest record that has it."""
     tenant = tenant_of(options)
     if options.by not in _NAMED or tenant is ALL_TENANTS:
         return {}
@@ -163,8 +158,8 @@ def _names(activity: ActivityLog, options: argparse.Namespace, keys: list[Any]) 
     for key in keys:
         where: Any = {"tenant_id": tenant, options.by: key, "limit": 1, "total": "none"}
         for record in activity.feed(**where).records if key != NIL else ():
-            if options.by in _raw(record):
-                names[key] = f" ({_raw(record)[options.by]})"
+            if options.by in originals(record):
+                names[key] = f" ({originals(record)[options.by]})"
     return names
 
 
@@ -196,6 +191,5 @@ def _bars(counts: list[int]) -> list[str]:
 
 def _key(key: Any) -> str:
     if isinstance(key, tuple):
-        type_, id_ = key
-        return f"{type_}:{id_}" if id_ else type_
+        return object_text(*key)
     return "(none)" if key in {"", NIL} else str(key)

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 from ..findings import Finding
 from ..record.ids import NIL
 from ..record.record import ActivityRecord
+from ..record.rowmaker import RAW
 from .width import cut, padded, width_of
 
 
@@ -33,6 +34,17 @@ _HEADINGS = ("when (UTC)", "who", "verb", "object", "channel", "details")
 def printable(text: str) -> str:
     """Return *text* with control characters spelt out: they could rewrite a terminal."""
     return text.translate(_CONTROLS).translate(_BIDI)
+
+
+def object_text(type_: str, id_: str) -> str:
+    """Return an object as log calls write it."""
+    return f"{type_}:{id_}" if id_ else type_
+
+
+def originals(record: ActivityRecord) -> dict[str, Any]:
+    """Return the caller's own words for the ids, which is what a reader knows them by."""
+    raw = record.data.get(RAW)
+    return raw if isinstance(raw, dict) else {}
 
 
 def print_json(value: Any) -> None:
@@ -134,15 +146,13 @@ def _encoding(output: TextIO) -> str:
 
 def _cells(record: ActivityRecord) -> list[str]:
     when = f"{record.occurred_at:%Y-%m-%d %H:%M:%S}" if record.occurred_at else ""
-    raw = record.data.get("_raw")
-    who = raw.get("actor_id") if isinstance(raw, dict) else None
-    object_ = f"{record.object_type}:{record.object_id}" if record.object_id else record.object_type
-    details = {key: value for key, value in record.data.items() if key != "_raw"}
+    who = originals(record).get("actor_id")
+    details = {key: value for key, value in record.data.items() if key != RAW}
     return [
         when,
         str(who or (record.actor_id if record.actor_id != NIL else "")),
         record.verb,
-        object_,
+        object_text(*record.object),
         record.channel,
         " ".join(f"{key}={_short(value)}" for key, value in details.items()),
     ]
