@@ -12,7 +12,7 @@ import psycopg
 
 from .faults import Fault, StoreError
 from .shortage import shortage
-from .sqlstate import fault_of_sqlstate
+from .sqlstate import NO_PRIVILEGE, fault_of_sqlstate
 
 
 _LINE = re.compile(r"COPY user_activity\w*, line (\d+)")
@@ -21,7 +21,6 @@ _PRIMARY_KEY = re.compile(r"user_activity(_batch|_past|_future|_y\d+m\d+)?_pkey\
 _SIDE_TABLES: Final = {"user_activity_batch", "user_activity_daily"}
 _SHARD: Final = re.compile(r"\b(user_activity_(?:batch|daily))_\d+\b")
 _INTERNAL: Final = "XX000"  # All that a worker of Citus refuses of a COPY.
-_NO_PRIVILEGE: Final = "42501"
 
 
 def diagnosed(error: Exception, where: str) -> StoreError:
@@ -43,7 +42,7 @@ def diagnosed(error: Exception, where: str) -> StoreError:
     if not sqlstate:
         fault = Fault.DATA if isinstance(error, psycopg.DataError) else Fault.TRANSIENT
         return StoreError(fault, f"the connection to {where} failed: {name}")
-    if sqlstate == _NO_PRIVILEGE:
+    if sqlstate == NO_PRIVILEGE:
         message = f"the role may not write to the activity tables of {where}: see GRANT INSERT"
         return StoreError(Fault.CONFIGURATION, message, sqlstate=sqlstate)
     if _is_without_partition(error):

@@ -23,7 +23,13 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from ..errors import RepositoryError, SchemaError
 from .faults import Fault
-from .sqlstate import connect_problem, fault_of_sqlite, fault_of_sqlstate
+from .sqlstate import (
+    NO_PRIVILEGE,
+    SCHEMA_CODES,
+    connect_problem,
+    fault_of_sqlite,
+    fault_of_sqlstate,
+)
 
 
 POSTGRESQL: Final = "postgresql"
@@ -35,8 +41,6 @@ _POSTGRESQL_DRIVERS = {"postgresql", "postgresql+psycopg", "postgres"}
 _SQLITE_DRIVERS = {"sqlite", "sqlite+pysqlite"}
 _CONNECT_TIMEOUT = 10  # seconds
 _BUSY_TIMEOUT = 5_000  # milliseconds
-_SCHEMA_CODES = {"42P01", "42703", "3F000"}
-_NO_PRIVILEGE = "42501"
 _OWN_TABLE: Final = re.compile(r"\b(user_)?activity_[a-z0-9_]+|\buser_activity\b")
 _scan_json: Final = JSONDecoder().scan_once  # type: ignore[attr-defined]
 
@@ -314,12 +318,12 @@ def _plain_error(error: SQLAlchemyError, where: str) -> RepositoryError:
     """Return the error of ours for one of SQLAlchemy's, without values and passwords."""
     original = (error.orig if isinstance(error, DBAPIError) else None) or error
     sqlstate = getattr(original, "sqlstate", None) or ""
-    if sqlstate in _SCHEMA_CODES or "no such" in str(original):
+    if sqlstate in SCHEMA_CODES or "no such" in str(original):
         return SchemaError(
             f"{where}: the activity tables are missing or of another version: {to_run(where)}",
             sqlstate=sqlstate,
         )
-    if sqlstate == _NO_PRIVILEGE:
+    if sqlstate == NO_PRIVILEGE:
         return RepositoryError(
             f"{where}: the role has no privilege on the activity tables{_named(original)}: "
             "GRANT gives it",

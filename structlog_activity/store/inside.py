@@ -30,17 +30,17 @@ from ..record.times import EPOCH, from_microseconds
 from .batch import Batch, is_number_taken
 from .chain import LEDGER_COLUMNS, Chain, SealedBatch
 from .engine import POSTGRESQL, SQLITE, shown
+from .sqlstate import NO_PRIVILEGE, SCHEMA_CODES
 from .table import user_activity, user_activity_batch, user_activity_daily
 
 
 _FIRST_DAY: Final = EPOCH.date()
-_SCHEMA_CODES: Final = {"42P01", "42703", "3F000"}
 _IDS: Final = ("tenant_id", "id", "actor_id", "user_id", "org_id")
 _BUSY: Final = "SQLITE_BUSY"
 _BUSY_HINT: Final = "others write to the file; begin transactions that write with BEGIN IMMEDIATE"
 _HINTS: Final = {
-    "42501": "the role needs INSERT on user_activity and user_activity_batch, and SELECT, INSERT "
-    "and UPDATE on user_activity_daily",
+    NO_PRIVILEGE: "the role needs INSERT on user_activity and user_activity_batch, and SELECT, "
+    "INSERT and UPDATE on user_activity_daily",
     "25P02": "the transaction had failed before",
     "40001": "run the transaction again",
     "40P01": "run the transaction again",
@@ -173,7 +173,7 @@ def _plain_error(error: Exception, where: str) -> RepositoryError:
     """Return the error of ours for one of a driver's, which may quote values of a row."""
     original = (error.orig if isinstance(error, DBAPIError) else None) or error
     code = _code(original)
-    if code in _SCHEMA_CODES or "no such" in str(original) or "has no column" in str(original):
+    if code in SCHEMA_CODES or "no such" in str(original) or "has no column" in str(original):
         return SchemaError(
             f"{where}, the session's database, lacks the activity tables of this version: "
             "run structlog-activity migrate on it, or ActivityLog.migrate() at start",

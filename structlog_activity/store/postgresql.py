@@ -25,7 +25,7 @@ from .batch import Batch, is_number_taken
 from .chain import Chain, SealedBatch
 from .copyformat import COLUMNS, UnencodableRowError, encode
 from .diagnosis import diagnosed, is_primary_key
-from .engine import shown
+from .engine import POSTGRESQL, shown
 from .faults import Fault, StoreError
 from .interruption import Interruption
 from .listening import TELL
@@ -254,7 +254,7 @@ class PostgresRepository:
             raise self._connect_failure(error) from None
         try:
             self._take_hold_of_socket(connection.fileno())
-            check_version(connection.execute, self._where)
+            check_version(connection.execute, POSTGRESQL, self._where)
             self._begin = _begin(connection)
             self._look_at_role(connection)
         except BaseException:

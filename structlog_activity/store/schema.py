@@ -21,9 +21,10 @@ from sqlalchemy import Connection, Engine, delete, insert, inspect, select
 from sqlalchemy.exc import DBAPIError
 
 from ..errors import SchemaError
-from .engine import shown, to_run
+from .engine import SQLITE, shown, to_run
 from .faults import Fault, StoreError
 from .partitions import LOCK_KEY
+from .sqlstate import NO_PRIVILEGE, NO_TABLE, TABLE_EXISTS
 from .table import user_activity_migration
 
 
@@ -103,13 +104,15 @@ def migrations_folder() -> Traversable:
     return inside if inside.is_dir() else Path(__file__).parents[2] / "migrations"
 
 
-def check_version(execute: Callable[[str], Any], where: str) -> None:
+def check_version(execute: Callable[[str], Any], dialect: str, where: str) -> None:
     """
     Make sure that the tables are those that this release writes.
 
     Args:
 
         execute: Runs SQL on an open connection and returns its cursor.
+
+        dialect: ``"postgresql"`` or ``"sqlite"``.
 
         where: The database, for the message.
 
@@ -118,14 +121,13 @@ def check_version(execute: Callable[[str], Any], where: str) -> None:
         StoreError: With the fault "configuration": tables are missing or of
             another version.
     """
-    dialect = "sqlite" if "sqlite" in where.partition(":")[0] else "postgresql"
     try:
         cursor = execute("SELECT max(version) FROM user_activity_migration")
         found = cursor.fetchone()[0] or 0
     except Exception as error:
-        if getattr(error, "sqlstate", None) == "42501":  # A writer needn't see this table.
+        if _sqlstate(error) == NO_PRIVILEGE:  # A writer needn't see this table.
             return
-        if getattr(error, "sqlstate", None) != "42P01" and not _no_table(error):
+        if _sqlstate(error) != NO_TABLE and not _no_table(error):
             raise
         found = 0
     problem = version_problem(found, migrations(dialect)[-1].version, where)
@@ -145,6 +147,10 @@ def version_problem(found: int, needed: int, where: str) -> str:
             "upgrade structlog-activity"
         )
     return ""
+
+
+def _sqlstate(error: object) -> str:
+    return getattr(error, "sqlstate", None) or ""
 
 
 def _no_table(error: Exception) -> bool:
@@ -250,7 +256,7 @@ class Schema:
             with self._connection() as connection:
                 applied = _applied(connection)
         except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) == "42501":  # A reader needn't see this table.
+            if _sqlstate(error.orig) == NO_PRIVILEGE:  # A reader needn't see this table.
                 return
             raise
         problem = version_problem(max(applied, default=0), self._steps[-1].version, self._where)
@@ -289,7 +295,7 @@ class Schema:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[Connection]:
         with self._connection() as connection:
-            if connection.dialect.name == "sqlite":
+            if connection.dialect.name == SQLITE:
                 _use_wal(connection)
                 if not _driver(connection).in_transaction:
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -319,20 +325,20 @@ def _status(step: Migration, row: Any) -> MigrationStatus:
 def _run(connection: Connection, sql: str, step: Migration) -> None:
     driver = _driver(connection)
     try:
-        if connection.dialect.name == "sqlite":
+        if connection.dialect.name == SQLITE:
             for statement in _statements(sql):
                 driver.execute(statement)
         else:
             driver.execute(sql)
     except Exception as error:
-        raise SchemaError(_failure(error, step), sqlstate=getattr(error, "sqlstate", "")) from error
+        raise SchemaError(_failure(error, step), sqlstate=_sqlstate(error)) from error
 
 
 def _failure(error: Exception, step: Migration) -> str:
     what = f"migration {step.version} ({step.name}) failed"
-    if getattr(error, "sqlstate", "") == "42P07" or "already exists" in str(error):
+    if _sqlstate(error) == TABLE_EXISTS or "already exists" in str(error):
         return f"{what}: a table of that name exists which this package did not make; rename it"
-    if getattr(error, "sqlstate", "") == "42501":
+    if _sqlstate(error) == NO_PRIVILEGE:
         return f"{what}: the role has no privilege to create tables here"
     said = "; ".join(" ".join(line.split()) for line in str(error).splitlines())
     return f"{what}: {said}"

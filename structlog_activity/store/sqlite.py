@@ -19,7 +19,7 @@ from ..errors import RepositoryError
 from ..record.row import Row
 from .batch import Batch, is_number_taken
 from .chain import Chain, SealedBatch
-from .engine import shown
+from .engine import SQLITE, shown
 from .faults import Fault, StoreError
 from .interruption import Interruption
 from .schema import check_version
@@ -205,7 +205,7 @@ class SqliteRepository:
             connection.execute(f"PRAGMA busy_timeout = {min(patience, _PIECE)}").close()
             connection.execute("PRAGMA journal_mode = WAL").close()
             connection.execute("PRAGMA synchronous = FULL").close()
-            check_version(connection.execute, self._where)
+            check_version(connection.execute, SQLITE, self._where)
         except BaseException:
             connection.close()
             raise

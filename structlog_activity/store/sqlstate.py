@@ -10,6 +10,12 @@ from .faults import Fault
 from .shortage import is_out_of_files
 
 
+NO_PRIVILEGE: Final = "42501"
+NO_TABLE: Final = "42P01"
+TABLE_EXISTS: Final = "42P07"
+SCHEMA_CODES: Final = frozenset({NO_TABLE, "42703", "3F000"})
+"""No such table, column or schema."""
+
 _CLASSES: Final = {
     "08": Fault.TRANSIENT,  # connection
     "53": Fault.TRANSIENT,  # out of disk, memory, connections
