@@ -32,7 +32,7 @@ from ..record.times import to_microseconds
 from .engine import SQLITE
 from .ledgercheck import Head
 from .partitions import LOCK_KEY
-from .report import Findings
+from .report import SealFindings
 from .seal import key_id_of
 from .table import user_activity_checkpoint
 
@@ -101,14 +101,14 @@ def take_checkpoint(engine: Engine, sink: CheckpointSink, *, key: bytes = b"") -
             return line
         with Path(sink).open("a+b") as file:
             file.seek(0)
-            before = read_lines(_texts(file), Findings())
+            before = read_lines(_texts(file), SealFindings())
             line = _recorded(connection, no, before, key)
             _append(file, line)
     return line
 
 
 def read_checkpoints(
-    path: str | os.PathLike[str], findings: Findings, keys: Sequence[bytes]
+    path: str | os.PathLike[str], findings: SealFindings, keys: Sequence[bytes]
 ) -> Exported:
     """
     Return what a file of checkpoints says.
@@ -129,7 +129,9 @@ def read_checkpoints(
         return read_lines(_texts(file), findings, keys)
 
 
-def read_lines(lines: Iterable[str], findings: Findings, keys: Sequence[bytes] = ()) -> Exported:
+def read_lines(
+    lines: Iterable[str], findings: SealFindings, keys: Sequence[bytes] = ()
+) -> Exported:
     """Return what *lines* say together."""
     found = Exported()
     by_id = {key_id_of(key): key for key in keys}

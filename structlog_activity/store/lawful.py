@@ -224,7 +224,7 @@ def _parts(items: list[Any]) -> list[list[Any]]:
 
 
 @dataclass(slots=True)
-class Statements:
+class Declarations:
     """
     What the sealed records of a log declare to be lawfully gone.
 

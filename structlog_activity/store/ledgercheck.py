@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from . import seal as seals
-from .lawful import Statements
-from .report import Findings
+from .lawful import Declarations
+from .report import SealFindings
 from .rowcheck import plus
 from .seal import ADOPTED, CLOSING, GENESIS, Seal
 
@@ -72,7 +72,7 @@ class LedgerCheck:
 
         findings: Where findings go.
 
-        statements: What may lawfully be gone.
+        declared: What may lawfully be gone.
 
         keys: By their ids; empty checks no signature.
 
@@ -99,15 +99,15 @@ class LedgerCheck:
 
     def __init__(
         self,
-        findings: Findings,
-        statements: Statements,
+        findings: SealFindings,
+        declared: Declarations,
         *,
         keys: Mapping[str, bytes],
         exported: Mapping[UUID, Head],
         since: int = 0,
     ) -> None:
         self._findings = findings
-        self._statements = statements
+        self._declared = declared
         self._keys = keys
         self._exported = dict(exported)
         self._since = since
@@ -130,7 +130,7 @@ class LedgerCheck:
     def _check(self, line: StoredSeal) -> None:
         seal = line.seal
         self.batches += 1
-        if seal.n and seal.last_at >= self._statements.before and seal.batch_id >= self._since:
+        if seal.n and seal.last_at >= self._declared.before and seal.batch_id >= self._since:
             self.batches_sum = plus(self.batches_sum, seal.batch_id)
         if seal.chain_id != self._chain_id or self._state is None:
             self._end_chain()
@@ -149,7 +149,7 @@ class LedgerCheck:
     def _begin_chain(self, chain_id: UUID) -> None:
         self.chains += 1
         self._chain_id = chain_id
-        link, digest = self._statements.anchors.get(chain_id, (0, seals.genesis(chain_id)))
+        link, digest = self._declared.anchors.get(chain_id, (0, seals.genesis(chain_id)))
         self._state = _State(link, digest)
 
     def _end_chain(self) -> None:
@@ -163,7 +163,7 @@ class LedgerCheck:
         self._state = None
 
     def _tell_of_the_lost(self, chain_id: UUID, head: Head, *, last: int) -> None:
-        anchor = self._statements.anchors.get(chain_id, (0, b""))
+        anchor = self._declared.anchors.get(chain_id, (0, b""))
         if anchor[0] >= head.link:
             return  # Retention took it.
         if last:
@@ -191,7 +191,7 @@ class LedgerCheck:
             self._add("seal.changed", "says that it is the first link, or should", seal)
 
     def _anchor_of(self, seal: Seal) -> int:
-        return self._statements.anchors.get(seal.chain_id, (0, b""))[0]
+        return self._declared.anchors.get(seal.chain_id, (0, b""))[0]
 
     def _check_seal(self, line: StoredSeal) -> None:
         try:

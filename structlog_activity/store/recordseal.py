@@ -20,9 +20,9 @@ from ..record.row import Row
 from ..record.times import from_microseconds
 from . import seal as seals
 from .engine import reached
-from .lawful import Statements
+from .lawful import Declarations
 from .ledgercheck import StoredSeal
-from .report import Findings
+from .report import SealFindings
 from .rowcheck import RowCheck
 from .seal import COMMIT_BYTES, Seal, key_id_of
 from .stored import RecordPlace, StoredLog, snapshot
@@ -205,12 +205,12 @@ class _Check:
     # -- rows ---------------------------------------------------------------
 
     def _of_rows(self, place: RecordPlace, batch_id: int, *, is_erased: bool) -> list[str]:
-        findings, statements = Findings(), Statements()
+        findings, declared = SealFindings(), Declarations()
         as_sealed = str if self._log.is_canonical else canonical
-        rows = RowCheck(findings, statements, as_sealed)
+        rows = RowCheck(findings, declared, as_sealed)
         rows.check(self._log.rows(only=[batch_id]))
         if is_erased:
-            self._read_erasure(place, statements)
+            self._read_erasure(place, declared)
         rows.finish()
         # What is said of other rows alone is not said of this one: the batch is proved.
         own = [finding for finding in findings.kept if place.id in finding.record_ids]
@@ -218,13 +218,13 @@ class _Check:
             own = findings.kept[:1]
         return [finding.problem for finding in own]
 
-    def _read_erasure(self, place: RecordPlace, statements: Statements) -> None:
+    def _read_erasure(self, place: RecordPlace, declared: Declarations) -> None:
         """Take what a record says of the erasure of another, if it is as it was sealed itself."""
         for row in self._log.erasures(place.tenant_id):
-            said = Statements()
+            said = Declarations()
             said.read(row)
             if (row.tenant_id, place.id.bytes) in said.erased and self._stands(row):
-                statements.read(row)
+                declared.read(row)
                 return
 
     def _stands(self, row: Row) -> bool:

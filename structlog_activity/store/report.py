@@ -128,7 +128,7 @@ class VerifyReport:
 
 
 @dataclass(slots=True)
-class Findings:
+class SealFindings:
     """Collect findings, the first thousand of them."""
 
     kept: list[SealFinding] = field(default_factory=list)

@@ -12,8 +12,8 @@ from uuid import UUID
 
 from ..record.row import Row
 from . import seal as seals
-from .lawful import Statements, is_erased, unpack_stubs
-from .report import Findings
+from .lawful import Declarations, is_erased, unpack_stubs
+from .report import SealFindings
 from .seal import COMMIT_BYTES, SALT_BYTES
 
 
@@ -106,7 +106,7 @@ class RowCheck:
 
         findings: Where findings go.
 
-        statements: What may lawfully be gone; grows with what rows declare.
+        declared: What may lawfully be gone; grows with what rows declare.
 
         canonical: Returns the ``data`` of a row as it is sealed.
 
@@ -126,14 +126,14 @@ class RowCheck:
 
     def __init__(
         self,
-        findings: Findings,
-        statements: Statements,
+        findings: SealFindings,
+        declared: Declarations,
         canonical: Callable[[str], str],
         written_meanwhile: Callable[[int], bool] = never,
     ) -> None:
         self._findings = findings
         self._written_meanwhile = written_meanwhile
-        self._statements = statements
+        self._declared = declared
         self._canonical = canonical
         self._open: dict[int, _Open] = {}
         self._erased: dict[tuple[bytes, bytes], int] = {}
@@ -158,7 +158,7 @@ class RowCheck:
                 continue
             batch = self._opened(batch_id, n, root, dropped)
             self.gone.add(batch_id)
-            self._close(batch_id, batch, self._statements.before)
+            self._close(batch_id, batch, self._declared.before)
 
     def finish(self) -> None:
         """Say that no row is left."""
@@ -169,7 +169,7 @@ class RowCheck:
             self.batches_sum = plus(self.batches_sum, batch_id)
         self._open = {}
         for (tenant_id, id_), batch_id in self._erased.items():
-            if (tenant_id, id_) not in self._statements.erased:
+            if (tenant_id, id_) not in self._declared.erased:
                 text = "a row was erased, and no sealed record says so"
                 self._add("row.erased", text, batch_id, id_)
 
@@ -178,7 +178,7 @@ class RowCheck:
         row, batch_id, ix, _, n, root, last_at, dropped = stored
         if n is None or root is None:
             if self._written_meanwhile(batch_id):
-                self._statements.read(row)
+                self._declared.read(row)
                 return
             self._add("row.unsealed", "the ledger has no batch of that row", batch_id, row.id)
             return
@@ -193,7 +193,7 @@ class RowCheck:
         else:
             batch.leaves[ix] = self._leaf(stored)
             batch.found[ix] = row.id
-            self._statements.read(row)
+            self._declared.read(row)
         if len(batch.leaves) == n:
             del self._open[batch_id]
             self._close(batch_id, batch, last_at or 0)
@@ -206,13 +206,13 @@ class RowCheck:
             self._add("retention.stubs", "what is left of dropped rows can't be read", batch_id)
             return batch
         for ix, found in stubs.items():
-            if not self._statements.allows(found):
+            if not self._declared.allows(found):
                 self._add("retention.early", "a row went before its time", batch_id)
             batch.leaves[ix] = found.leaf
         return batch
 
     def _close(self, batch_id: int, batch: _Open, last_at: int) -> None:
-        if last_at >= self._statements.before:
+        if last_at >= self._declared.before:
             self.batches_sum = plus(self.batches_sum, batch_id)
         root = seals.root(batch.leaves[ix] for ix in sorted(batch.leaves))
         if root != batch.root:

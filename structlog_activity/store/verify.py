@@ -14,9 +14,9 @@ from sqlalchemy import Engine
 
 from ..record.canonical import canonical
 from .checkpoint import Exported, read_checkpoints
-from .lawful import Statements
+from .lawful import Declarations
 from .ledgercheck import Head, LedgerCheck
-from .report import Findings, VerifyReport
+from .report import SealFindings, VerifyReport
 from .rowcheck import RowCheck
 from .seal import key_id_of
 from .stored import StoredLog, snapshot
@@ -61,7 +61,7 @@ def verify_with(
 
         OSError: The file can't be read.
     """
-    findings, exported = Findings(), Exported()
+    findings, exported = SealFindings(), Exported()
     if checkpoint is not None:
         exported = read_checkpoints(checkpoint, findings, keys)
     return verify_log(
@@ -82,7 +82,7 @@ def verify_log(
     exported: Mapping[UUID, Head] | None = None,
     since: int = 0,
     in_database: bool = False,
-    findings: Findings | None = None,
+    findings: SealFindings | None = None,
     progress: Callable[[int, int], object] = _ignore,
 ) -> VerifyReport:
     """
@@ -110,20 +110,20 @@ def verify_log(
 
         progress: Told how many rows are checked, and of how many.
     """
-    findings, statements = findings or Findings(), Statements()
+    findings, declared = findings or SealFindings(), Declarations()
     with snapshot(engine) as log:
         for row in log.pruned():
-            statements.read(row)
+            declared.read(row)
         as_sealed = _as_it_is if log.is_canonical else canonical
-        rows = RowCheck(findings, statements, as_sealed, log.written_meanwhile)
+        rows = RowCheck(findings, declared, as_sealed, log.written_meanwhile)
         suspects = log.suspects(since) if in_database else None
         only = None if suspects is None else suspects.batches
         rows.check(_told(log.rows(since, only), progress, log.count()))
         rows.finish()
-        rows.check_dropped(log.dropped(statements.before, since))
+        rows.check_dropped(log.dropped(declared.before, since))
         ledger = LedgerCheck(
             findings,
-            statements,
+            declared,
             keys=_by_id(keys),
             exported=exported or {},
             since=since,
@@ -132,9 +132,9 @@ def verify_log(
         ledger.finish()
         if suspects is not None or ledger.batches_sum != rows.batches_sum:
             _name_empty_batches(
-                log, findings, statements.before, since, rows.gone, trusts=suspects is not None
+                log, findings, declared.before, since, rows.gone, trusts=suspects is not None
             )
-    findings.notes += _notes(ledger, statements, signed=bool(keys))
+    findings.notes += _notes(ledger, declared, signed=bool(keys))
     return _report(findings, rows, ledger, suspects)
 
 
@@ -143,7 +143,7 @@ def _by_id(keys: Iterable[bytes]) -> dict[str, bytes]:
 
 
 def _report(
-    findings: Findings, rows: RowCheck, ledger: LedgerCheck, suspects: Suspects | None
+    findings: SealFindings, rows: RowCheck, ledger: LedgerCheck, suspects: Suspects | None
 ) -> VerifyReport:
     return VerifyReport(
         findings=tuple(findings.kept),
@@ -170,7 +170,7 @@ def _told(items: Iterable[_T], progress: Callable[[int, int], object], total: in
 
 
 def _name_empty_batches(
-    log: StoredLog, findings: Findings, before: int, since: int, gone: set[int], *, trusts: bool
+    log: StoredLog, findings: SealFindings, before: int, since: int, gone: set[int], *, trusts: bool
 ) -> None:
     is_named = False
     for writer_id, seq, batch_id, chain_id, link in log.empty_batches(before, since):
@@ -186,7 +186,7 @@ def _name_empty_batches(
         findings.add("batch.empty", "a batch has no rows, and the database does not say which")
 
 
-def _notes(ledger: LedgerCheck, statements: Statements, *, signed: bool) -> list[str]:
+def _notes(ledger: LedgerCheck, declared: Declarations, *, signed: bool) -> list[str]:
     notes = []
     if ledger.open_chains:
         notes.append(
@@ -197,8 +197,8 @@ def _notes(ledger: LedgerCheck, statements: Statements, *, signed: bool) -> list
         notes.append(f"{ledger.unchecked} signatures were not checked: no key was given")
     if not signed and not ledger.unchecked and ledger.batches:
         notes.append("no key: whoever can write to the database can also rebuild the seals")
-    if statements.anchors or statements.scopes or statements.before > -(2**63):
+    if declared.anchors or declared.scopes or declared.before > -(2**63):
         notes.append("old rows were dropped, as sealed records activity.pruned say")
-    if statements.erased:
-        notes.append(f"{len(statements.erased)} rows are named by records activity.erased")
+    if declared.erased:
+        notes.append(f"{len(declared.erased)} rows are named by records activity.erased")
     return notes

@@ -46,9 +46,9 @@ from structlog_activity.store.batch import Batch
 from structlog_activity.store.citus import is_spread
 from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.faults import Fault, StoreError
-from structlog_activity.store.lawful import Statements
+from structlog_activity.store.lawful import Declarations
 from structlog_activity.store.postgresql import PostgresRepository
-from structlog_activity.store.report import Findings
+from structlog_activity.store.report import SealFindings
 from structlog_activity.store.roles import apply_roles
 from structlog_activity.store.rowcheck import RowCheck
 from structlog_activity.store.schema import Schema
@@ -559,12 +559,12 @@ def test_what_is_written_during_a_check_is_left_to_the_next(
         repository.write(batch_of(2, 3))
         assert 1 == log.erase(actor_id="actor-1", reason="asked").rows
 
-        findings = Findings()
-        statements = Statements()
-        rows = RowCheck(findings, statements, str, found.written_meanwhile)
+        findings = SealFindings()
+        declared = Declarations()
+        rows = RowCheck(findings, declared, str, found.written_meanwhile)
         rows.check(found.rows())
         rows.finish()
-        assert ([], 1) == (findings.kept, len(statements.erased))
+        assert ([], 1) == (findings.kept, len(declared.erased))
 
     with cluster.begin() as connection:
         connection.execute(text("DELETE FROM user_activity_batch WHERE n = 2"))

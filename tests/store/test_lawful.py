@@ -115,7 +115,7 @@ def test_the_header_of_an_erased_row_is_still_proved(log: SealedLog) -> None:
 def test_many_ids_are_told_in_several_records() -> None:
     ids = [UUID(int=n).bytes for n in range(450)]
     rows = lawful.erasure_rows(to_uuid("acme").bytes, ids, reason="r", requested_by="b")
-    told = lawful.Statements()
+    told = lawful.Declarations()
     for row in rows:
         told.read(row)
 
@@ -237,18 +237,18 @@ def test_an_anchor_of_another_seal_does_not_hold(log: SealedLog) -> None:
     "data", ["[]", "{", '{"before": "x", "anchors": [1, ["a", 2, "zz"]]}', '{"ids": [1, "x"]}']
 )
 def test_a_record_that_can_not_be_read_declares_nothing(data: str) -> None:
-    told = lawful.Statements()
+    told = lawful.Declarations()
     for verb in TRACES:
         told.read(lawful.pruned_rows(1, 1, [])[0]._replace(verb=verb, data=data))
 
-    assert lawful.Statements() == told
+    assert lawful.Declarations() == told
 
 
 def test_only_a_record_of_no_tenant_declares_retention() -> None:
-    told = lawful.Statements()
+    told = lawful.Declarations()
     (row,) = lawful.pruned_rows(5, 1, [])
     told.read(row._replace(tenant_id=to_uuid("acme").bytes))
-    assert lawful.Statements() == told
+    assert lawful.Declarations() == told
 
     told.read(row)
     assert 5 == told.before
