@@ -25,6 +25,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 
 from ..errors import RepositoryError, SchemaError
+from ..record.record import ID_FIELDS
 from ..record.row import Row
 from ..record.times import EPOCH, from_microseconds
 from .batch import Batch, is_number_taken
@@ -35,7 +36,6 @@ from .table import user_activity, user_activity_batch, user_activity_daily
 
 
 _FIRST_DAY: Final = EPOCH.date()
-_IDS: Final = ("tenant_id", "id", "actor_id", "user_id", "org_id")
 _BUSY: Final = "SQLITE_BUSY"
 _BUSY_HINT: Final = "others write to the file; begin transactions that write with BEGIN IMMEDIATE"
 _HINTS: Final = {
@@ -140,7 +140,7 @@ def _columns(row: Row) -> dict[str, Any]:
     columns: dict[str, Any] = row._asdict()
     columns["json"] = str(columns.pop("data"))  # Not every driver takes a text of another type.
     columns["created_at"] = from_microseconds(row.created_at)
-    for name in _IDS:
+    for name in ID_FIELDS:
         columns[name] = UUID(bytes=columns[name])
     return columns
 

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, select, text
 
 from ..record.ids import NIL_BYTES
+from ..record.record import ID_FIELDS
 from ..record.row import Row
 from ..record.traces import ERASED, PRUNED
 from .citus import is_spread
@@ -25,7 +26,7 @@ from .table import user_activity
 
 
 _AT_ONCE: Final = 1_000  # rows
-_IDS: Final = ("tenant_id", "id", "actor_id", "user_id", "org_id")
+_IDS: Final = {*ID_FIELDS, "writer_id", "chain_id"}
 _MOMENTS: Final = ("created_at", "written_at", "first_at", "last_at")
 _SEALED: Final = (
     "batch_id", "writer_id", "seq", "chain_id", "link", "n", "flags", "first_at", "last_at",
@@ -222,11 +223,6 @@ class StoredLog:
         for values in self._stream(sql):
             yield DroppedRows._make(values)
 
-    def checkpoints(self) -> list[str]:
-        """Return the lines that were exported, as the database has them."""
-        sql = "SELECT line FROM user_activity_checkpoint ORDER BY no"
-        return [line for (line,) in self._stream(sql)]
-
     def _among(self, batches: Sequence[int] | None) -> str:
         if batches is None:
             return ""
@@ -263,7 +259,7 @@ def columns(table: str, names: Iterable[str], *, is_sqlite: bool) -> str:
 
 
 def _column(place: str, name: str) -> str:
-    if name in _IDS or name in {"writer_id", "chain_id"}:
+    if name in _IDS:
         return f"uuid_send({place})"
     if name in _MOMENTS:
         micros = f"(extract(epoch FROM {place}) * 1000000)::bigint"

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from ..record.record import ID_FIELDS
 from ..record.row import Row
 
 
@@ -22,7 +23,6 @@ KEPT_IN_MEMORY: Final = 1_000
 KEPT_ON_DISK: Final = 10_000
 _SUFFIX: Final = ".json"
 _FORMAT: Final = 1
-_IDS: Final = ("tenant_id", "id", "actor_id", "user_id", "org_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class DeadLetter:
     def to_dict(self) -> dict[str, Any]:
         """Return the letter as JSON has it; ``data`` stays the text that it is."""
         row: dict[str, Any] = self.row._asdict()
-        for field in _IDS:
+        for field in ID_FIELDS:
             row[field] = row[field].hex()
         return {"format": _FORMAT, "at": self.at.isoformat(), "reason": self.reason, "row": row}
 
@@ -66,7 +66,7 @@ class DeadLetter:
         """
         try:
             fields = dict(letter["row"])
-            for field in _IDS:
+            for field in ID_FIELDS:
                 fields[field] = bytes.fromhex(fields[field])
             row, reason = Row(**fields), str(letter["reason"])
             return cls(row, reason, datetime.fromisoformat(letter["at"]))
