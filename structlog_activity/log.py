@@ -194,7 +194,7 @@ class ActivityLog(
         self._url = parse_url(_given(url, URL_VARIABLE) or DEFAULT_URL)
         self._migrates = self._url.get_backend_name() == SQLITE if migrate is None else migrate
         self._key = _checked_key(key)
-        self._keys = tuple(filter(None, (self._key, *old_keys)))
+        self._seal_keys = tuple(filter(None, (self._key, *old_keys)))
         self._power = RolePower() if warn_role else None
         self._is_ready = False
         self._defaults = dict(defaults or {})

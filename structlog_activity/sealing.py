@@ -23,10 +23,10 @@ class SealedReadMethods(ReadMethods):
 
     Attributes:
 
-        _keys: All keys that may have signed.
+        _seal_keys: All keys that may have signed.
     """
 
-    _keys: tuple[bytes, ...]
+    _seal_keys: tuple[bytes, ...]
 
     def seal_of(
         self,
@@ -73,7 +73,7 @@ class SealedReadMethods(ReadMethods):
         if record is None or record.occurred_at is None:
             return no_record(record_id(id))
         place = RecordPlace(record.tenant_id, record.occurred_at, record.id)
-        return self._read(lambda engine, _: seal_of(engine, place, self._keys))
+        return self._read(lambda engine, _: seal_of(engine, place, self._seal_keys))
 
     async def aseal_of(
         self,

@@ -33,7 +33,7 @@ from .engine import SQLITE
 from .ledgercheck import Head
 from .partitions import LOCK_KEY
 from .report import SealFindings
-from .seal import key_id_of
+from .seal import key_id_of, keys_by_id
 from .table import user_activity_checkpoint
 
 
@@ -134,7 +134,7 @@ def read_lines(
 ) -> Exported:
     """Return what *lines* say together."""
     found = Exported()
-    by_id = {key_id_of(key): key for key in keys}
+    by_id = keys_by_id(keys)
     for number, line in enumerate(lines, 1):
         told = _parsed(line)
         if told is None:

@@ -53,6 +53,13 @@ class StoredSeal(NamedTuple):
     digest: bytes
     mac: bytes
 
+    def is_as_sealed(self) -> bool:
+        """Tell whether the digest is that of what was sealed."""
+        try:
+            return self.seal.digest() == self.digest
+        except Exception:  # noqa: BLE001  Whatever somebody has put there.
+            return False
+
 
 @dataclass(slots=True)
 class _State:
@@ -138,7 +145,8 @@ class LedgerCheck:
         state = self._state
         assert state is not None  # noqa: S101  For the type checker.
         self._check_place(line, state)
-        self._check_seal(line)
+        if not line.is_as_sealed():
+            self._add("seal.changed", "is not as it was sealed", seal)
         self._check_mac(line, state)
         self._check_export(line)
         state.link, state.digest = seal.link, line.digest
@@ -192,14 +200,6 @@ class LedgerCheck:
 
     def _anchor_of(self, seal: Seal) -> int:
         return self._declared.anchors.get(seal.chain_id, (0, b""))[0]
-
-    def _check_seal(self, line: StoredSeal) -> None:
-        try:
-            is_same = line.seal.digest() == line.digest
-        except Exception:  # noqa: BLE001  Whatever somebody has put there.
-            is_same = False
-        if not is_same:
-            self._add("seal.changed", "is not as it was sealed", line.seal)
 
     def _check_mac(self, line: StoredSeal, state: _State) -> None:
         seal = line.seal

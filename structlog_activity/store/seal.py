@@ -232,6 +232,11 @@ def key_id_of(key: bytes) -> str:
     return sha256(b"key id" + key).hexdigest()[:16] if key else ""
 
 
+def keys_by_id(keys: Iterable[bytes]) -> dict[str, bytes]:
+    """Return keys by their names; an empty one is none."""
+    return {key_id_of(key): key for key in keys if key}
+
+
 def first_key(key: bytes, chain_id: UUID) -> bytes:
     """Return the key of the first link of a chain."""
     return hmac.digest(key, b"writer" + chain_id.bytes, "sha256")

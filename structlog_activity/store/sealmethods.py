@@ -30,12 +30,12 @@ class SealMethods:
 
         _key: Signs; ``b""`` signs nothing.
 
-        _keys: All keys that may have signed.
+        _seal_keys: All keys that may have signed.
     """
 
     _url: URL
     _key: bytes
-    _keys: tuple[bytes, ...]
+    _seal_keys: tuple[bytes, ...]
 
     def _ready(self) -> Engine:
         raise NotImplementedError
@@ -93,7 +93,7 @@ class SealMethods:
         with reached(self._url):
             return verify_with(
                 engine,
-                keys=self._keys,
+                keys=self._seal_keys,
                 checkpoint=checkpoint,
                 since_checkpoint=since_checkpoint,
                 in_database=in_database,

@@ -18,7 +18,7 @@ from .lawful import Declarations
 from .ledgercheck import Head, LedgerCheck
 from .report import SealFindings, VerifyReport
 from .rowcheck import RowCheck
-from .seal import key_id_of
+from .seal import keys_by_id
 from .stored import StoredLog, snapshot
 from .suspects import Suspects
 
@@ -124,7 +124,7 @@ def verify_log(
         ledger = LedgerCheck(
             findings,
             declared,
-            keys=_by_id(keys),
+            keys=keys_by_id(keys),
             exported=exported or {},
             since=since,
         )
@@ -136,10 +136,6 @@ def verify_log(
             )
     findings.notes += _notes(ledger, declared, signed=bool(keys))
     return _report(findings, rows, ledger, suspects)
-
-
-def _by_id(keys: Iterable[bytes]) -> dict[str, bytes]:
-    return {key_id_of(key): key for key in keys if key}
 
 
 def _report(
