@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from structlog.contextvars import get_contextvars
 
+from ..record.budgets import MAX_VERB
 from ..record.ids import new_ids
 from ..record.row import Row
 from ..record.sink import Snapshot
@@ -21,7 +22,6 @@ from .owned import WAITING, own_values
 
 
 _KNOWN_VERBS: Final = 4096
-_LONGEST_VERB: Final = 200
 _PAIR: Final = 2
 
 FIRST: Final = frozenset(map(chr, range(ord("A"), ord("z") + 1)))
@@ -124,7 +124,7 @@ class Aside:
 
     def _learn(self, verb: Any) -> bool:
         """Remember a verb that is new and sure to pass; tell whether it is."""
-        if type(verb) is not str or len(verb) > _LONGEST_VERB or verb in self._finish_of:
+        if type(verb) is not str or len(verb) > MAX_VERB or verb in self._finish_of:
             return False
         if not verb.strip() or has_control(verb) or verb.strip() in TRACES:
             return False

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from ..record.budgets import MAX_ITEMS
 from ..record.plain import SCALARS
+from ..record.rowmaker import WHO
 from ..record.template import EventKey
 from ..record.text import type_name
 
@@ -26,9 +27,7 @@ LEFT_OUT: Final = frozenset(
 )
 """Keys of the logging machinery; they tell of the log line, not of the activity."""
 
-WHO: Final = ("actor_id", "user_id", "tenant_id", "org_id", "ip")
-"""The fields that say who acts and from where."""
-
+_WHO: Final = (*WHO, "ip")  # Who acts, and from where.
 _SAFE_KEYS: Final = SCALARS | {UUID, date}
 _OBJECT: Final = frozenset({"object", "object_type", "object_id"})
 EVENT: Final = "event"
@@ -125,7 +124,7 @@ class KeyMap:
         self._spread_keys = frozenset(keys.data)
         # For each set of bound names, the keys of an event that don't count beside them.
         self._hidden_by: dict[tuple[str, ...], list[str]] = {}
-        self._who = {key: name for name in WHO for key in getattr(keys, name)}
+        self._who = {key: name for name in _WHO for key in getattr(keys, name)}
         self._default = self._split_one(dict(defaults))
 
     def split(self, *layers: dict[Any, Any]) -> tuple[dict[str, Any], dict[Any, Any]]:

@@ -13,8 +13,7 @@ from ..read.arguments import TOP_FIELDS
 from ..read.buckets import BUCKETS
 from ..read.filter import ALL_TENANTS
 from ..record.ids import NIL
-from ..record.record import ID_FIELDS, ActivityRecord
-from ..record.rowmaker import RAW
+from ..record.record import ID_FIELDS, RAW, ActivityRecord
 from .database import key_options, keyed_log, opened
 from .output import object_text, originals, print_fields, print_json, print_table
 from .pages import add_paging, positive, show_pages

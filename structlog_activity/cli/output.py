@@ -14,8 +14,7 @@ from typing import Any, TextIO
 
 from ..findings import Finding
 from ..record.ids import NIL
-from ..record.record import ActivityRecord
-from ..record.rowmaker import RAW
+from ..record.record import RAW, ActivityRecord
 from .width import cut, padded, width_of
 
 

@@ -16,8 +16,9 @@ from typing import Any, Final, Literal, Required, Self, TypeAlias, TypedDict
 from uuid import UUID
 
 from ..errors import InvalidFilterError, InvalidRecordError
-from ..record.ids import NIL, to_uuid
-from ..record.rowmaker import MAX_CHANNEL, MAX_OBJECT_ID, MAX_OBJECT_TYPE, MAX_VERB, RowMaker
+from ..record.budgets import INT64, MAX_CHANNEL, MAX_OBJECT_ID, MAX_OBJECT_TYPE, MAX_VERB
+from ..record.ids import MAX_ID_BITS, NIL, to_uuid
+from ..record.rowmaker import RowMaker
 from ..record.text import shortened, storable
 from ..record.times import to_datetime
 
@@ -38,7 +39,6 @@ MACHINE_KEYS: Final = ("system", "machine")
 
 _LONGEST_KEYWORD = 200
 _MOST_VALUES = 200
-_INT64 = 1 << 63
 _LONGEST = {
     "verbs": MAX_VERB,
     "object_type": MAX_OBJECT_TYPE,
@@ -48,7 +48,6 @@ _LONGEST = {
     "channel_denylist": MAX_CHANNEL,
 }
 _DIGEST_SIZE = 16
-_LONGEST_INT = 4096  # bits
 _CURSORS = ("after", "before")
 _ROWS: Final = RowMaker()
 
@@ -356,7 +355,7 @@ def _as_stored(name: str, text: str) -> str:
 
 def _object_id(name: str, value: Any) -> str | None:
     is_number = isinstance(value, int) and not isinstance(value, bool)
-    if isinstance(value, UUID) or (is_number and value.bit_length() <= _LONGEST_INT):
+    if isinstance(value, UUID) or (is_number and value.bit_length() <= MAX_ID_BITS):
         value = str(value)
     return _text(name, value)
 
@@ -438,7 +437,7 @@ def _unstorable(item: Any) -> str:
     if isinstance(item, str):
         return "" if storable(item) == item else "NUL and lone surrogates are never stored"
     if isinstance(item, int | float):
-        return "" if -_INT64 <= item < _INT64 else "is stored as text"
+        return "" if -INT64 <= item < INT64 else "is stored as text"
     return "" if item is None else "a scalar is needed"
 
 

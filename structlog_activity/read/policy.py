@@ -15,9 +15,8 @@ from ..errors import AccessDeniedError, InvalidFilterError
 from ..record.actor import ActorContext
 from ..record.ids import NIL
 from ..record.plain import Plainer
-from ..record.record import ActivityRecord
+from ..record.record import RAW, ActivityRecord
 from ..record.redact import Redactor
-from ..record.rowmaker import RAW
 from .filter import MACHINE_KEYS, MACHINE_TYPES, ActivityFilter, channels_of
 from .page import ActivityPage
 

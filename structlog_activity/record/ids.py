@@ -31,13 +31,15 @@ NAMESPACE: Final = UUID("0d1c7a5e-7b3c-5f43-9a55-6f0f6c1e7a10")
 MAX_ID_TEXT: Final = 65_536
 """Longest text that is taken as an id, in characters."""
 
+MAX_ID_BITS: Final = MAX_ID_TEXT // 16
+"""Longest int that is taken as an id, in bits."""
+
 _HYPHENATED = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _UUID_TEXT = re.compile(
     rf"(?:urn:uuid:)?{_HYPHENATED}|\{{{_HYPHENATED}\}}|[0-9a-f]{{32}}",
     re.ASCII | re.IGNORECASE,
 )
 _CACHED_LENGTH = 128
-_LONGEST_INT = MAX_ID_TEXT // 16  # bits
 _RANDOM_BITS = 62
 _RANDOM_MASK = (1 << _RANDOM_BITS) - 1
 _VERSION_7 = 7 << 76
@@ -268,7 +270,7 @@ def int_text(value: int) -> str:
         InvalidRecordError: It has more than 4,096 bits.
     """
     bits = int.bit_length(value)
-    if bits > _LONGEST_INT:
+    if bits > MAX_ID_BITS:
         raise InvalidRecordError("id", f"an int of {bits} bits is no id")
     return int.__repr__(value)
 

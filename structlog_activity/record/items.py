@@ -12,8 +12,8 @@ from .budgets import EXACT, INT64, MAX_DEPTH, MAX_ITEMS, MAX_KEY
 from .canonical import Canonical, in_order, number_text, text_of
 from .jsontext import encode_text
 from .plain import Plainer
+from .record import RAW
 from .redact import REDACTED
-from .rowmaker import RAW
 from .secrets import SHORTEST
 from .text import storable
 

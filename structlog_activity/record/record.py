@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from ..errors import InvalidRecordError
@@ -126,6 +126,10 @@ ID_FIELDS = ("id", "actor_id", "user_id", "tenant_id", "org_id")
 
 FIELDS = tuple(f.name for f in fields(ActivityRecord))
 """All twelve fields."""
+
+
+RAW: Final = "_raw"
+"""Key in ``data`` under which originals are kept that had to be changed."""
 
 
 def iso(moment: datetime) -> str:

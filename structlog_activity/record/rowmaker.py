@@ -14,25 +14,17 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final, TypeVar
 
 from ..errors import InvalidRecordError
+from .budgets import MAX_CHANNEL, MAX_IP, MAX_OBJECT_ID, MAX_OBJECT_TYPE, MAX_RAW, MAX_VERB
 from .canonical import canonical_of
 from .ids import NIL_BYTES, id_bytes, new_ids, raw_id
 from .objects import ObjectPair, split_object
 from .plain import Plainer, encode_json
-from .record import FIELDS, ActivityRecord
+from .record import FIELDS, RAW, ActivityRecord
 from .redact import Redactor
 from .row import Row
 from .text import has_control, is_hashed_ip, shortened, storable, type_name
-from .times import as_given, to_datetime, to_microseconds
+from .times import DAY, as_given, to_datetime, to_microseconds
 
-
-MAX_VERB: Final = 200
-MAX_OBJECT_TYPE: Final = 200
-MAX_OBJECT_ID: Final = 400
-MAX_CHANNEL: Final = 100
-MAX_RAW: Final = 256
-
-RAW: Final = "_raw"
-"""Key in ``data`` under which originals are kept that had to be changed."""
 
 RECORD_FIELDS: Final = frozenset(FIELDS) - {"data"} | {"object"}
 """The names under which a `RowMaker` takes what is not ``data``."""
@@ -40,10 +32,8 @@ RECORD_FIELDS: Final = frozenset(FIELDS) - {"data"} | {"object"}
 WHO: Final = ("actor_id", "user_id", "tenant_id", "org_id")
 """The fields that are ids of somebody."""
 
-_DAY_AHEAD = 86_400_000_000  # microseconds
 _LONGEST_TEXT = 8_192
 _T = TypeVar("_T")
-_LONGEST_ADDRESS = 64
 
 
 class RowMaker:
@@ -241,7 +231,7 @@ class _Making:
         if _is_unset(value):
             return ""
         text = _address_text(value)
-        found = None if text is None or len(text) > _LONGEST_ADDRESS else ip_text(text.strip())
+        found = None if text is None or len(text) > MAX_IP else ip_text(text.strip())
         return self._replaced("ip", value, "is no IP address", "") if found is None else found
 
     def _occurred_at(self, ns: int) -> int:
@@ -254,7 +244,7 @@ class _Making:
             if self._strict:
                 raise
             return self._replaced("occurred_at", value, error.problem, (ns or self._now) // 1000)
-        if 0 <= us <= self._now // 1000 + _DAY_AHEAD:
+        if 0 <= us <= self._now // 1000 + DAY:
             return us
         # Not an error: a clock may be wrong, and the record is no less true.
         self._raw["occurred_at"] = _raw_text(self.plainer, "occurred_at", value)

@@ -9,24 +9,25 @@ from functools import lru_cache, partial
 from typing import Any, Final
 from uuid import UUID
 
-from .budgets import INT64, MAX_ITEMS, MAX_KEY
+from .budgets import (
+    INT64,
+    MAX_CHANNEL,
+    MAX_IP,
+    MAX_ITEMS,
+    MAX_KEY,
+    MAX_OBJECT_ID,
+    MAX_OBJECT_TYPE,
+    MAX_RAW,
+    MAX_VERB,
+)
 from .canonical import in_order
 from .ids import NIL_BYTES, id_bytes, raw_id
 from .items import Items, UnusualError
 from .jsontext import encode_text
 from .plain import Plainer
+from .record import RAW
 from .row import Row
-from .rowmaker import (
-    MAX_CHANNEL,
-    MAX_OBJECT_ID,
-    MAX_OBJECT_TYPE,
-    MAX_RAW,
-    MAX_VERB,
-    RAW,
-    WHO,
-    RowMaker,
-    ip_text,
-)
+from .rowmaker import WHO, RowMaker, ip_text
 from .secrets import SHORTEST
 from .text import has_control, storable
 
@@ -34,7 +35,6 @@ from .text import has_control, storable
 _FIELDS: Final = frozenset({"verb", "channel", "ip", *WHO})
 _OBJECTS: Final = ({"object"}, {"object_type", "object_id"}, {"object_type"})
 _LONGEST_ID: Final = 128
-_LONGEST_IP: Final = 64
 _new_row: Final[Callable[[Any], Row]] = partial(tuple.__new__, Row)
 
 
@@ -256,7 +256,7 @@ def _channel(value: Any) -> str:
 def _ip(value: Any) -> str:
     if value is None or (type(value) is str and not value):
         return ""
-    found = ip_text(value.strip()) if type(value) is str and len(value) <= _LONGEST_IP else None
+    found = ip_text(value.strip()) if type(value) is str and len(value) <= MAX_IP else None
     if found is None:
         raise UnusualError
     return found

@@ -12,6 +12,9 @@ from .text import type_name
 
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+DAY: Final = 86_400_000_000
+"""A day in microseconds."""
+
 _MICROSECOND: Final = timedelta(microseconds=1)
 _LAST_SECOND: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
 _LONGEST_TEXT: Final = 64

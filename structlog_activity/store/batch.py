@@ -17,9 +17,9 @@ from uuid import UUID
 from ..record.ids import uuid7
 from ..record.record import ActivityRecord
 from ..record.row import Row
+from ..record.times import DAY
 
 
-_DAY = 86_400_000_000  # microseconds
 # As SQLite and PostgreSQL name it.
 _NUMBER: Final = re.compile(r"\buser_activity_batch(\.batch_id$|_batch_id_key\b)")
 
@@ -90,7 +90,7 @@ class Batch:
         can't deadlock.
         """
         counts = Counter(
-            (row.tenant_id, row.created_at // _DAY, row.channel, row.verb, row.object_type)
+            (row.tenant_id, row.created_at // DAY, row.channel, row.verb, row.object_type)
             for row in self.rows
         )
         return [(*key, n) for key, n in sorted(counts.items())]

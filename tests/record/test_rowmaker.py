@@ -19,21 +19,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from structlog_activity.errors import InvalidRecordError
-from structlog_activity.record.builders import build_record_from_uuid
-from structlog_activity.record.ids import NIL, to_uuid
-from structlog_activity.record.record import FIELDS, ActivityRecord
-from structlog_activity.record.redact import REDACTED, Redactor
-from structlog_activity.record.row import Row
-from structlog_activity.record.rowmaker import (
+from structlog_activity.record.budgets import (
     MAX_CHANNEL,
     MAX_OBJECT_ID,
     MAX_OBJECT_TYPE,
     MAX_RAW,
     MAX_VERB,
-    RECORD_FIELDS,
-    RowMaker,
-    keep_raw,
 )
+from structlog_activity.record.builders import build_record_from_uuid
+from structlog_activity.record.ids import NIL, to_uuid
+from structlog_activity.record.record import FIELDS, ActivityRecord
+from structlog_activity.record.redact import REDACTED, Redactor
+from structlog_activity.record.row import Row
+from structlog_activity.record.rowmaker import RECORD_FIELDS, RowMaker, keep_raw
 from structlog_activity.record.sink import finished
 from tests.record.hostile import HOSTILE, LIMIT, cost, hostile_class, leave, lying_instance, zone
 
