@@ -14,6 +14,8 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from ..errors import InvalidCursorError
+from ..record.record import ActivityRecord
+from ..record.times import to_microseconds
 
 
 _VERSION: Final = 1
@@ -36,6 +38,12 @@ class Place(NamedTuple):
 
     created_at: int
     id: UUID
+
+
+def place_of(record: ActivityRecord) -> Place:
+    """Return where a record that is stored stands."""
+    assert record.occurred_at is not None  # noqa: S101  Every stored record has its time.
+    return Place(to_microseconds(record.occurred_at), record.id)
 
 
 def encode_cursor(place: Place, digest: bytes, key: bytes) -> str:

@@ -7,10 +7,8 @@ from __future__ import annotations
 from typing import Final
 
 from ..errors import InvalidCursorError
-from ..record.record import ActivityRecord
-from ..record.times import to_microseconds
 from .connect import Bind, on_any_bind
-from .cursor import Place, decode_cursor, encode_cursor
+from .cursor import Place, decode_cursor, encode_cursor, place_of
 from .filter import ActivityFilter
 from .page import ActivityPage
 from .policy import AccessPolicy
@@ -93,7 +91,7 @@ def _page(
         older, newer = bool(records), beyond
     cursors = (
         [
-            encode_cursor(_place_of(record), digest, key) if there else None
+            encode_cursor(place_of(record), digest, key) if there else None
             for record, there in ((records[-1], older), (records[0], newer))
         ]
         if records
@@ -108,8 +106,3 @@ def _page(
         total=counted[0],
         total_is_exact=counted[1],
     )
-
-
-def _place_of(record: ActivityRecord) -> Place:
-    assert record.occurred_at is not None  # noqa: S101  Every stored record has its time.
-    return Place(to_microseconds(record.occurred_at), record.id)

@@ -10,16 +10,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from ..record.record import ActivityRecord
-from ..record.times import to_microseconds
 from .arguments import moment_of, record_id, top_columns, top_limit
 from .buckets import calendar, filled
-from .cursor import Place, decode_cursor, encode_cursor
+from .cursor import decode_cursor, encode_cursor, place_of
 from .filter import ActivityFilter, AllTenants, ascii_lower, channels_of
-from .page import ActivityPage, ActivityStats
+from .page import CAP, ActivityPage, ActivityStats
 from .policy import AccessPolicy
-
-
-_CAP: Final = 10_000
 
 
 class MemoryReads:
@@ -53,7 +49,7 @@ class MemoryReads:
             next_offset=filter_.offset + filter_.limit,
             total=_total(found, filter_),
             total_is_exact=filter_.total == "exact"
-            or (filter_.total == "capped" and len(found) <= _CAP),
+            or (filter_.total == "capped" and len(found) <= CAP),
         )
 
     def stats(self, *, policy: AccessPolicy | None = None, **where: Any) -> ActivityStats:
@@ -130,7 +126,7 @@ class MemoryReads:
 
     def _selected(self, where: ActivityFilter) -> list[ActivityRecord]:
         found = [record for record in self.records if matches(where, record)]
-        return sorted(found, key=_place, reverse=True)
+        return sorted(found, key=place_of, reverse=True)
 
 
 def _ends(moments: list[datetime], where: ActivityFilter) -> tuple[datetime, datetime] | None:
@@ -235,11 +231,11 @@ def _same(stored: Any, wanted: Any) -> bool:
 def _bounds(found: list[ActivityRecord], where: ActivityFilter, digest: bytes) -> tuple[int, int]:
     if where.after:
         place = decode_cursor("after", where.after, digest, b"")
-        start = sum(_place(record) >= place for record in found)
+        start = sum(place_of(record) >= place for record in found)
         return start, min(start + where.limit, len(found))
     if where.before:
         place = decode_cursor("before", where.before, digest, b"")
-        stop = sum(_place(record) > place for record in found)
+        stop = sum(place_of(record) > place for record in found)
         return max(0, stop - where.limit), stop
     return where.offset, where.offset + where.limit
 
@@ -247,16 +243,11 @@ def _bounds(found: list[ActivityRecord], where: ActivityFilter, digest: bytes) -
 def _total(found: list[ActivityRecord], where: ActivityFilter) -> int | None:
     if where.total == "none":
         return None
-    return len(found) if where.total == "exact" else min(len(found), _CAP)
-
-
-def _place(record: ActivityRecord) -> Place:
-    assert record.occurred_at is not None  # noqa: S101  Every stored record has its time.
-    return Place(to_microseconds(record.occurred_at), record.id)
+    return len(found) if where.total == "exact" else min(len(found), CAP)
 
 
 def _cursor(record: ActivityRecord, digest: bytes) -> str:
-    return encode_cursor(_place(record), digest, b"")
+    return encode_cursor(place_of(record), digest, b"")
 
 
 def _sorted(counts: Counter[str]) -> dict[str, int]:

@@ -6,9 +6,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from ..record.record import ActivityRecord
+
+
+CAP: Final = 10_000
+"""How far a capped total counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

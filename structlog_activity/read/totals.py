@@ -12,14 +12,12 @@ from sqlalchemy import Integer, Select, func, select
 from ..store.table import user_activity, user_activity_daily
 from .conditions import Shape, conditions, dimensions, has_only_dimensions
 from .days import is_scattered
+from .page import CAP
 from .rows import Search, bounds, spans_of
 from .shortcut import Reader
 from .statements import Cut, literal, within
 from .stats import count_by
 
-
-CAP: Final = 10_000
-"""How far a capped total counts."""
 
 _C: Final = user_activity.c
 _DAYS: Final = user_activity_daily.c
