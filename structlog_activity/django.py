@@ -24,7 +24,7 @@ Nothing of Django is imported before the middleware is made.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 from .capture.context import resolve_bound
@@ -125,24 +125,12 @@ class ActivityMiddleware(RequestMiddleware):
         is_file = getattr(response, "file_to_stream", None) is not None  # The server sends it.
         if response.streaming and not is_file:
             chunks = response.streaming_content
-            wrap = _each_async if response.is_async else _each
-            response.streaming_content = wrap(chunks, context)
+            wrapped = _each(chunks, context) if response.is_async else context.each(chunks)
+            response.streaming_content = wrapped
         return response
 
 
-def _each(chunks: Iterator[bytes], context: RequestContext) -> Iterator[bytes]:
-    while True:
-        with context:
-            try:
-                chunk = next(chunks)
-            except StopIteration:
-                return
-        yield chunk
-
-
-async def _each_async(
-    chunks: AsyncIterator[bytes], context: RequestContext
-) -> AsyncIterator[bytes]:
+async def _each(chunks: AsyncIterator[bytes], context: RequestContext) -> AsyncIterator[bytes]:
     while True:
         with context:
             try:

@@ -155,13 +155,7 @@ class _Body:
     def __iter__(self) -> Iterator[bytes]:
         with self._context:
             chunks = iter(self._body)
-        while True:
-            with self._context:
-                try:
-                    chunk = next(chunks)
-                except StopIteration:
-                    return
-            yield chunk
+        yield from self._context.each(chunks)
 
     def __len__(self) -> int:
         return len(self._body)  # type: ignore[arg-type]  # A server asks, and takes a TypeError.

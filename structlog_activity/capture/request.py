@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from inspect import iscoroutine
 from typing import Any, Final, TypeAlias
 
@@ -56,6 +56,16 @@ class RequestContext:
             self._inner = get_contextvars()
             _replace(outer)
 
+    def each(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield the chunks of a body, each made in a block of its own."""
+        while True:
+            with self:
+                try:
+                    chunk = next(chunks)
+                except StopIteration:
+                    return
+            yield chunk
+
 
 class RequestMiddleware:
     """
@@ -65,26 +75,16 @@ class RequestMiddleware:
 
         app: What is called with the request.
 
-        identify: Takes the request and returns who is asking, as a mapping to
-            be bound (``actor_id``, ``tenant_id``, ``user_id``, ``org_id``,
-            ``impersonator_id`` or anything else) or an `ActorContext`; `None` is
-            nobody. A function as a value is asked when a record needs it, so
-            it may tell what only a later layer finds out. Where *identify*
-            fails the request goes on without an actor, and that is counted.
+        identify: Takes the request and returns who is asking, as for
+            `ActivityMiddleware`.
 
-        trusted_proxies: Addresses or networks of proxies whose
-            X-Forwarded-For is believed, ``"unix"`` for whoever connects by a
-            unix socket; default none.
+        trusted_proxies: As for `ActivityMiddleware`.
 
-        ip: How much of the client's address is bound: ``"full"``,
-            ``"truncate"`` (the network: 24 bits of IPv4, 48 of IPv6),
-            ``"hash"`` (keyed by *ip_key*) or ``"off"``.
+        ip: As for `ActivityMiddleware`.
 
-        ip_key: The secret for ``ip="hash"``, 16 bytes or more. With another
-            key the same address can't be recognised any more.
+        ip_key: As for `ActivityMiddleware`.
 
-        request_id_header: The header a request's id is read from, and echoed
-            in.
+        request_id_header: As for `ActivityMiddleware`.
 
     Raises:
 
