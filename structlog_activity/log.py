@@ -300,7 +300,7 @@ class ActivityLog(
 
             RepositoryError: The database can't be reached.
         """
-        from .store.engine import reached
+        from .store.reaching import reached
         from .store.schema import Schema
 
         with reached(self._url):
@@ -353,7 +353,7 @@ class ActivityLog(
         )
 
     def _read(self, read: Callable[[Engine, bytes], _T]) -> _T:
-        from .store.engine import ConnectionLostError
+        from .store.reaching import ConnectionLostError
 
         self._ready()
         engine = self._reader
@@ -365,7 +365,7 @@ class ActivityLog(
     def _ready(self) -> Engine:
         """Return the engine, after one look at the schema."""
         if not self._is_ready:
-            from .store.engine import reached
+            from .store.reaching import reached
             from .store.schema import Schema
 
             if self._migrates:

@@ -102,7 +102,7 @@ class RemovalMethods:
             RepositoryError: The database can't be reached, or the role does not
                 own the tables.
         """
-        from .store.engine import reached
+        from .store.reaching import reached
         from .store.retention import Scope, prune
 
         now = datetime.now(UTC)
@@ -187,8 +187,8 @@ class RemovalMethods:
 
             RepositoryError: The database can't be reached, or refuses.
         """
-        from .store.engine import reached
         from .store.erasure import Person, Reason, count_rows, erase_rows
+        from .store.reaching import reached
         from .store.removal import EraseReport
 
         person = Person(

@@ -74,7 +74,7 @@ def _problem(options: argparse.Namespace, dialect: str) -> str:
 
 
 def _migrate(activity: ActivityLog, options: argparse.Namespace) -> int:
-    from ..store.engine import reached
+    from ..store.reaching import reached
     from ..store.schema import Schema
 
     with reached(activity.engine.url):

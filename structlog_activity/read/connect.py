@@ -25,7 +25,7 @@ from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session
 
 from ..errors import RepositoryError
-from ..store.engine import reached
+from ..store.reaching import reached
 
 
 if TYPE_CHECKING:

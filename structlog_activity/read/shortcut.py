@@ -16,7 +16,8 @@ from typing import Any, Final, Protocol, Self
 from sqlalchemy import Dialect, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from ..store.engine import PLAIN, POSTGRESQL, reached, without_transactions
+from ..store.engine import PLAIN, POSTGRESQL, without_transactions
+from ..store.reaching import reached
 from .connect import Bind, reading
 from .form import form_of
 

@@ -15,7 +15,7 @@ from typing import Final, Self
 
 from ..errors import RepositoryError
 from ..record.record import ActivityRecord
-from ..store.engine import is_passing
+from ..store.reaching import is_passing
 from .changes import Change, Changes
 from .policy import AccessPolicy
 from .position import Position, decode_position, encode_position, refused

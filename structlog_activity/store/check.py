@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Engine, text
 
 from ..errors import RepositoryError, SchemaError
 from ..findings import Finding
-from .engine import SQLITE, reached, shown
+from .engine import SQLITE, shown
+from .reaching import reached
 from .schema import Schema
 
 

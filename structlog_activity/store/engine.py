@@ -7,29 +7,19 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import re
 import shlex
 import tempfile
 import weakref
 
-from collections.abc import Iterator
 from functools import lru_cache
 from json import JSONDecoder
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError
 
-from ..errors import RepositoryError, SchemaError
-from .faults import Fault
-from .sqlstate import (
-    NO_PRIVILEGE,
-    SCHEMA_CODES,
-    connect_problem,
-    fault_of_sqlite,
-    fault_of_sqlstate,
-)
+from ..errors import RepositoryError
 
 
 POSTGRESQL: Final = "postgresql"
@@ -41,7 +31,6 @@ _POSTGRESQL_DRIVERS = {"postgresql", "postgresql+psycopg", "postgres"}
 _SQLITE_DRIVERS = {"sqlite", "sqlite+pysqlite"}
 _CONNECT_TIMEOUT = 10  # seconds
 _BUSY_TIMEOUT = 5_000  # milliseconds
-_OWN_TABLE: Final = re.compile(r"\b(user_)?activity_[a-z0-9_]+|\buser_activity\b")
 _scan_json: Final = JSONDecoder().scan_once  # type: ignore[attr-defined]
 
 
@@ -263,80 +252,6 @@ def _forget_connections() -> None:
 atexit.register(_close_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_close_files, after_in_child=_forget_connections)
-
-
-class ConnectionLostError(RepositoryError):
-    """
-    A connection that was open had been lost; the next use opens another.
-
-    .. versionadded:: 0.1.0
-    """
-
-
-@contextlib.contextmanager
-def reached(url: URL) -> Iterator[None]:
-    """
-    Turn what SQLAlchemy raises in the block into errors of this package.
-
-    Args:
-
-        url: The database, for the message.
-
-    Raises:
-
-        SchemaError: Tables or columns are missing.
-
-        ConnectionLostError: The connection broke, as all that the engine holds
-            do when the server restarts.
-
-        RepositoryError: The database can't be reached, or refuses.
-    """
-    try:
-        yield
-    except SQLAlchemyError as error:
-        plain = _plain_error(error, shown(url))
-        if isinstance(error, DBAPIError) and error.connection_invalidated:
-            raise ConnectionLostError(str(plain), sqlstate=plain.sqlstate) from None
-        raise plain from None
-
-
-def is_passing(error: RepositoryError) -> bool:
-    """Tell whether a read that failed so may succeed later, with nobody doing anything."""
-    if isinstance(error, SchemaError):
-        return False
-    tell = fault_of_sqlite if error.sqlstate.startswith("SQLITE") else fault_of_sqlstate
-    return tell(error.sqlstate) in {Fault.TRANSIENT, Fault.SLOW}
-
-
-def _named(error: object) -> str:
-    """Return the table of ours that an error names, for the rest of it may quote values."""
-    found = _OWN_TABLE.search(str(error))
-    return f" ({found[0]})" if found else ""
-
-
-def _plain_error(error: SQLAlchemyError, where: str) -> RepositoryError:
-    """Return the error of ours for one of SQLAlchemy's, without values and passwords."""
-    original = (error.orig if isinstance(error, DBAPIError) else None) or error
-    sqlstate = getattr(original, "sqlstate", None) or ""
-    if sqlstate in SCHEMA_CODES or "no such" in str(original):
-        return SchemaError(
-            f"{where}: the activity tables are missing or of another version: {to_run(where)}",
-            sqlstate=sqlstate,
-        )
-    if sqlstate == NO_PRIVILEGE:
-        return RepositoryError(
-            f"{where}: the role has no privilege on the activity tables{_named(original)}: "
-            "GRANT gives it",
-            sqlstate=sqlstate,
-        )
-    if sqlstate:
-        return RepositoryError(
-            f"{where} refused: {type(original).__name__} ({sqlstate})", sqlstate=sqlstate
-        )
-    return RepositoryError(
-        f"can't reach {where}: {connect_problem(original)[1]}",
-        sqlstate=getattr(original, "sqlite_errorname", None) or "",
-    )
 
 
 def for_single_reads(engine: Engine) -> Engine:

@@ -54,7 +54,7 @@ class UpkeepMethods:
             RepositoryError: The database can't be reached, or the role does not
                 own the tables.
         """
-        from .engine import reached
+        from .reaching import reached
         from .upkeep import maintain
 
         engine = self._ready()

@@ -19,9 +19,9 @@ from ..record.ids import NIL_BYTES
 from ..record.row import Row
 from ..record.times import from_microseconds
 from . import seal as seals
-from .engine import reached
 from .lawful import Declarations
 from .ledgercheck import StoredSeal
+from .reaching import reached
 from .report import SealFindings
 from .rowcheck import RowCheck
 from .seal import COMMIT_BYTES, Seal, keys_by_id

@@ -12,7 +12,8 @@ from typing import Any, Final
 from sqlalchemy import Engine
 
 from ..findings import Finding
-from .engine import POSTGRESQL, reached
+from .engine import POSTGRESQL
+from .reaching import reached
 from .schema import migrations_folder
 
 

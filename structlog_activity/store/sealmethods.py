@@ -82,7 +82,8 @@ class SealMethods:
             ValueError: *since_checkpoint* without *checkpoint*, or *in_database*
                 with SQLite.
         """
-        from .engine import SQLITE, reached
+        from .engine import SQLITE
+        from .reaching import reached
         from .verify import verify_with
 
         if since_checkpoint and checkpoint is None:
@@ -123,7 +124,7 @@ class SealMethods:
             OSError: The file can't be written.
         """
         from .checkpoint import take_checkpoint
-        from .engine import reached
+        from .reaching import reached
 
         engine = self._ready()
         with reached(self._url):

@@ -212,7 +212,7 @@ def test_a_role_that_may_not_create_is_told_so(postgres_url: str) -> None:
     guest = make_engine(parse_url(postgres_url).set(username="activity_guest"))
 
     from structlog_activity.errors import RepositoryError
-    from structlog_activity.store.engine import reached
+    from structlog_activity.store.reaching import reached
 
     with pytest.raises(RepositoryError, match="privilege"), reached(guest.url):
         Schema(guest).migrate()
