@@ -191,7 +191,7 @@ class ActivityLog(
         from .write.buffer import BufferedRepository
         from .write.transaction import TransactionSink
 
-        self._url = parse_url(_given(url, URL_VARIABLE) or DEFAULT_URL)
+        self._url = parse_url(url_or_default(url))
         self._migrates = self._url.get_backend_name() == SQLITE if migrate is None else migrate
         self._key = _checked_key(key)
         self._seal_keys = tuple(filter(None, (self._key, *old_keys)))
@@ -374,6 +374,11 @@ class ActivityLog(
                 Schema(self.engine).check()
             self._is_ready = True
         return self.engine
+
+
+def url_or_default(url: str | None) -> str:
+    """Return the URL that is given, else that of the environment, else that of a file here."""
+    return _given(url, URL_VARIABLE) or DEFAULT_URL
 
 
 def _given(value: _T | None, variable: str) -> _T | str | None:

@@ -4,7 +4,6 @@ Handlers that are named in a configuration file, and the one log that they share
 
 from __future__ import annotations
 
-import os
 import threading
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +13,7 @@ from typing import Any, Final
 from .capture.handler import RecordingHandler
 from .capture.mapping import MappingRule
 from .capture.recorder import Recorder
-from .log import DEFAULT_URL, URL_VARIABLE, ActivityLog
+from .log import ActivityLog, url_or_default
 
 
 class ActivityHandler(RecordingHandler):
@@ -120,7 +119,7 @@ _READ_AS: Final[dict[str, Callable[[str], Any]]] = {
 
 def shared_log(url: str | None, options: Mapping[str, Any]) -> ActivityLog:
     """Return the one log of a URL that all handlers share."""
-    name = url or os.environ.get(URL_VARIABLE) or DEFAULT_URL
+    name = url_or_default(url)
     typed = {option: _typed(option, value) for option, value in options.items()}
     with _making:
         if name not in _shared:
@@ -147,11 +146,11 @@ def close_shared_logs(timeout: float | None = None) -> bool:
 def _typed(name: str, value: Any) -> Any:
     if name not in _OPTIONS:
         known = ", ".join(sorted(_OPTIONS))
-        raise ValueError(f"ActivityHandler({name}=...): no such option; there are {known}")
+        raise ValueError(f"{name}=...: no such option; there are {known}")
     if not isinstance(value, str):
         return value
     try:
         read = next((_READ_AS[kind] for kind in _OPTIONS[name] if kind in _READ_AS), str)
         return read(value)
     except (KeyError, ValueError):
-        raise ValueError(f"ActivityHandler({name}={value!r}): can't be read") from None
+        raise ValueError(f"{name}={value!r}: can't be read") from None
