@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from .record.record import ActivityRecord
     from .record.redact import Redactor, unsafe
     from .shared import ActivityHandler, configure
-    from .store.maintenance import MaintenanceReport
     from .store.recordseal import RecordSeal
+    from .store.upkeepreport import MaintenanceReport
     from .write.buffer import BufferedRepository
 
 __version__ = "0.1.0.dev0"
@@ -127,8 +127,8 @@ _MODULES: Final = {
     "record.record": ("ActivityRecord",),
     "record.redact": ("Redactor", "unsafe"),
     "shared": ("ActivityHandler", "configure"),
-    "store.maintenance": ("MaintenanceReport",),
     "store.recordseal": ("RecordSeal",),
+    "store.upkeepreport": ("MaintenanceReport",),
     "write.buffer": ("BufferedRepository",),
 }
 _HOME: Final = {name: module for module, names in _MODULES.items() for name in names}

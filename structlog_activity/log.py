@@ -17,14 +17,14 @@ from .capture.install import Installable
 from .capture.keys import ActivityKeys
 from .capture.processor import ActivityProcessor
 from .capture.recorder import Recorder
-from .read.following import TailMethods
+from .read.tailmethods import TailMethods
 from .record.redact import Redactor, redactor_of
 from .record.rowmaker import RowMaker
 from .recording import RecordingMethods
 from .removing import RemovalMethods
 from .sealing import SealedReadMethods
-from .store.methods import UpkeepMethods
 from .store.sealmethods import SealMethods
+from .store.upkeepmethods import UpkeepMethods
 from .write.signals import EndsOnSignals
 
 

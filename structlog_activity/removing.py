@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
 
     from .store.erasure import Person
-    from .store.removal import EraseReport, PruneReport
+    from .store.removalreport import EraseReport, PruneReport
     from .write.buffer import BufferedRepository
     from .write.spool.blotting import Blotted
 
@@ -189,7 +189,7 @@ class RemovalMethods:
         """
         from .store.erasure import Person, Reason, count_rows, erase_rows
         from .store.reaching import reached
-        from .store.removal import EraseReport
+        from .store.removalreport import EraseReport
 
         person = Person(
             **_who(actor_id=actor_id, user_id=user_id, involving=involving),

@@ -22,7 +22,7 @@ from .selection import tenant_of, tenant_options
 
 
 if TYPE_CHECKING:
-    from ..store.removal import EraseReport, PruneReport
+    from ..store.removalreport import EraseReport, PruneReport
 
 _NOT_CONFIRMED: Final = 2
 _PRUNE: Final = """\

@@ -16,7 +16,7 @@ from .progress import say
 
 
 if TYPE_CHECKING:
-    from ..store.maintenance import MaintenanceReport
+    from ..store.upkeepreport import MaintenanceReport
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from .progress import Stepwise, say
 
 
 if TYPE_CHECKING:
-    from ..store.report import VerifyReport
+    from ..store.sealreport import VerifyReport
 
 _SHOWN: Final = 20
 

@@ -32,8 +32,8 @@ from ..record.times import to_microseconds
 from .engine import SQLITE
 from .ledgercheck import Head
 from .partitions import LOCK_KEY
-from .report import SealFindings
 from .seal import key_id_of, keys_by_id
+from .sealreport import SealFindings
 from .table import user_activity_checkpoint
 
 

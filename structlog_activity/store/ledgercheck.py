@@ -13,9 +13,9 @@ from uuid import UUID
 
 from . import seal as seals
 from .lawful import Declarations
-from .report import SealFindings
 from .rowcheck import plus
 from .seal import ADOPTED, CLOSING, GENESIS, Seal
+from .sealreport import SealFindings
 
 
 _FARTHEST: Final = 100_000  # links that may be missing in a row before signatures are given up

@@ -22,9 +22,9 @@ from . import seal as seals
 from .lawful import Declarations
 from .ledgercheck import StoredSeal
 from .reaching import reached
-from .report import SealFindings
 from .rowcheck import RowCheck
 from .seal import COMMIT_BYTES, Seal, keys_by_id
+from .sealreport import SealFindings
 from .stored import RecordPlace, StoredLog, snapshot
 
 

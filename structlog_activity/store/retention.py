@@ -42,7 +42,7 @@ from .engine import SQLITE, shown
 from .fold import fold_months
 from .inside import write_inside
 from .lawful import pack_stubs, pruned_rows, stub
-from .removal import PruneReport
+from .removalreport import PruneReport
 from .retention_postgresql import drop_months
 from .stored import columns
 from .table import user_activity, user_activity_batch, user_activity_daily

@@ -13,8 +13,8 @@ from uuid import UUID
 from ..record.row import Row
 from . import seal as seals
 from .lawful import Declarations, is_erased, unpack_stubs
-from .report import SealFindings
 from .seal import COMMIT_BYTES, SALT_BYTES
+from .sealreport import SealFindings
 
 
 _ID_BYTES: Final = 16

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
 
     from .checkpoint import CheckpointSink
-    from .report import VerifyReport
+    from .sealreport import VerifyReport
 
 
 class SealMethods:

@@ -11,8 +11,8 @@ from sqlalchemy import Engine
 
 from .engine import SQLITE
 from .fold import fold_months
-from .maintenance import MaintenanceReport
 from .upkeep_postgresql import maintain_postgresql
+from .upkeepreport import MaintenanceReport
 
 
 def maintain(

@@ -18,7 +18,6 @@ from ..record.traces import TRACES
 from .citus import is_spread
 from .engine import shown
 from .fold import fold_months
-from .maintenance import MaintenanceReport
 from .partitions import (
     OLDEST_MONTHS,
     make_months,
@@ -27,6 +26,7 @@ from .partitions import (
     months_on,
     months_there,
 )
+from .upkeepreport import MaintenanceReport
 
 
 Say = Callable[[str], object]

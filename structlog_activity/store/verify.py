@@ -16,9 +16,9 @@ from ..record.canonical import canonical
 from .checkpoint import Exported, read_checkpoints
 from .lawful import Declarations
 from .ledgercheck import Head, LedgerCheck
-from .report import SealFindings, VerifyReport
 from .rowcheck import RowCheck
 from .seal import keys_by_id
+from .sealreport import SealFindings, VerifyReport
 from .stored import StoredLog, snapshot
 from .suspects import Suspects
 

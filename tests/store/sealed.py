@@ -20,8 +20,8 @@ from structlog_activity.record.times import to_microseconds
 from structlog_activity.store import seal as seals
 from structlog_activity.store.batch import Batch
 from structlog_activity.store.engine import make_engine, parse_url
-from structlog_activity.store.report import SealFinding, VerifyReport
 from structlog_activity.store.repository import Repository
+from structlog_activity.store.sealreport import SealFinding, VerifyReport
 from structlog_activity.store.stored import snapshot
 from structlog_activity.store.table import (
     metadata,

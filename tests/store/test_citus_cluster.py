@@ -48,10 +48,10 @@ from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.faults import Fault, StoreError
 from structlog_activity.store.lawful import Declarations
 from structlog_activity.store.postgresql import PostgresRepository
-from structlog_activity.store.report import SealFindings
 from structlog_activity.store.roles import apply_roles
 from structlog_activity.store.rowcheck import RowCheck
 from structlog_activity.store.schema import Schema
+from structlog_activity.store.sealreport import SealFindings
 from structlog_activity.store.stored import snapshot
 from structlog_activity.testing import matches
 from tests.cli.commands import Cli

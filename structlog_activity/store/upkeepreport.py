@@ -1,5 +1,5 @@
 """
-What maintenance did, and what it found.
+What one run of maintenance did, and what it found.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from .maintenance import MaintenanceReport
+    from .upkeepreport import MaintenanceReport
 
 
 class UpkeepMethods:
