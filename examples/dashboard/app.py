@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
@@ -178,7 +177,7 @@ class Dashboard:
         ]
         handlers: dict[Any, Any] = {kind: self._failed for kind, *_ in _ERRORS}
         handlers[HTTPException] = self._refused
-        inner = Starlette(routes=routes, exception_handlers=handlers, lifespan=self._lifespan)
+        inner = Starlette(routes=routes, exception_handlers=handlers)
         return Guard(
             inner,
             hosts=(*LOOPBACK, *self.options.hosts),
@@ -186,10 +185,6 @@ class Dashboard:
             refuse=self._refuse,
             ask=self._ask,
         )
-
-    @asynccontextmanager
-    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        yield
 
     # -- pages --------------------------------------------------------------
 

@@ -117,14 +117,9 @@ def chart(activity: ActivityLog, view: View, stats: ActivityStats, zone: ZoneInf
     """
     if not stats.total:
         return None
-    named = [(name, n) for name, n in stats.by_channel.items() if name][:MOST_SERIES]
-    names = [name for name, _ in named]
-    first = view.since or datetime.combine(min(stats.by_day), datetime.min.time(), UTC)
-    last = _after_the_newest(activity, view)
-    if view.until is not None:
-        last = min(view.until, last)
-    if last - first > _BUCKETS[-1][0]:  # Years without a record have no bars.
-        first = max(first, datetime.combine(min(stats.by_day), datetime.min.time(), UTC))
+    series = _series(stats)
+    names = [name for name, _, colour in series if colour < MOST_SERIES]
+    first, last = _span(activity, view, stats)
     where = {**view.where, "since": first, "until": last}
     if last - first <= _FINE:
         bucket, starts, counts = "minute", *_fine(activity, where, names)
@@ -133,10 +128,25 @@ def chart(activity: ActivityLog, view: View, stats: ActivityStats, zone: ZoneInf
         starts, counts = _coarse(activity, where, names, bucket, str(zone))
     if len(starts) < 2:  # noqa: PLR2004  One bar has no neighbour to end it.
         return None
+    return _drawn(view, starts, counts, bucket=bucket, series=series, zone=zone)
+
+
+def _series(stats: ActivityStats) -> list[tuple[str, int, int]]:
+    """Return the largest channels and all others as one, their counts and their colours."""
+    named = [(name, n) for name, n in stats.by_channel.items() if name][:MOST_SERIES]
     rest = stats.total - sum(n for _, n in named)
     series = [(name, n, colour) for colour, (name, n) in enumerate(named)]
-    series += [("other", rest, MOST_SERIES)] if rest > 0 else []
-    return _drawn(view, starts, counts, bucket=bucket, series=series, zone=zone)
+    return [*series, ("other", rest, MOST_SERIES)] if rest > 0 else series
+
+
+def _span(activity: ActivityLog, view: View, stats: ActivityStats) -> tuple[datetime, datetime]:
+    """Return the first and the last moment that there are bars for."""
+    oldest = datetime.combine(min(stats.by_day), datetime.min.time(), UTC)
+    first, last = view.since or oldest, _after_the_newest(activity, view)
+    if view.until is not None:
+        last = min(view.until, last)
+    # Years without a record have no bars.
+    return max(first, oldest) if last - first > _BUCKETS[-1][0] else first, last
 
 
 def _after_the_newest(activity: ActivityLog, view: View) -> datetime:

@@ -78,16 +78,17 @@ class Who:
 def who(record: ActivityRecord, field: str = "actor_id") -> Who:
     """Return who acted, or whose account it concerned, in the words of the record."""
     id_: UUID = getattr(record, field)
-    raw = record.data.get("_raw")
-    original = raw.get(field) if isinstance(raw, Mapping) else None
     if id_ == NIL:
         return Who(NIL, "Unknown" if field == "actor_id" else "Nobody", "")
-    role = field.removesuffix("_id")
-    for key in (f"{role}_{name}" for name in _NAMES):
-        name = record.data.get(key)
-        if isinstance(name, str) and name.strip():
-            return Who(id_, visible(name)[:80], str(original or id_))
-    return Who(id_, visible(original)[:80] if original else str(id_)[:8], str(original or id_))
+    raw = record.data.get("_raw")
+    original = raw.get(field) if isinstance(raw, Mapping) else None
+    name = _named(record, field.removesuffix("_id")) or original
+    return Who(id_, visible(name)[:80] if name else str(id_)[:8], str(original or id_))
+
+
+def _named(record: ActivityRecord, role: str) -> str | None:
+    found = (record.data.get(f"{role}_{name}") for name in _NAMES)
+    return next((name for name in found if isinstance(name, str) and name.strip()), None)
 
 
 @dataclass(frozen=True, slots=True)
