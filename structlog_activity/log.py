@@ -277,6 +277,10 @@ class ActivityLog(
         Args:
 
             timeout: Most seconds to wait; default is *close_timeout*.
+
+        Returns:
+
+            As `BufferedRepository.close`.
         """
         self._close_tails()
         done = self._buffer.close(timeout)

@@ -128,6 +128,10 @@ class RecordingMethods:
         Args:
 
             timeout: Most seconds to wait; `None` waits as long as it takes.
+
+        Returns:
+
+            As `BufferedRepository.flush`.
         """
         return self._buffer.flush(timeout)
 

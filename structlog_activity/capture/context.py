@@ -92,6 +92,11 @@ def carry(function: Callable[_P, _R], /) -> Callable[_P, _R]:
     For thread pools and threads, which start with an empty context:
     ``pool.submit(carry(work), item)``.
 
+    Args:
+
+        function: Any, but for coroutine functions, whose tasks have the context
+            already.
+
     .. versionadded:: 0.1.0
     """
     values = resolved(get_contextvars())  # The request may be over when it runs.
@@ -130,6 +135,10 @@ def import_context(context: Mapping[str, Any], /) -> Iterator[None]:
     Whatever was bound before, say by the job before this one, is hidden within
     the block and back after it. Keys that `export_context` doesn't hand on are
     ignored.
+
+    Args:
+
+        context: What it returned, in the process that sent the job.
 
     .. versionadded:: 0.1.0
     """

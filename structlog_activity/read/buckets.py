@@ -188,6 +188,16 @@ def filled(
     Return the beginning and count of each bucket.
 
     Empty ones at either end are left out where the filter has no bound there.
+
+    Args:
+
+        pieces: All pieces of all buckets.
+
+        counts: How many records each bucket has, by its number.
+
+        where: The filter.
+
+        zone: In which the beginnings are told.
     """
     starts: dict[int, datetime] = {}
     for piece in pieces:

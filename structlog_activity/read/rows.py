@@ -94,7 +94,20 @@ class Search(NamedTuple):
 
 
 def search(where: ActivityFilter, place: Place | None, *, wanted: int, postgresql: bool) -> Search:
-    """Return the search for a page of *where* that begins at *place*."""
+    """
+    Return the search for a page.
+
+    Args:
+
+        where: The filter.
+
+        place: After which it begins, before which with ``where.before``; `None`
+            is the end of the feed.
+
+        wanted: Most records to be found.
+
+        postgresql: Whether PostgreSQL is read, and not SQLite.
+    """
     return Search(
         where=where,
         shape=shape_of(where, postgresql=postgresql),

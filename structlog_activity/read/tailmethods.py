@@ -130,6 +130,25 @@ class TailMethods:
 
         It begins when it is first awaited. A task that is cancelled while it
         waits for a record closes it.
+
+        Args:
+
+            position: As for `tail`.
+
+            timeout: As for `tail`.
+
+            poll: As for `tail`.
+
+            policy: As for `tail`.
+
+            where: As for `tail`.
+
+        Raises:
+
+            AccessDeniedError: As for `tail`; the other errors come with the first
+                record that is awaited.
+
+            InvalidFilterError: As for `tail`.
         """
         from .async_tail import AsyncTail
 

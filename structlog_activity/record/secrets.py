@@ -227,7 +227,19 @@ def _may_hold_credentials(text: str) -> bool:
 
 
 def without(look: Look, name: str, text: str, replace: Replace) -> str:
-    """Return *text* with all secrets of one look replaced."""
+    """
+    Return *text* with all secrets of one look replaced.
+
+    Args:
+
+        look: How they look.
+
+        name: What the look is called.
+
+        text: Where they may be.
+
+        replace: Returns what stands for each.
+    """
     if look.hints and not any(hint in text for hint in look.hints):
         return text
     return look.pattern.sub(lambda found: _replaced(found, look, name, replace), text)

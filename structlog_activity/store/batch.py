@@ -52,6 +52,7 @@ class Batch:
         rows: At least one.
 
         inherited: Whether another process, which died, may have sent it.
+
         meanwhile: What there is to do while a server works on the batch. A
             repository that has to wait for one calls it once the rows are sent.
     """

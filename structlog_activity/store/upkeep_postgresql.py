@@ -69,7 +69,23 @@ _NO_TRACE: Final = f"verb NOT IN ({', '.join(repr(verb) for verb in TRACES)})"
 def maintain_postgresql(
     engine: Engine, today: date, say: Say, *, history: bool
 ) -> MaintenanceReport:
-    """Do what is due; see `maintain`."""
+    """
+    Do what is due.
+
+    Args:
+
+        engine: As for `maintain`.
+
+        today: As for `maintain`.
+
+        say: As its *on_progress*.
+
+        history: As for `maintain`.
+
+    Raises:
+
+        RepositoryError: The role does not own the tables.
+    """
     with alone(engine) as session:
         if session is None:
             return MaintenanceReport(is_busy=True)
