@@ -105,12 +105,9 @@ CREATE TABLE user_activity_daily (
     PRIMARY KEY (tenant_id, day, channel, verb, object_type, folded)
 ) WITH (fillfactor = 70);               -- room for updates within the page
 
--- What statistics have to add to the months: all that is open, and of folded days
--- those of months that a span holds only a part of. Writers touch the first only.
+-- What statistics have to add to the months: all that is open.
 CREATE INDEX user_activity_daily_open_idx
     ON user_activity_daily (tenant_id, day) WHERE NOT folded;
-CREATE INDEX user_activity_daily_folded_idx
-    ON user_activity_daily (tenant_id, day) WHERE folded;
 
 -- The folded days once more, a month in a row, so that statistics of years
 -- read few rows: all of the month, and each of its days (NULL: none).
@@ -128,7 +125,7 @@ CREATE TABLE user_activity_monthly (
     d25 bigint, d26 bigint, d27 bigint, d28 bigint, d29 bigint, d30 bigint,
     d31 bigint,
     PRIMARY KEY (tenant_id, month, channel, verb, object_type)
-);
+) WITH (fillfactor = 80);               -- each day that closes updates its month's rows
 
 -- What was exported of the chains' heads. The line that left the database is
 -- what counts; this is the copy to look it up.

@@ -25,10 +25,11 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
         "maintain",
         parents=[common],
         help="keep reads fast as the months go by; for a daily job",
-        description="Make the coming months' partitions, fold the daily counts of closed months, "
-        "rebuild their indexes once and renew the planner's figures. Run it once a day, as the "
-        "owner of the tables. It may run from everywhere at once: on PostgreSQL one works, and "
-        "the others say so and succeed. Exits with 1 where something wants a decision.",
+        description="Make the coming months' partitions, fold the daily counts of closed days, "
+        "rebuild the indexes of closed months once and renew the planner's figures. Run it once "
+        "a day, as the owner of the tables. It may run from everywhere at once: on PostgreSQL "
+        "one works, and the others say so and succeed. Exits with 1 where something wants a "
+        "decision.",
     )
     parser.add_argument(
         "--history",

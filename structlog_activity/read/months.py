@@ -1,9 +1,9 @@
 """
 Statistics from the counts: whole months from the monthly ones, the rest from days.
 
-Every record is in an open row of the daily counts, or in a folded one and then
-in its month's row as well. So a span of days is its open days, its whole months,
-and the folded days of those months that it holds only a part of.
+Every record is in an open row of the daily counts, or in its month's row, which
+knows how many there were on each day. So a span of days is its open days, its whole
+months, and some days of the months that it holds only a part of.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from sqlalchemy import (
     Select,
     Text,
     bindparam,
+    case,
     cast,
     func,
     literal_column,
@@ -36,34 +37,53 @@ _DAY: Final = _DAYS.day.type
 _KINDS: Final = ("verb", "channel", "object_type")
 
 
-def month_bounds(first: date | None, last: date | None) -> dict[str, date | None]:
+def month_bounds(first: date | None, last: date | None) -> dict[str, Any]:
     """
-    Return the bounds of the whole months from *first* up to *last*, to be bound.
+    Return the bounds of the months from *first* up to *last*, to be bound.
 
-    Where there is no whole month both are *last*, so that all of the span lies
-    before them.
+    Whole months are those from *first_month* up to *last_month*. What the span
+    holds a part of are *low_month*, in which it begins, and *high_month*, in which
+    it ends; of their days it holds those whose bit is set.
     """
-    first_month = None if first is None else _month_from(first)
-    last_month = None if last is None else last.replace(day=1)
-    if first_month is not None and last_month is not None and first_month > last_month:
-        first_month = last_month = last
-    return {"first_month": first_month, "last_month": last_month}
+    found: dict[str, Any] = {"first_month": None, "last_month": None}
+    low = high = 0
+    if first is not None:
+        found |= {"first_of": first.replace(day=1), "first_month": _month_from(first)}
+        low = 0 if first.day == 1 else _bits(first.day, 32)
+    if last is not None:
+        found["last_month"] = last.replace(day=1)
+        high = _bits(1, last.day)
+    if first is not None and last is not None and found["first_month"] > found["last_month"]:
+        found["first_month"] = found["last_month"]  # All of it lies within one month.
+        low, high = low & high, 0
+    return found | _part("low", first, low) | _part("high", last, high)
+
+
+def _part(name: str, day: date | None, bits: int) -> dict[str, Any]:
+    """Return a month that the span has a part of, or one that there is not."""
+    if day is None:
+        return {}
+    return {f"{name}_month": day.replace(day=1) if bits else date.max, f"{name}_days": bits}
+
+
+def _bits(first: int, beyond: int) -> int:
+    """Return a number that has a bit for each of some days of a month."""
+    return (1 << beyond) - (1 << first)
 
 
 def counts(shape: Shape) -> list[Select[Any]]:
-    """Return what selects kinds, day and number of whole days; whole months have no day."""
-    since, until = ("first_day" if shape.since else ""), ("last_day" if shape.until else "")
-    parts = [_days(shape, ~_DAYS.folded, since, until), _whole_months(shape)]
+    """Return what selects kinds, day and number of whole days; months have no day."""
+    parts = [_open_days(shape), _whole_months(shape)]
     if shape.since:
-        parts.append(_days(shape, _DAYS.folded, since, "first_month"))
+        parts.append(_part_of_month(shape, "low"))
     if shape.until:
-        parts.append(_days(shape, _DAYS.folded, "last_month", until))
+        parts.append(_part_of_month(shape, "high"))
     return parts
 
 
 def days_of_months(shape: Shape, kinds: int) -> Select[Any]:
     """
-    Return what selects whole months, with the numbers of their days as text.
+    Return what selects the span's months, with the numbers of all their days as text.
 
     Args:
 
@@ -78,15 +98,18 @@ def days_of_months(shape: Shape, kinds: int) -> Select[Any]:
         days = days + blank + cast(func.coalesce(func.sum(_MONTHS[name]), zero), Text)
     none: list[Any] = [cast(null(), Text) for _ in range(kinds)]
     found = select(*none, days, cast(func.sum(_MONTHS.n), BigInteger))
-    return found.where(*_within_months(shape)).group_by(_MONTHS.month)
+    within = _months_between(shape, "first_of", "last_day")
+    return found.where(*within).group_by(_MONTHS.month)
 
 
-def days_in(text: str) -> Iterator[tuple[date, int]]:
-    """Yield the days of a month of `days_of_months`, and their numbers."""
-    first, *counted = text.split()
-    month = read_day(first)
+def days_in(text: str, first: date | None, beyond: date | None) -> Iterator[tuple[date, int]]:
+    """Yield the days, from *first* up to *beyond*, of a month of `days_of_months`, with numbers."""
+    name, *counted = text.split()
+    month = read_day(name)
     year, number = month.year, month.month
-    for day, n in enumerate(counted, 1):
+    begin = 0 if first is None else max(0, (first - month).days)
+    end = None if beyond is None else max(0, (beyond - month).days)
+    for day, n in enumerate(counted[begin:end], begin + 1):
         if n != "0":
             yield date(year, number, day), int(n)
 
@@ -98,9 +121,37 @@ def read_day(text: str) -> date:
     return date(1970, 1, 1) + timedelta(days=int(text))
 
 
-def _days(shape: Shape, state: ColumnElement[bool], first: str, beyond: str) -> Select[Any]:
+def _open_days(shape: Shape) -> Select[Any]:
     found = select(*(_DAYS[name].label(name) for name in (*_KINDS, "day")), _DAYS.n.label("n"))
-    return found.where(*dimensions(shape, _DAYS), state, *_between(shape, _DAYS.day, first, beyond))
+    first, beyond = ("first_day" if shape.since else ""), ("last_day" if shape.until else "")
+    within = _between(shape, _DAYS.day, first, beyond)
+    return found.where(*dimensions(shape, _DAYS), ~_DAYS.folded, *within)
+
+
+def _whole_months(shape: Shape) -> Select[Any]:
+    within = _months_between(shape, "first_month", "last_month")
+    return _months(_MONTHS.n).where(*within)
+
+
+def _part_of_month(shape: Shape, end: str) -> Select[Any]:
+    """Return what selects a month with the sum of some of its days, which may be zero."""
+    bits: Any = bindparam(f"{end}_days", type_=BigInteger)
+    n: Any = literal_column("0", BigInteger)
+    for day, name in enumerate(DAYS_OF_MONTH, 1):
+        is_in = bits.bitwise_and(literal_column(str(1 << day), BigInteger)) != literal_column("0")
+        n = n + func.coalesce(case((is_in, _MONTHS[name])), literal_column("0", BigInteger))
+    month: Any = bindparam(f"{end}_month", type_=_MONTHS.month.type)
+    return _months(n).where(*dimensions(shape, _MONTHS), _MONTHS.month == month)
+
+
+def _months(n: Any) -> Select[Any]:
+    kinds = (_MONTHS[name].label(name) for name in _KINDS)
+    return select(*kinds, cast(null(), _DAY).label("day"), n.label("n"))
+
+
+def _months_between(shape: Shape, first: str, beyond: str) -> list[ColumnElement[bool]]:
+    ends = (first if shape.since else "", beyond if shape.until else "")
+    return [*dimensions(shape, _MONTHS), *_between(shape, _MONTHS.month, *ends)]
 
 
 def _between(shape: Shape, day: Any, first: str, beyond: str) -> list[ColumnElement[bool]]:
@@ -127,17 +178,6 @@ def _is_planned_once(shape: Shape) -> bool:
     be another plan than by the tenant's part of the key.
     """
     return shape.postgresql and shape.tenant
-
-
-def _whole_months(shape: Shape) -> Select[Any]:
-    kinds = (_MONTHS[name].label(name) for name in _KINDS)
-    day: Any = cast(null(), _DAY)
-    return select(*kinds, day.label("day"), _MONTHS.n.label("n")).where(*_within_months(shape))
-
-
-def _within_months(shape: Shape) -> list[ColumnElement[bool]]:
-    first, beyond = ("first_month" if shape.since else ""), ("last_month" if shape.until else "")
-    return [*dimensions(shape, _MONTHS), *_between(shape, _MONTHS.month, first, beyond)]
 
 
 def _month_from(day: date) -> date:

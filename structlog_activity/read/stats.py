@@ -28,7 +28,6 @@ from sqlalchemy import (
     union_all,
 )
 
-from ..record.times import EPOCH
 from ..store.table import EpochDay, user_activity
 from .conditions import Shape, conditions, has_only_dimensions, shape_of, values_of
 from .connect import Bind, on_any_bind
@@ -47,6 +46,8 @@ _SQLITE_DAY: Final = literal_column("user_activity.created_at / 86400000000", Ep
 # planner that takes these for scattered starts some. What it knows no worker may run
 # stops it, though this is nothing: of NULL it is NULL, and not called.
 _ALONE: Final = literal_column("currval(NULL) IS NULL", Boolean)
+_DAY: Final = timedelta(days=1)
+_HALF: Final = timedelta(hours=12)
 _COUNT_OF: Final = itemgetter(1)
 _NO_TEXT: Final = cast(null(), Text)
 DIMENSIONS: Final = ("verb", "channel", "object_type", "day")
@@ -113,14 +114,15 @@ def count_by(
     values = values_of(where, postgresql=postgresql)
     edges = _NO_EDGES
     if has_only_dimensions(shape):
-        ends = _whole_days(where)
-        edges = _edges_of(where, ends)
+        edges, ends = _whole_days(where)
         values |= ends
     rows = connection.execute(_statement(shape, edges, names), values).all()
-    counted = [row for row in rows if row[-2] is None]
+    # Parts of months, and days less a part of them, have kinds without a record.
+    counted = [row for row in rows if row[-2] is None and row[-1]]
     found = {name: _added(counted, at) for at, name in enumerate(_kinds(names))}
     if "day" in names:
-        found["day"] = _by_day([row[-2:] for row in rows if row[-2] is not None])
+        days = [row[-2:] for row in rows if row[-2] is not None]
+        found["day"] = _by_day(days, values.get("first_day"), values.get("last_day"))
     return found
 
 
@@ -133,13 +135,16 @@ def _added(rows: Iterable[Sequence[Any]], at: int) -> Counter[Any]:
     return Counter(found)
 
 
-def _by_day(rows: Iterable[tuple[str, int]]) -> Counter[date]:
-    found: Counter[date] = Counter()
-    for day, n in rows:
-        for one, number in days_in(day) if " " in day else [(read_day(day), n)]:
-            # `get`, for what is missing a Counter asks itself.
-            found[one] = found.get(one, 0) + number
-    return found
+def _by_day(
+    rows: Iterable[tuple[str, int]], first: date | None, beyond: date | None
+) -> Counter[date]:
+    """Add up days, of months those from *first* up to *beyond*."""
+    found: dict[date, int] = {}
+    for text, n in rows:
+        is_month = " " in text
+        for day, number in days_in(text, first, beyond) if is_month else [(read_day(text), n)]:
+            found[day] = found.get(day, 0) + number
+    return Counter({day: n for day, n in found.items() if n})
 
 
 def _kinds(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -148,7 +153,10 @@ def _kinds(names: tuple[str, ...]) -> tuple[str, ...]:
 
 class Edges(NamedTuple):
     """
-    Which ends of a span are no whole days, so that rows are to be counted there.
+    Which ends of a span lie within a day, so that rows are to be counted there.
+
+    1: those of the span are added to whole days. -1: the day counts as a whole,
+    and those of it beyond the span, which are fewer, are taken away. 0: none.
 
     Attributes:
 
@@ -157,68 +165,60 @@ class Edges(NamedTuple):
         last: The end.
     """
 
-    first: bool
-    last: bool
+    first: int
+    last: int
 
 
-_NO_EDGES: Final = Edges(first=False, last=False)
+_NO_EDGES: Final = Edges(first=0, last=0)
 
 
-def _whole_days(where: ActivityFilter) -> dict[str, Any]:
-    """Return the whole days within the filter's span, and their edges as moments."""
+def _whole_days(where: ActivityFilter) -> tuple[Edges, dict[str, Any]]:
+    """Return the edges of the filter's span, and the bounds of its whole days, months and edges."""
     since: Any = where.since
     until: Any = where.until
-    first = None if since is None else _ceiling(since)
-    last = None if until is None else until.date()
-    if first is not None and last is not None and first > last:
-        first = last  # Within one day: there is no whole one, all of it is edge.
-    return {
-        "first_day": first,
-        "last_day": last,
-        **_first_edge(since, first),
-        **_last_edge(since or EPOCH, last),
-        **month_bounds(first, last),
-    }
+    if since is not None and until is not None and since.date() >= until.date():
+        return _within_day(since, until)
+    first, first_sign, first_edge = _beginning(since)
+    last, last_sign, last_edge = _end(until)
+    ends = {"first_day": first, "last_day": last} | first_edge | last_edge
+    return Edges(first_sign, last_sign), ends | month_bounds(first, last)
 
 
-# Of an edge: the moment where whole days begin or end, and the months in which
-# PostgreSQL need look for its rows.
+def _within_day(since: datetime, until: datetime) -> tuple[Edges, dict[str, Any]]:
+    """There is no whole day; all of the span is edge, if it is one at all."""
+    day = since.date()
+    ends = {"first_day": day, "last_day": day} | _edge("first", since, max(since, until))
+    return Edges(1, 0), ends | month_bounds(day, day)
 
 
-def _first_edge(since: datetime, first: date | None) -> dict[str, Any]:
-    if first is None:
-        return {}
-    return {
-        "first_moment": _midnight(first),
-        "first_low": month_of(since),
-        "first_high": month_of(first, 1),
-    }
+def _beginning(since: datetime | None) -> tuple[date | None, int, dict[str, Any]]:
+    """Return the first whole day, the sign of the edge before or in it, and that edge."""
+    if since is None:
+        return None, 0, {}
+    day, morning = since.date(), _midnight(since.date())
+    if since == morning:
+        return day, 0, {}
+    if since - morning <= _HALF or day == date.max:
+        return day, -1, _edge("first", morning, since)
+    return day + _DAY, 1, _edge("first", since, morning + _DAY)
 
 
-def _last_edge(since: datetime, last: date | None) -> dict[str, Any]:
-    if last is None:
-        return {}
-    return {
-        "last_moment": max(_midnight(last), since),
-        "last_low": month_of(last),
-        "last_high": month_of(last, 1),
-    }
+def _end(until: datetime | None) -> tuple[date | None, int, dict[str, Any]]:
+    """Return the day after the last whole one, the sign of the edge, and that edge."""
+    if until is None:
+        return None, 0, {}
+    day, morning = until.date(), _midnight(until.date())
+    if until == morning:
+        return day, 0, {}
+    if until - morning <= _HALF or day == date.max:
+        return day, 1, _edge("last", morning, until)
+    return day + _DAY, -1, _edge("last", until, morning + _DAY)
 
 
-def _edges_of(where: ActivityFilter, ends: dict[str, Any]) -> Edges:
-    since: Any = where.since
-    until: Any = where.until
-    return Edges(
-        first=since is not None and since < ends["first_moment"],
-        last=until is not None and ends["last_moment"] < until,
-    )
-
-
-def _ceiling(moment: datetime) -> date:
-    day = moment.date()
-    if moment == _midnight(day) or day == date.max:
-        return day
-    return day + timedelta(days=1)
+def _edge(name: str, begin: datetime, end: datetime) -> dict[str, Any]:
+    """Return an edge's bounds, with the months in which PostgreSQL need look for its rows."""
+    low, high = month_of(begin), month_of(begin, 1)
+    return {f"{name}_begin": begin, f"{name}_end": end, f"{name}_low": low, f"{name}_high": high}
 
 
 def _midnight(day: date) -> datetime:
@@ -278,34 +278,33 @@ def _one_by_one(counted: CompoundSelect[Any], kinds: tuple[str, ...], *, by_day:
 
 
 def _edges(shape: Shape, edges: Edges) -> list[Select[Any]]:
-    # Apart and with one bound on either side: of two SQLite may take the wider one.
+    # Each by itself and with one bound on either side: of two SQLite may take the wider one.
+    days = shape._replace(since=False, until=False)
     moment = _ROWS.created_at
     found = []
-    if edges.first:
-        first = moment < bindparam("first_moment", type_=moment.type)
-        rows = _rows(shape._replace(until=False)).where(first)
-        found.append(_within(rows, "first") if shape.postgresql else rows)
-    if edges.last:
-        last = moment >= bindparam("last_moment", type_=moment.type)
-        rows = _rows(shape._replace(since=False)).where(last)
-        found.append(_within(rows, "last") if shape.postgresql else rows)
+    for name, sign in zip(edges._fields, edges, strict=True):
+        begin, end = (bindparam(f"{name}_{at}", type_=moment.type) for at in ("begin", "end"))
+        if sign:
+            rows = _rows(days, sign).where(moment >= begin, moment < end)
+            found.append(_within(rows, name) if shape.postgresql else rows)
     return found
 
 
 def _within(rows: Select[Any], edge: str) -> Select[Any]:
-    """Keep to the months of an edge, also in a statement that is prepared."""
+    """Keep to the month of an edge, also in a statement that is prepared."""
     moment = _ROWS.created_at
     low, high = (fixed(f"{edge}_{end}", moment.type) for end in ("low", "high"))
     return rows.where(moment >= low, moment < high)
 
 
-def _rows(shape: Shape) -> Select[Any]:
+def _rows(shape: Shape, sign: int = 1) -> Select[Any]:
     day: Any = _SQLITE_DAY
     if shape.postgresql:
         day = cast(func.timezone("UTC", _ROWS.created_at), Date)
     columns = [_ROWS.verb, _ROWS.channel, _ROWS.object_type, day.label("day")]
+    n: Any = func.count()
     return (
-        select(*columns, func.count().label("n"))
+        select(*columns, (n if sign > 0 else -n).label("n"))
         .where(*conditions(shape, _ROWS))
         .group_by(*columns[:3], day)
     )

@@ -1,5 +1,5 @@
 """
-Folding: the daily counts of closed months, counted once more by month.
+Folding: the daily counts of closed days, counted once more by month.
 
 A row of the daily counts is either folded, and then its count is in its month's
 row too, or open. Writers add to open rows only. So the months and the open rows
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
@@ -30,6 +30,9 @@ from .table import DAYS_OF_MONTH, user_activity_daily
 FOLD_KEY: Final = 0x75736572_666F6C64  # "userfold"
 """Advisory lock of whoever moves counts between open and folded, in that transaction."""
 
+# Of today and yesterday: writers add to both, late or from another time zone's night,
+# and should wait for no fold.
+_OPEN_DAYS: Final = timedelta(days=1)
 _DAILY: Final = user_activity_daily.c
 _KEY: Final = "tenant_id, day, channel, verb, object_type, folded"
 _SAME: Final = " AND ".join(f"d.{name} = c.{name}" for name in _KEY.split(", "))
@@ -41,21 +44,26 @@ _OPEN: Final = {"postgresql": "NOT folded", "sqlite": "folded = 0"}
 _FOLDED: Final = {"postgresql": "folded", "sqlite": "folded = 1"}
 
 
-def open_months(connection: Connection, today: date) -> list[date]:
+def closed_before(today: date) -> date:
+    """Return the first day, in UTC, to which writers are still expected to add."""
+    return today - _OPEN_DAYS if today > date.min + _OPEN_DAYS else date.min
+
+
+def open_months(connection: Connection, beyond: date) -> list[date]:
     """
-    Return the closed months that have counts to fold, in order.
+    Return the months that have counts to fold of days before *beyond*, in order.
 
     Args:
 
         connection: To the database.
 
-        today: The current date in UTC; its month is not closed.
+        beyond: The first day that is not closed.
     """
-    days = select(_DAILY.day).where(~_DAILY.folded, _DAILY.day < today.replace(day=1)).distinct()
+    days = select(_DAILY.day).where(~_DAILY.folded, _DAILY.day < beyond).distinct()
     return sorted({day.replace(day=1) for day in connection.scalars(days)})
 
 
-def fold(connection: Connection, month: date, tenant_id: UUID | None = None) -> int:
+def fold(connection: Connection, month: date, beyond: date, tenant_id: UUID | None = None) -> int:
     """
     Fold the open counts of one month, in the transaction that is open.
 
@@ -65,13 +73,15 @@ def fold(connection: Connection, month: date, tenant_id: UUID | None = None) -> 
 
         month: The month's first day.
 
+        beyond: The first day that is not closed, in that month or after it.
+
         tenant_id: Only those of this tenant, on PostgreSQL; `None` is all.
 
     Returns:
 
         How many rows of the daily counts were folded.
     """
-    values: dict[str, Any] = {"first": month, "beyond": months_on(month, 1)}
+    values: dict[str, Any] = {"first": month, "beyond": min(months_on(month, 1), beyond)}
     open_ = f"{_OPEN[connection.dialect.name]} AND {_SPAN}"
     if connection.dialect.name == SQLITE:
         _run(connection, _months_from("user_activity_daily", open_), values)
@@ -91,7 +101,7 @@ def fold(connection: Connection, month: date, tenant_id: UUID | None = None) -> 
 
 def fold_months(engine: Engine, today: date, say: Callable[[str], object]) -> dict[date, int]:
     """
-    Fold what is open of all closed months, each in a transaction of its own.
+    Fold what is open of all closed days, each month in a transaction of its own.
 
     Args:
 
@@ -105,22 +115,23 @@ def fold_months(engine: Engine, today: date, say: Callable[[str], object]) -> di
 
         The months, and how many daily counts of each were folded.
     """
+    beyond = closed_before(today)
     with engine.connect() as connection:
-        months = open_months(connection, today)
+        months = open_months(connection, beyond)
         is_by_tenant = is_spread(connection)
     found = {}
     for month in months:
         say(f"folding the counts of {month:%Y-%m}")
         found[month] = 0
-        for tenant_id in _tenants(engine, month) if is_by_tenant else (None,):
+        for tenant_id in _tenants(engine, month, beyond) if is_by_tenant else (None,):
             with _transaction(engine) as connection:
-                found[month] += fold(connection, month, tenant_id)
+                found[month] += fold(connection, month, beyond, tenant_id)
     return found
 
 
-def _tenants(engine: Engine, month: date) -> Sequence[UUID]:
+def _tenants(engine: Engine, month: date, beyond: date) -> Sequence[UUID]:
     """Return the tenants that have counts of a month to fold."""
-    span = (_DAILY.day >= month, _DAILY.day < months_on(month, 1))
+    span = (_DAILY.day >= month, _DAILY.day < min(months_on(month, 1), beyond))
     with engine.connect() as connection:
         found = select(_DAILY.tenant_id).where(~_DAILY.folded, *span).distinct()
         return connection.scalars(found).all()

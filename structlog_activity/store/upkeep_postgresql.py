@@ -61,6 +61,7 @@ _ANALYZED: Final = text(
     "SELECT coalesce(last_analyze > now() - interval '1 day', false) FROM pg_stat_user_tables "
     "WHERE relid = to_regclass('user_activity')"
 )
+_COUNTS: Final = ("user_activity_daily", "user_activity_monthly")
 _LOCKED_OUT: Final = "55P03"
 # What tells of retention and erasure outlives the month that it is of.
 _NO_TRACE: Final = f"verb NOT IN ({', '.join(repr(verb) for verb in TRACES)})"
@@ -123,7 +124,7 @@ def _work(
     folded = fold_months(engine, today, say)
     rebuilt = _rebuild_indexes(session, today, findings, say)
     findings += _look_at_edges(session)
-    _analyze(session, say, always=bool(made or folded or rebuilt))
+    _analyze(session, say, log=bool(made or rebuilt), counts=bool(folded))
     return MaintenanceReport(
         months_made=made,
         months_folded=tuple(folded),
@@ -287,9 +288,11 @@ def _count(session: Connection, name: str, where: str) -> str:
     return "" if n == 0 else f"{n:,}{'+' if n == _MANY else ''}"
 
 
-def _analyze(session: Connection, say: Say, *, always: bool) -> None:
+def _analyze(session: Connection, say: Say, *, log: bool, counts: bool) -> None:
     """Renew the planner's figures, at least once a day: autovacuum passes over parents."""
-    if always or not session.scalar(_ANALYZED):
+    tables: tuple[str, ...] = _COUNTS if counts else ()
+    if log or not session.scalar(_ANALYZED):
+        tables = ("user_activity", *_COUNTS)
+    if tables:
         say("analyzing")
-        tables = "user_activity, user_activity_daily, user_activity_monthly"
-        session.exec_driver_sql(f"ANALYZE {tables}")
+        session.exec_driver_sql(f"ANALYZE {', '.join(tables)}")

@@ -30,7 +30,7 @@ class UpkeepMethods:
         """
         Keep reads fast as the months go by; to be called once a day or so.
 
-        The daily counts of closed months are folded into monthly ones. On
+        The daily counts of closed days are folded into monthly ones. On
         PostgreSQL partitions are made three months ahead, the indexes of each
         closed month are rebuilt once, and the planner's figures renewed; records
         that have no month of their own are reported. On SQLite the planner's

@@ -22,7 +22,7 @@ class MaintenanceReport(Report):
 
         months_made: Months that got a partition.
 
-        months_folded: Months whose daily counts were folded.
+        months_folded: Months of which daily counts were folded.
 
         counts_folded: How many daily counts that were.
 

@@ -32,7 +32,7 @@ from structlog_activity.cli.progress import Progress
 from structlog_activity.read.cursor import Place, encode_cursor
 from structlog_activity.read.statements import COLUMNS
 from structlog_activity.record.times import to_microseconds
-from structlog_activity.store.fold import fold_months, open_months
+from structlog_activity.store.fold import closed_before, fold_months, open_months
 from structlog_activity.store.schema import Schema
 from tests.benchmarks import history
 from tests.benchmarks.database import DURABLE
@@ -191,7 +191,7 @@ class Benchmark:
         # As `maintain` does, which would rebuild the indexes of closed months, too.
         today = datetime.now(UTC).date()
         with self.log.engine.connect() as connection:
-            months = len(open_months(connection, today))
+            months = len(open_months(connection, closed_before(today)))
         shown, begun = Progress("months folded", months), itertools.count()
         fold_months(self.log.engine, today, lambda _: shown.update(n := next(begun), n))
         shown.finish()

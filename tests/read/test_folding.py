@@ -24,7 +24,7 @@ from structlog_activity.record.rowmaker import RowMaker
 from structlog_activity.record.times import to_microseconds
 from structlog_activity.store.batch import Batch
 from structlog_activity.store.faults import StoreError
-from structlog_activity.store.fold import fold, open_months, unfold
+from structlog_activity.store.fold import closed_before, fold, open_months, unfold
 from structlog_activity.store.repository import Repository
 from structlog_activity.store.table import (
     DAYS_OF_MONTH,
@@ -69,8 +69,9 @@ def fold_all(store: Store, today: date = TODAY) -> int:
     assert store.engine is not None
     folded = 0
     with writing(store.engine) as connection:
-        for month in open_months(connection, today):
-            folded += fold(connection, month)
+        beyond = closed_before(today)
+        for month in open_months(connection, beyond):
+            folded += fold(connection, month, beyond)
     return folded
 
 
@@ -217,24 +218,25 @@ def same_answers(store: Store, model: MemoryReads, **where: Any) -> None:
     assert theirs.total == mine.total
 
 
-def test_a_fold_moves_open_counts_of_closed_months_once(cleared: Store) -> None:
-    long_ago, this_month = MIDNIGHT - timedelta(days=40), MIDNIGHT
-    cleared.add(record(occurred_at=long_ago), record(occurred_at=this_month))
+def test_a_fold_moves_open_counts_of_closed_days_once(cleared: Store) -> None:
+    """Yesterday is open as today is: writers still add to it."""
+    ago = [MIDNIGHT - timedelta(days=days) for days in (40, 2, 1, 0)]
+    cleared.add(*(record(occurred_at=moment) for moment in ago))
 
-    assert 1 == fold_all(cleared)
+    assert 2 == fold_all(cleared)
     assert 0 == fold_all(cleared)
-    cleared.add(record(occurred_at=long_ago))
-    assert 1 == fold_all(cleared)
+    cleared.add(*(record(occurred_at=moment) for moment in ago[:2]))
+    assert 2 == fold_all(cleared)
 
     assert cleared.engine is not None
     check_tables(cleared.engine)
     with cleared.engine.connect() as connection:
-        assert [2] == list(connection.scalars(select(MONTHLY.n)))
-        days = connection.execute(select(DAILY.day, DAILY.folded, DAILY.n).order_by(DAILY.day))
-        assert [(long_ago.date(), True, 2), (this_month.date(), False, 1)] == [*map(tuple, days)]
+        assert [2, 2] == list(connection.scalars(select(MONTHLY.n)))
+        days = connection.execute(select(DAILY.folded, DAILY.n).order_by(DAILY.day))
+        assert [(True, 2), (True, 2), (False, 1), (False, 1)] == [*map(tuple, days)]
 
 
-def test_statistics_of_years_read_no_folded_days(cleared: Store) -> None:
+def test_statistics_read_no_folded_days(cleared: Store) -> None:
     """They would be wrong here, which only who reads them can see."""
     cleared.add(*(record(occurred_at=MIDNIGHT - timedelta(days=days)) for days in (70, 40, 0)))
     fold_all(cleared)
@@ -244,7 +246,16 @@ def test_statistics_of_years_read_no_folded_days(cleared: Store) -> None:
 
     assert 3 == cleared.stats(tenant_id=TENANT).total
     assert 2 == cleared.stats(tenant_id=TENANT, until=datetime(2026, 3, 1, tzinfo=UTC)).total
-    assert 2 == cleared.stats(tenant_id=TENANT, since=datetime(2026, 2, 1, tzinfo=UTC)).total
+    for since, until, n in (
+        (date(2026, 2, 1), None, 2),
+        (date(2026, 2, 2), None, 2),
+        (date(2026, 2, 3), None, 1),
+        (date(2026, 1, 3), date(2026, 2, 3), 2),
+        (date(2026, 2, 2), date(2026, 2, 28), 1),
+        (date(2026, 2, 3), date(2026, 2, 28), 0),
+    ):
+        found = cleared.stats(tenant_id=TENANT, since=since, until=until)
+        assert (n, n) == (found.total, sum(found.by_day.values()))
 
 
 def test_a_month_can_be_unfolded_and_folded_again(cleared: Store) -> None:

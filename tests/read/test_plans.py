@@ -196,9 +196,30 @@ def test_statistics_of_a_span_have_two_ends_so_that_one_plan_serves_all(
 
     ((statement, _),) = sent_by(engine, lambda: stats(engine, span))
 
-    for column, parts in (("daily.day", 1 + len(ends)), ("monthly.month", 2)):
+    for column, parts in (("daily.day", 1), ("monthly.month", 2)):
         assert parts == statement.count(f"{column} >= %(")
         assert parts == statement.count(f"{column} < %(") + statement.count(f"{column} <= %(")
+
+
+@pytest.mark.parametrize("hour", [1, 11, 13, 23])
+@pytest.mark.parametrize("end", ["since", "until"])
+def test_of_a_day_that_a_span_cuts_the_shorter_side_is_counted(
+    filled: Store, end: str, hour: int
+) -> None:
+    """The day's own count gives the other."""
+    engine = filled.engine
+    assert engine is not None
+    if engine.dialect.name == "sqlite":
+        pytest.skip("values have no names; the bounds are the same")
+    cut = datetime(2026, 1, 5, hour, tzinfo=UTC)
+    where = ActivityFilter.of({"tenant_id": "big", end: cut})
+
+    ((_, values),) = sent_by(engine, lambda: stats(engine, where))
+
+    edge = "first" if end == "since" else "last"
+    bounds = [values[f"{edge}_begin"], values[f"{edge}_end"]]
+    assert cut in bounds
+    assert bounds[1] - bounds[0] <= timedelta(hours=11)
 
 
 def test_the_filters_of_a_new_file_use_their_indexes_from_the_first_row(tmp_path: Path) -> None:

@@ -209,6 +209,15 @@ def test_figures_for_the_planner_are_renewed_once_a_day(server: Engine) -> None:
     assert 1 == told.count("analyzing")
 
 
+def test_figures_of_counts_are_renewed_with_every_fold(server: Engine) -> None:
+    told: list[str] = []
+    for _ in range(2):
+        store(server, datetime.now(UTC))
+        maintain(server, today=LATER, on_progress=told.append)
+
+    assert 2 == told.count("analyzing")
+
+
 def test_old_records_without_a_month_are_reported_and_get_one_on_demand(server: Engine) -> None:
     old = datetime(MONTH.year - 1, 6, 15, tzinfo=UTC)
     store(server, old, old + timedelta(days=40), datetime.now(UTC))
