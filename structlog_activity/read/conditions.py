@@ -20,12 +20,13 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
+    case,
     cast,
     exists,
     func,
+    literal_column,
     not_,
     or_,
-    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -42,6 +43,7 @@ _PLAIN_OF = attrgetter(*_PLAIN)
 _LISTS = ("verbs", "channels", "channel_denylist")
 _SEARCHED = ("verb", "object_type", "object_id")
 _LAST_CHARACTER = "\U0010ffff"
+_ACTOR_TYPES = ("actor_type", "actorType")
 _SQLITE_TYPES = {
     "bool": ("true", "false"),
     "null": ("null",),
@@ -238,17 +240,18 @@ def _by_people(shape: Shape, columns: Columns) -> ColumnElement[bool]:
         signs: Any = cast(bindparam("machine_signs", type_=ARRAY(Text)), ARRAY(JSONB))
         is_machine: ColumnElement[bool] = columns.data.bool_op("@>")(any_(signs))
         return not_(is_machine)
-    return text(  # type: ignore[return-value]
-        "NOT EXISTS (SELECT 1 FROM json_each(user_activity.data) AS item WHERE "
-        "item.key IN :machine_keys AND item.value = CASE item.type WHEN 'true' THEN 1 "
-        "WHEN 'text' THEN 'true' END "
-        "OR item.key IN ('actor_type', 'actorType') AND item.type = 'text' "
-        "AND item.value IN :machine_types "
-        "OR item.key = 'actor' AND CASE item.type WHEN 'object' "
-        "THEN json_extract(item.value, '$.type') END IN :machine_types)"
-    ).bindparams(
-        bindparam("machine_keys", expanding=True), bindparam("machine_types", expanding=True)
+    item = func.json_each(columns.data).table_valued("key", "value", "type", name="item").c
+    types: Any = bindparam("machine_types", expanding=True)
+    is_told = item.value == case(
+        (item.type == "true", literal_column("1")), (item.type == "text", literal_column("'true'"))
     )
+    kind_of_actor = case((item.type == "object", func.json_extract(item.value, "$.type")))
+    signs = or_(
+        and_(item.key.in_(bindparam("machine_keys", expanding=True)), is_told),
+        and_(item.key.in_(_ACTOR_TYPES), item.type == "text", item.value.in_(types)),
+        and_(item.key == "actor", kind_of_actor.in_(types)),
+    )
+    return not_(exists().where(signs))
 
 
 def _json(value: Any) -> str:

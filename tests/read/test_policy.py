@@ -206,6 +206,22 @@ def test_what_a_person_did_is_never_hidden_for_want_of_a_key(
     assert store.feed(tenant_id="acme", machine_activity=False).total == 1
 
 
+@pytest.mark.parametrize(
+    "where", [{"data": {"n": 1}}, {"keyword": "sett"}, {"channel": "web"}], ids=list
+)
+def test_what_a_machine_did_is_hidden_from_a_search_too(
+    store: Store, where: dict[str, Any]
+) -> None:
+    store.add(
+        record(channel="web", data={"n": 1, "system": True}),
+        record(channel="web", data={"n": 1}),
+    )
+
+    page = store.feed(tenant_id="acme", machine_activity=False, **where)
+
+    assert [one.data for one in page.records] == [{"n": 1}]
+
+
 def test_types_and_keys_of_machines_can_be_told(store: Store) -> None:
     store.add(*(record(data=data) for data in ({"actor_type": "bot"}, {"auto": True}, {"n": 1})))
 
