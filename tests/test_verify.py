@@ -187,6 +187,20 @@ def test_a_checkpoint_goes_to_whoever_takes_it(activity: ActivityLog, tmp_path: 
     assert activity.verify(checkpoint=path).ok
 
 
+def test_lines_that_went_elsewhere_may_be_collected_in_a_file(
+    activity: ActivityLog, tmp_path: Path
+) -> None:
+    path = tmp_path / "collected"
+    with path.open("w") as file:
+        for _ in range(3):
+            write(activity)
+            activity.checkpoint(lambda line: file.write(line + "\n"))
+
+    report = activity.verify(checkpoint=path)
+
+    assert (True, ()) == (report.ok, report.findings)
+
+
 def test_a_sink_that_fails_leaves_nothing_behind(activity: ActivityLog) -> None:
     def refuse(line: str) -> None:
         raise RuntimeError("no")
@@ -213,7 +227,7 @@ def test_a_line_that_was_cut_off_is_a_note_and_spoils_no_other(
     assert any("line 2 of the checkpoints" in note for note in report.notes)
 
 
-@pytest.mark.parametrize("damage", ["removed", "changed", "forged"])
+@pytest.mark.parametrize("damage", ["begun later", "removed", "changed", "forged"])
 def test_a_damaged_checkpoint_file_is_found(
     activity: ActivityLog, tmp_path: Path, damage: str
 ) -> None:
@@ -222,8 +236,8 @@ def test_a_damaged_checkpoint_file_is_found(
         write(activity)
         activity.checkpoint(path)
     lines = path.read_text().splitlines()
-    if damage == "removed":
-        del lines[1]
+    if damage in {"begun later", "removed"}:
+        del lines[damage == "removed"]
     else:
         place = 1 if damage == "changed" else 2
         lines[place] = lines[place].replace('"no": ', '"no": 1')
@@ -233,6 +247,19 @@ def test_a_damaged_checkpoint_file_is_found(
 
     assert found <= {"checkpoint.broken", "checkpoint.mac"}
     assert found
+
+
+@pytest.mark.parametrize("left", ["", "\n", '{"v": 1, "no": 1, "hea'])
+def test_a_checkpoint_file_that_says_nothing_is_found(
+    activity: ActivityLog, tmp_path: Path, left: str
+) -> None:
+    path = tmp_path / "checkpoints.jsonl"
+    write(activity)
+    path.write_text(left)
+
+    found = [finding.kind for finding in activity.verify(checkpoint=path).findings]
+
+    assert ["checkpoint.broken"] == found
 
 
 def test_since_a_checkpoint_only_younger_rows_are_read(

@@ -126,7 +126,10 @@ def read_checkpoints(
         OSError: It can't be read.
     """
     with Path(path).open("rb") as file:
-        return read_lines(_texts(file), findings, keys)
+        found = read_lines(_texts(file), findings, keys)
+    if not found.last:  # Else whoever empties the file is rid of it.
+        findings.add("checkpoint.broken", "the file holds no checkpoint")
+    return found
 
 
 def read_lines(
@@ -140,7 +143,8 @@ def read_lines(
         if told is None:
             findings.notes.append(f"line {number} of the checkpoints is cut off or none")
             continue
-        if found.last and told["prev"] != found.last:
+        # One that names no line before it went to a callable, and holds all chains.
+        if told["prev"] not in {"", found.last}:
             text_ = f"checkpoint {told['no']}: the line before it is gone or was changed"
             findings.add("checkpoint.broken", text_)
         if keys and not _is_signed(told["raw"], by_id):
