@@ -11,7 +11,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from ..errors import InvalidFilterError
-from ..read.query import parse_query
+from ..read.filter import ActivityFilter
+from ..read.query import NOTHING, parse_query
+from ..record.ids import NIL
 
 
 _WITHOUT: Final = "-channel:"
@@ -29,6 +31,7 @@ _OPTIONS: Final = {
     "until": "--until",
     "keyword": "--keyword",
 }
+_SEVERAL: Final = frozenset({"verbs", "channels"})  # Blank ones are refused as they are read.
 
 
 def add_query(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +49,30 @@ def add_query(parser: argparse.ArgumentParser) -> None:
 def may_be_words(arguments: Sequence[str]) -> list[str]:
     """Return *arguments* with ``-channel:x`` made recognisable as none of the options."""
     return [f" {text}" if text.startswith(_WITHOUT) else text for text in arguments]
+
+
+def refuse_blanks(where: Mapping[str, Any], options: argparse.Namespace) -> None:
+    """
+    Refuse options that set no condition, as ``--actor "$ID"`` where nobody set ID.
+
+    Args:
+
+        where: The conditions that the options were understood as.
+
+        options: As they were given.
+
+    Raises:
+
+        InvalidFilterError: One of them selects everything, or more than it says.
+    """
+    for name, option in _OPTIONS.items():
+        given = getattr(options, option.removeprefix("--"), None)
+        if given is None or name in _SEVERAL:
+            continue
+        if name == "object_id" and ":" not in given:
+            continue
+        if not getattr(ActivityFilter.of({"tenant_id": NIL, name: where[name]}), name):
+            raise InvalidFilterError(option, given, NOTHING)
 
 
 def with_query(where: Mapping[str, Any], query: str, now: datetime) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from ..read.filter import ALL_TENANTS
 from ..read.query import parse_moment
 from ..record.ids import NIL
-from .query import with_query
+from .query import refuse_blanks, with_query
 
 
 def tenant_options() -> argparse.ArgumentParser:
@@ -74,6 +74,7 @@ def where_of(options: argparse.Namespace) -> dict[str, Any]:
         "until": _moment("until", options.until, now),
         "keyword": options.keyword,
     }
+    refuse_blanks(where, options)
     return with_query(where, " ".join(options.query), now)
 
 

@@ -40,7 +40,7 @@ _DATA: Final = "data."
 _LITERAL: Final = re.compile(
     r"true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII
 )
-_NOTHING: Final = "sets no condition: name a value, or leave the word out"
+NOTHING: Final = "sets no condition: name a value, or leave the word out"
 _QUOTE: Final = "in quotes it is a text to look for"
 
 
@@ -147,7 +147,7 @@ def _conditions(word: Word, now: datetime) -> dict[str, Any]:
     except InvalidFilterError as error:
         word.refuse(error.problem)
     if not all(getattr(where, name) for name in found):
-        word.refuse(_NOTHING)
+        word.refuse(NOTHING)
     return found
 
 
@@ -159,7 +159,7 @@ def _read(word: Word, now: datetime) -> dict[str, Any]:
     if word.key == "object":
         return _object(word)
     if word.key in _SHORT:
-        return {"data": {_SHORT[word.key]: word.value or word.refuse(_NOTHING)}}
+        return {"data": {_SHORT[word.key]: word.value or word.refuse(NOTHING)}}
     if word.key.startswith(_DATA) and word.key != _DATA:
         return {"data": {word.key.removeprefix(_DATA): _scalar(word)}}
     if word.key not in _NAMES:

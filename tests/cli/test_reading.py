@@ -210,6 +210,34 @@ def test_a_bad_value_is_a_usage_error_that_names_it(
 
 
 @pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--actor", ""),
+        ("--actor", "00000000-0000-0000-0000-000000000000"),
+        ("--user", " "),
+        ("--involving", ""),
+        ("--org", ""),
+        ("--object", ""),
+        ("--object", "settings:"),
+        ("--object", ":1"),
+        ("--verb", ""),
+        ("--channel", ""),
+        ("--not-channel", ""),
+        ("--since", ""),
+        ("--until", ""),
+        ("--keyword", " "),
+    ],
+)
+def test_an_option_with_a_blank_value_does_not_select_everything(
+    cli: Cli, six: str, option: str, value: str
+) -> None:
+    done = cli("--url", six, "export", "--all-tenants", option, value)
+
+    assert (2, "") == (done.code, done.out)
+    assert option.removeprefix("--not-").removeprefix("--") in done.err
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("--limit", "0"), "'0' is not a whole number of 1 or more"),
