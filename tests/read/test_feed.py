@@ -18,6 +18,7 @@ from structlog_activity import (
     InvalidFilterError,
     to_uuid,
 )
+from structlog_activity.read import memory, totals
 from structlog_activity.testing import matches
 from tests.support.records import ACTORS, NOON, ORGS, random_records, record
 from tests.support.stores import Store
@@ -205,6 +206,37 @@ def test_a_capped_total_stops_at_ten_thousand(store: Store) -> None:
 
     assert (10_000, False) == (capped.total, capped.total_is_exact)
     assert (10_500, True) == (exact.total, exact.total_is_exact)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        pytest.param({}, id="all"),
+        pytest.param({"channel": "here"}, id="channel"),
+        pytest.param({"verbs": "settings.updated"}, id="verb"),
+        pytest.param({"verbs": "settings.*"}, id="beginning of a verb"),
+        pytest.param({"keyword": "sett"}, id="keyword"),
+        pytest.param({"since": NOON, "until": NOON + timedelta(hours=1)}, id="span"),
+        pytest.param({"since": NOON}, id="since"),
+        pytest.param({"until": NOON + timedelta(hours=1)}, id="until"),
+    ],
+)
+@pytest.mark.parametrize(("more", "counted"), [(0, (9, True)), (1, (9, False)), (9, (9, False))])
+def test_a_capped_total_is_exact_up_to_the_cap_and_says_so(
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    where: dict[str, Any],
+    more: int,
+    counted: tuple[int, bool],
+) -> None:
+    for module, name in ((totals, "CAP"), (memory, "_CAP")):
+        monkeypatch.setattr(module, name, 9)
+    # Over some months, so that they are looked for in one span of them after the other.
+    store.add(*(record(channel="here") for _ in range(9 + more)))
+
+    page = store.feed(tenant_id="acme", limit=2, **where)
+
+    assert counted == (page.total, page.total_is_exact)
 
 
 def test_cursors_lead_there_and_back(store: Store) -> None:
