@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -255,6 +255,15 @@ def test_cursors_lead_there_and_back(store: Store) -> None:
     assert back[-1].has_more
 
 
+def test_a_cursor_leads_on_from_the_first_moment_that_is_stored(store: Store) -> None:
+    dawn = datetime(1970, 1, 1, tzinfo=UTC)
+    records = store.add(*(record(occurred_at=dawn) for _ in range(3)))
+
+    assert sorted(records, key=lambda one: one.id, reverse=True) == store.walk(
+        limit=1, tenant_id="acme"
+    )
+
+
 def test_a_walk_sees_every_old_record_once_while_new_ones_arrive(store: Store) -> None:
     old = store.add(*random_records(11, 60, tenants=1))
     arriving = iter(random_records(12, 60, tenants=1))
@@ -299,7 +308,10 @@ def test_a_cursor_with_any_character_changed_is_refused(store: Store) -> None:
             if new != old:
                 with pytest.raises(InvalidCursorError):
                     store.feed(tenant_id="acme", after=cursor[:place] + new + cursor[place + 1 :])
-    for damaged in (cursor[:-1], cursor + "A", cursor + "=", f" {cursor}", "x", "é", "A" * 5000):
+    for damaged in (
+        cursor[:-1], cursor + "A", cursor + "=", f" {cursor}", cursor + "\0", "x", "é", "\ud800",
+        "A" * 5000,
+    ):  # fmt: skip
         with pytest.raises(InvalidCursorError):
             store.feed(tenant_id="acme", before=damaged)
 

@@ -67,6 +67,9 @@ def parsed(text: str) -> dict[str, Any]:
         ("data.x:True data.y:007 data.z:NaN", {"data": {"x": "True", "y": "007", "z": "NaN"}}),
         ('data.x: data.y:""', {"data": {"x": "", "y": ""}}),
         ("data.url:http://a/b", {"data": {"url": "http://a/b"}}),
+        # What says how long ago it was says so of moments only.
+        ("verb:7d channel:24h object:1m", {"verbs": ("7d",), "channels": ("24h",),
+                                           "object_type": "1m"}),
         (f"data.n:{'9' * 5000}", {"data": {"n": "9" * 5000}}),
     ],
 )  # fmt: skip
@@ -91,6 +94,7 @@ def test_the_types_of_literals_are_those_of_json() -> None:
         (":x", ":x", "in quotes it is a text to look for"),
         ("http://host", "http://host", "in quotes it is a text to look for"),
         ("tenant:acme", "tenant:acme", "beside a query, never in it"),
+        ("tenant_id:acme", "tenant_id:acme", "beside a query, never in it"),
         ("data:x", "data:x", "data.KEY:VALUE"),
         ("data.:x", "data.:x", "data.KEY:VALUE"),
         ("-actor:42", "-actor:42", "only a channel can be left out"),
@@ -130,14 +134,39 @@ def test_a_word_that_makes_no_sense_is_named_with_what_to_do(
 ) -> None:
     with pytest.raises(InvalidFilterError) as caught:
         parsed(text)
+    assert caught.value.field == "query"
     assert word in str(caught.value)
     assert hint in str(caught.value)
 
 
-@pytest.mark.parametrize("text", [None, 5, b"verb:a", ["verb:a"], "x " * LONGEST_QUERY])
-def test_what_is_no_text_or_far_too_long_is_refused(text: Any) -> None:
-    with pytest.raises(InvalidFilterError):
+@pytest.mark.parametrize("text", ["99999999w", f"{'9' * 5000}d", f"{400 * 3660}d"])
+def test_a_moment_before_the_calendar_is_refused_under_the_name_that_it_was_given(
+    text: str,
+) -> None:
+    with pytest.raises(InvalidFilterError, match="is before the calendar begins") as caught:
+        parse_moment("--since", text, NOW)
+
+    assert caught.value.field == "--since"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (None, "query=None: text is needed"),
+        (5, "query=5: text is needed"),
+        (b"verb:a", "query=b'verb:a': text is needed"),
+        (["verb:a"], r"query=\['verb:a'\]: text is needed"),
+        ("x " * LONGEST_QUERY, f"query='x x .*: at most {LONGEST_QUERY:,} characters"),
+    ],
+    ids=["None", "number", "bytes", "list", "long"],
+)
+def test_what_is_no_text_or_far_too_long_is_refused(text: Any, problem: str) -> None:
+    with pytest.raises(InvalidFilterError, match=f"^{problem}"):
         parse_query(text, now=NOW)
+
+
+def test_a_query_may_be_as_long_as_it_is_said() -> None:
+    assert parsed("verb:a".ljust(LONGEST_QUERY)) == {"verbs": ("a",)}
 
 
 def test_a_query_with_more_verbs_than_a_filter_takes_is_refused() -> None:
