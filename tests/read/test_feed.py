@@ -34,6 +34,7 @@ FILTERS: dict[str, dict[str, Any]] = {
     "verbs": {"verbs": ["settings.updated", "user.created", "never.seen"]},
     "verb prefix": {"verbs": "settings.*"},
     "verb prefix and exact": {"verbs": ["export.*", "user.created"]},
+    "beginnings of verbs": {"verbs": ["settings.u*", "e*"]},
     "any verb": {"verbs": "*"},
     "odd verb": {"verbs": "Odd_%*"},
     "object type": {"object_type": "user"},
@@ -118,6 +119,41 @@ def test_any_two_filters_together_mean_and(
             wanted = expected(records, tenant_id="tenant-1", **a, **b)
 
             assert wanted[:200] == store.feed(tenant_id="tenant-1", limit=200, **a, **b).records
+
+
+@pytest.mark.parametrize(
+    ("prefix", "verb"),
+    [
+        pytest.param("a.b", "a.b", id="letter"),
+        pytest.param("a\ud7ff", "a\ud7ff.b", id="last before the surrogates"),
+        pytest.param("a\U0010ffff", "a\U0010ffff.b", id="last of all"),
+        pytest.param("\U0010ffff", "\U0010ffff", id="nothing but the last of all"),
+    ],
+)
+def test_a_beginning_of_a_verb_selects_nothing_beside_it(
+    store: Store, prefix: str, verb: str
+) -> None:
+    verbs = ("a.b", "a.", "a.c", "a\ud7ff.b", "a\ue000.b", "a\U0010ffff.b", "b.b", "\U0010ffff")
+    store.add(*(record(verb=one) for one in verbs))
+
+    assert [verb] == [one.verb for one in store.feed(tenant_id="acme", verbs=f"{prefix}*").records]
+
+
+@pytest.mark.parametrize(
+    "id_",
+    [
+        pytest.param("a\\b", id="backslash"),
+        pytest.param("a%b", id="percent"),
+        pytest.param("a_b", id="underscore"),
+        pytest.param("axb", id="letter"),
+    ],
+)
+def test_a_keyword_means_each_of_its_characters(store: Store, id_: str) -> None:
+    store.add(*(record(object_id=f"a{character}b") for character in "\\%_x"))
+
+    found = store.feed(tenant_id="acme", keyword=id_).records
+
+    assert [id_] == [one.object_id for one in found]
 
 
 def test_a_tenant_sees_only_its_own_records(store: Store) -> None:
