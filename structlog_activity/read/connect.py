@@ -22,7 +22,6 @@ from typing import (
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import UnboundExecutionError
-from sqlalchemy.orm import Session
 
 from ..errors import RepositoryError
 from ..store.reaching import reached
@@ -32,11 +31,19 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+    from sqlalchemy.orm import Session
 
     AsyncBind: TypeAlias = "AsyncEngine | AsyncConnection | AsyncSession"
 
 Bind: TypeAlias = "Engine | Connection | Session"
 """What the read functions take; none of them commits anything."""
+
+_SESSION = (("sqlalchemy.orm.session", "Session"),)
+_ASYNC = (
+    ("sqlalchemy.ext.asyncio.engine", "AsyncEngine"),
+    ("sqlalchemy.ext.asyncio.engine", "AsyncConnection"),
+    ("sqlalchemy.ext.asyncio.session", "AsyncSession"),
+)
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -65,7 +72,7 @@ def on_any_bind(read: Callable[Concatenate[Bind, _P], _T]) -> Read[_P, _T]:
 
     @functools.wraps(read)
     def call(bind: Any, /, *args: _P.args, **kwargs: _P.kwargs) -> Any:
-        if _is_async(bind):
+        if _is_one_of(_ASYNC, bind):
             return _awaited(bind, read, *args, **kwargs)
         return read(bind, *args, **kwargs)
 
@@ -90,7 +97,7 @@ def reading(bind: Bind) -> Iterator[Connection]:
 
         TypeError: *bind* is none of these.
     """
-    if not isinstance(bind, Engine | Connection | Session):
+    if not (isinstance(bind, Engine | Connection) or _is_one_of(_SESSION, bind)):
         raise TypeError(
             "an Engine, a Connection or a Session (or SQLAlchemy's asynchronous one) is needed, "
             f"not {type(bind).__name__}"
@@ -100,22 +107,21 @@ def reading(bind: Bind) -> Iterator[Connection]:
             with bind.connect() as connection:
                 yield connection
         else:
-            yield bind.connection() if isinstance(bind, Session) else bind
+            yield bind if isinstance(bind, Connection) else bind.connection()
 
 
 def _engine_of(bind: Bind) -> Engine:
     try:
-        return bind.get_bind().engine if isinstance(bind, Session) else bind.engine
+        return bind.engine if isinstance(bind, Engine | Connection) else bind.get_bind().engine
     except UnboundExecutionError:
         raise RepositoryError("the Session is bound to no engine") from None
 
 
-def _is_async(bind: Any) -> bool:
-    # Whoever has one has loaded the module, which needs greenlet, which we don't.
-    module = sys.modules.get("sqlalchemy.ext.asyncio")
-    return module is not None and isinstance(
-        bind, module.AsyncEngine | module.AsyncConnection | module.AsyncSession
-    )
+def _is_one_of(kinds: tuple[tuple[str, str], ...], bind: Any) -> bool:
+    # Whoever has one has loaded its module: the ORM takes long to load, and the asynchronous
+    # ones need greenlet. Another thread may be in the midst of loading it.
+    found = (getattr(sys.modules.get(module), name, None) for module, name in kinds)
+    return isinstance(bind, tuple(kind for kind in found if kind is not None))
 
 
 async def _awaited(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 from collections.abc import Iterator
 from datetime import UTC, date
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -197,6 +200,18 @@ def test_a_forged_cursor_beyond_all_time_is_refused(store: Store) -> None:
 def test_a_session_without_an_engine_is_told() -> None:
     with Session() as session, pytest.raises(RepositoryError, match="bound to no engine"):
         stats(session, ActivityFilter(tenant_id="acme"))
+
+
+def test_classes_that_another_thread_is_just_loading_are_no_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(f"sqlite:///{tmp_path / 'activity.db'}")
+    for end in ("ext.asyncio", "ext.asyncio.engine", "ext.asyncio.session", "orm", "orm.session"):
+        monkeypatch.setitem(sys.modules, f"sqlalchemy.{end}", ModuleType(end))
+    engine = make_engine(parse_url(f"sqlite:///{tmp_path / 'activity.db'}"))
+
+    assert 1 == stats(engine, ActivityFilter(tenant_id="acme")).total
+    engine.dispose()
 
 
 def test_a_key_that_is_text_is_refused_at_once() -> None:
