@@ -11,16 +11,20 @@ import pytest
 
 from hypothesis import HealthCheck, settings
 
+from structlog_activity import ActivityLog
 from structlog_activity.capture.faults import forget_faults
-from structlog_activity.store.engine import make_engine, parse_url
-from structlog_activity.store.schema import Schema
-from tests.support.fixtures import postgres_server, postgres_url
-from tests.support.postgres import PostgresServer
+from tests.support.fixtures import (
+    migrated_url,
+    postgres_server,
+    postgres_url,
+    tables_url,
+    template_url,
+)
 from tests.support.standstill import witness
 from tests.support.stores import Store, memory_store, postgresql_store, sqlite_store
 
 
-__all__ = ["postgres_server", "postgres_url"]
+__all__ = ["migrated_url", "postgres_server", "postgres_url", "tables_url", "template_url"]
 
 # A shell without job control has background jobs ignore it, and so would the
 # programs that tests interrupt.
@@ -45,22 +49,23 @@ def watched_machine() -> None:
     witness()
 
 
-@pytest.fixture(scope="session")
-def migrated_url(postgres_server: PostgresServer) -> str:
-    """A database with the tables in it, shared by tests that empty them first."""
-    url = postgres_server.create_database()
-    engine = make_engine(parse_url(url))
-    Schema(engine).migrate()
-    engine.dispose()
-    return url
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A database of its own, of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'activity.db'}"
     return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ready_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of its own with the tables in it, of each kind."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("tables_url"))
+    url = f"sqlite:///{tmp_path / 'activity.db'}"
+    with ActivityLog(url) as activity:
+        activity.migrate()
+    return url
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])

@@ -40,6 +40,12 @@ from tests.support.postgres import PASSWORD_ROLE, PostgresServer
 
 
 @pytest.fixture
+def url(ready_url: str) -> str:
+    """A database with tables, of each kind."""
+    return ready_url
+
+
+@pytest.fixture
 def activity(url: str) -> Iterator[ActivityLog]:
     with ActivityLog(url, migrate=True) as activity:
         yield activity

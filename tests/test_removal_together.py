@@ -51,12 +51,9 @@ with ActivityLog(os.environ["URL"], key=b"a key for the seals") as activity:
 
 
 @pytest.fixture(scope="module")
-def shared_url(postgres_server: PostgresServer) -> str:
+def shared_url(postgres_server: PostgresServer, template_url: str) -> str:
     """A database with tables, whose months come and go."""
-    url = postgres_server.create_database()
-    with ActivityLog(url) as activity:
-        activity.migrate()
-    return url
+    return postgres_server.create_database(template_url)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

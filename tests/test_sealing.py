@@ -32,6 +32,12 @@ KEY = b"a key of thirty-two bytes, all of"
 
 
 @pytest.fixture
+def url(ready_url: str) -> str:
+    """A database with tables, of each kind."""
+    return ready_url
+
+
+@pytest.fixture
 def activity(url: str) -> Iterator[ActivityLog]:
     with ActivityLog(url, migrate=True, key=KEY) as activity:
         yield activity

@@ -39,11 +39,12 @@ def empty_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
-@pytest.fixture
-def url(empty_url: str, cli: Cli) -> str:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
     """A database with tables and no records, of each kind."""
-    cli.ok("--url", empty_url, "migrate")
-    return empty_url
+    name = "sqlite_log" if request.param == "sqlite" else "tables_url"
+    url: str = request.getfixturevalue(name)
+    return url
 
 
 @pytest.fixture

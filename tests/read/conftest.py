@@ -22,15 +22,9 @@ def shared(
         with sqlite_store(tmp_path_factory.mktemp("shared")) as store:
             yield store
         return
-    from structlog_activity.store.engine import make_engine, parse_url
-    from structlog_activity.store.schema import Schema
-
     server = request.getfixturevalue("postgres_server")
     server.ensure_running()
-    url = server.create_database()
-    engine = make_engine(parse_url(url))
-    Schema(engine).migrate()
-    engine.dispose()
+    url = server.create_database(request.getfixturevalue("template_url"))
     with postgresql_store(url) as store:
         yield store
     server.drop_database(url)

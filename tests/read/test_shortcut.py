@@ -30,12 +30,9 @@ from tests.support.records import NOON, record
 BUDGETS = {"postgresql": (215, 4), "sqlite": (160, 26)}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def activity(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ActivityLog]:
-    url = f"sqlite:///{tmp_path / 'activity.db'}"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres_url")
-    with ActivityLog(url, migrate=True) as activity:
+@pytest.fixture
+def activity(ready_url: str) -> Iterator[ActivityLog]:
+    with ActivityLog(ready_url) as activity:
         for n in range(60):
             activity.log(record(object_id=str(n), occurred_at=NOON + timedelta(seconds=n)))
         assert activity.flush(timeout=20)

@@ -202,7 +202,7 @@ def sealed_postgresql(url: str, folder: Path) -> Iterator[SealedLog]:
 
     parsed = parse_url(url)
     engine = make_engine(parsed)
-    empty(engine)
+    empty(engine, anew=True)
     log = SealedLog(engine, folder, lambda key: PostgresRepository(parsed, key=key))
     yield log
     log.close()

@@ -22,7 +22,6 @@ from structlog_activity.store.partitions import (
     months_there,
 )
 from structlog_activity.store.postgresql import PostgresRepository
-from structlog_activity.store.schema import Schema
 from tests.support.records import record
 
 
@@ -30,16 +29,15 @@ TODAY = datetime.now(UTC).date()
 
 
 @pytest.fixture
-def engine(postgres_url: str) -> Iterator[Engine]:
-    engine = make_engine(parse_url(postgres_url))
-    Schema(engine).migrate()
+def engine(tables_url: str) -> Iterator[Engine]:
+    engine = make_engine(parse_url(tables_url))
     yield engine
     engine.dispose()
 
 
 @pytest.fixture
-def connection(engine: Engine, postgres_url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:
+def connection(engine: Engine, tables_url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(tables_url.replace("+psycopg", "")) as connection:
         yield connection
 
 
@@ -67,9 +65,9 @@ def test_the_schema_starts_with_this_month_and_three_ahead(
 
 
 def test_rows_beyond_the_months_go_to_the_edges_and_are_found_there(
-    engine: Engine, postgres_url: str
+    engine: Engine, tables_url: str
 ) -> None:
-    repository = PostgresRepository(parse_url(postgres_url))
+    repository = PostgresRepository(parse_url(tables_url))
     repository.write(batch(datetime(2012, 6, 1, tzinfo=UTC), datetime.now(UTC)))
     repository.close()
 
@@ -77,10 +75,8 @@ def test_rows_beyond_the_months_go_to_the_edges_and_are_found_there(
     assert 2 == sum(homes(engine).values())
 
 
-def test_months_of_history_take_their_rows_out_of_the_edge(
-    engine: Engine, postgres_url: str
-) -> None:
-    repository = PostgresRepository(parse_url(postgres_url))
+def test_months_of_history_take_their_rows_out_of_the_edge(engine: Engine, tables_url: str) -> None:
+    repository = PostgresRepository(parse_url(tables_url))
     old = [datetime(2025, 1, day, tzinfo=UTC) for day in (1, 31)]
     older = datetime(2024, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
     repository.write(batch(*old, older))
@@ -110,20 +106,18 @@ def test_nobody_makes_partitions_for_a_thousand_years(connection: psycopg.Connec
     assert len(months_there(connection)) <= OLDEST_MONTHS + 5
 
 
-def test_the_writer_makes_the_coming_months(postgres_url: str, engine: Engine) -> None:
+def test_the_writer_makes_the_coming_months(tables_url: str, engine: Engine) -> None:
     later = (TODAY.replace(day=1) + timedelta(days=100)).replace(day=1)
-    repository = PostgresRepository(parse_url(postgres_url), today=lambda: later)
+    repository = PostgresRepository(parse_url(tables_url), today=lambda: later)
 
     repository.write(batch(datetime.now(UTC)))
     repository.close()
 
-    with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:
+    with psycopg.connect(tables_url.replace("+psycopg", "")) as connection:
         assert months_ahead(later)[1] == months_there(connection)[-1]
 
 
-def test_a_writer_that_may_only_insert_writes_all_the_same(
-    postgres_url: str, engine: Engine
-) -> None:
+def test_a_writer_that_may_only_insert_writes_all_the_same(tables_url: str, engine: Engine) -> None:
     with engine.begin() as owner:
         owner.execute(text("DROP ROLE IF EXISTS activity_writer"))
         owner.execute(text("CREATE ROLE activity_writer LOGIN"))
@@ -132,7 +126,7 @@ def test_a_writer_that_may_only_insert_writes_all_the_same(
             text("GRANT SELECT, INSERT, UPDATE ON user_activity_daily TO activity_writer")
         )
     later = (TODAY.replace(day=1) + timedelta(days=100)).replace(day=1)
-    url = parse_url(postgres_url).set(username="activity_writer")
+    url = parse_url(tables_url).set(username="activity_writer")
     repository = PostgresRepository(url, today=lambda: later)
 
     written = batch(datetime.now(UTC))

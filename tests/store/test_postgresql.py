@@ -14,7 +14,6 @@ from structlog_activity.store.batch import Batch
 from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.faults import Fault, StoreError
 from structlog_activity.store.postgresql import PostgresRepository
-from structlog_activity.store.schema import Schema
 from structlog_activity.store.table import user_activity_daily
 from tests.support.files import no_more_files
 from tests.support.postgres import PostgresServer
@@ -25,9 +24,8 @@ SECRET = "hunter2"
 
 
 @pytest.fixture
-def engine(postgres_url: str) -> Iterator[Engine]:
-    engine = make_engine(parse_url(postgres_url))
-    Schema(engine).migrate()
+def engine(tables_url: str) -> Iterator[Engine]:
+    engine = make_engine(parse_url(tables_url))
     yield engine
     engine.dispose()
 
@@ -210,9 +208,9 @@ def test_missing_privileges_are_a_matter_of_configuration(
     ],
 )
 def test_a_server_that_can_not_be_reached_is_named_without_its_password(
-    postgres_url: str, change: dict[str, object], fault: Fault, words: str
+    tables_url: str, change: dict[str, object], fault: Fault, words: str
 ) -> None:
-    url = parse_url(postgres_url).set(**{"password": SECRET} | change)  # type: ignore[arg-type]
+    url = parse_url(tables_url).set(**{"password": SECRET} | change)  # type: ignore[arg-type]
 
     error = failure(PostgresRepository(url), rows(1))
 

@@ -40,12 +40,9 @@ def month(back: int, *, day: int = 1, hour: int = 0) -> datetime:
 
 
 @pytest.fixture(scope="module")
-def pruned_url(postgres_server: PostgresServer) -> str:
+def pruned_url(postgres_server: PostgresServer, template_url: str) -> str:
     """A database with tables, whose months come and go."""
-    url = postgres_server.create_database()
-    with ActivityLog(url) as activity:
-        activity.migrate()
-    return url
+    return postgres_server.create_database(template_url)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -56,9 +53,9 @@ def activity(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Activit
 
 
 @pytest.fixture
-def server(postgres_url: str) -> Iterator[ActivityLog]:
+def server(tables_url: str) -> Iterator[ActivityLog]:
     """An empty log on PostgreSQL."""
-    with ActivityLog(postgres_url, migrate=True, key=KEY) as found:
+    with ActivityLog(tables_url, key=KEY) as found:
         yield found
 
 

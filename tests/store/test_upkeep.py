@@ -18,7 +18,6 @@ from structlog_activity import ActivityLog, RepositoryError, SchemaError
 from structlog_activity.store import partitions, upkeep_postgresql
 from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.partitions import MONTHS_AHEAD, months_on
-from structlog_activity.store.schema import Schema
 from structlog_activity.store.upkeep import maintain
 from structlog_activity.store.upkeep_postgresql import MAINTENANCE_KEY
 from tests.support.records import record
@@ -40,20 +39,19 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def engine(url: str) -> Iterator[Engine]:
+def engine(ready_url: str) -> Iterator[Engine]:
     """A database with tables, of each kind."""
-    yield from migrated(url)
+    yield from opened(ready_url)
 
 
 @pytest.fixture
-def server(postgres_url: str) -> Iterator[Engine]:
+def server(tables_url: str) -> Iterator[Engine]:
     """A database of PostgreSQL with tables."""
-    yield from migrated(postgres_url)
+    yield from opened(tables_url)
 
 
-def migrated(url: str) -> Iterator[Engine]:
+def opened(url: str) -> Iterator[Engine]:
     engine = make_engine(parse_url(url))
-    Schema(engine).migrate()
     yield engine
     engine.dispose()
 
@@ -128,7 +126,7 @@ def test_the_filters_of_a_small_file_use_their_indexes_after_maintenance(tmp_pat
         test_the_filters_of_a_new_file_use_their_indexes_from_the_first_row as check,
     )
 
-    for engine in migrated(f"sqlite:///{tmp_path / 'activity.db'}"):
+    for engine in opened(f"sqlite:///{tmp_path / 'activity.db'}"):
         store(engine, datetime.now(UTC))
         maintain(engine, today=TODAY)
     check(tmp_path)

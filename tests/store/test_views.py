@@ -155,13 +155,13 @@ def test_the_question_for_datasette_has_an_answer(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def owner(postgres_url: str) -> Iterator[Engine]:
+def owner(tables_url: str) -> Iterator[Engine]:
     """A database with two records, and the roles exactly as the page makes them."""
-    with ActivityLog(postgres_url, migrate=True) as activity:
+    with ActivityLog(tables_url) as activity:
         for tenant in ("acme", "other"):
             activity.log(record(tenant_id=to_uuid(tenant), occurred_at=datetime.now(UTC)))
         assert activity.flush(20)
-    engine = make_engine(parse_url(postgres_url))
+    engine = make_engine(parse_url(tables_url))
     drop_roles(engine)
     with engine.begin() as connection:
         for recipe in RECIPES:

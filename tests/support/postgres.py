@@ -164,12 +164,18 @@ class PostgresServer:
             return url.render_as_string(hide_password=False)
         return f"{url.drivername}://{url.username}@/{database}?host={self._local.socket_folder}"
 
-    def create_database(self) -> str:
+    def create_database(self, like: str = "") -> str:
         """
-        Create an empty database under a name of its own and return its URL.
+        Create a database under a name of its own and return its URL.
+
+        Args:
+
+            like: The URL of another to copy, to which nobody is connected; without it
+                the new one is empty.
         """
         name = f"{DATABASE_PREFIX}{uuid4().hex[:12]}"
-        options = "TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
+        template = make_url(like).database if like else "template0"
+        options = f"TEMPLATE {template} ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
         self._administer(f"CREATE DATABASE {name} {options}")
         return self.url(name)
 

@@ -104,11 +104,20 @@ def memory_store() -> Store:
     )
 
 
-def empty(engine: Engine) -> None:
-    """Empty all tables of the log, for whoever shares them with other tests."""
+def empty(engine: Engine, *, anew: bool = False) -> None:
+    """
+    Empty all tables of the log, for whoever shares them with other tests.
+
+    Args:
+
+        engine: Where they are.
+
+        anew: PostgreSQL begins their files anew, one for each index of each month,
+            so that rows lie in the order in which they come.
+    """
     names = [table.name for table in metadata.sorted_tables if table is not user_activity_migration]
     with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
+        if anew and engine.dialect.name == "postgresql":
             connection.execute(text(f"TRUNCATE {', '.join(names)}"))
             return
         for name in names:

@@ -97,11 +97,9 @@ def own_server(postgres_server: PostgresServer) -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def database(postgres_url: str) -> Database:
+def database(tables_url: str) -> Database:
     """A PostgreSQL database with the tables in it."""
-    with ActivityLog(postgres_url) as activity:
-        activity.migrate()
-    return Database(postgres_url)
+    return Database(tables_url)
 
 
 @pytest.fixture
