@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,19 @@ def ready_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """Each of the three stores, empty."""
+    with _store(request, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def sql_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """Each of the two databases, empty."""
+    with _store(request, tmp_path) as found:
+        yield found
+
+
+@contextmanager
+def _store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     if request.param == "memory":
         yield memory_store()
     elif request.param == "sqlite":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -20,24 +19,13 @@ from structlog_activity.store.batch import Batch
 from structlog_activity.store.inside import write_inside
 from tests.support.postgres import PostgresServer
 from tests.support.records import random_records, record
-from tests.support.stores import TABLES, Store, empty, postgresql_store, sqlite_store
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "sqlite":
-        with sqlite_store(tmp_path) as found:
-            yield found
-    else:
-        request.getfixturevalue("postgres_server").ensure_running()
-        with postgresql_store(request.getfixturevalue("migrated_url")) as found:
-            yield found
+from tests.support.stores import TABLES, Store, empty, postgresql_store
 
 
 @pytest.fixture
-def engine(stored: Store) -> Engine:
-    assert stored.engine is not None
-    return stored.engine
+def engine(sql_store: Store) -> Engine:
+    assert sql_store.engine is not None
+    return sql_store.engine
 
 
 @pytest.fixture
@@ -68,8 +56,10 @@ def contents(engine: Engine) -> dict[str, list[tuple[Any, ...]]]:
         }
 
 
-def test_it_stores_what_the_repository_stores(stored: Store, engine: Engine, batch: Batch) -> None:
-    stored.repository.write(batch)
+def test_it_stores_what_the_repository_stores(
+    sql_store: Store, engine: Engine, batch: Batch
+) -> None:
+    sql_store.repository.write(batch)
     expected = contents(engine)
     empty(engine)
     with engine.begin() as connection:
@@ -80,16 +70,16 @@ def test_it_stores_what_the_repository_stores(stored: Store, engine: Engine, bat
 
 
 def test_counts_are_added_to_those_that_are_there(
-    stored: Store, engine: Engine, batch: Batch
+    sql_store: Store, engine: Engine, batch: Batch
 ) -> None:
-    stored.repository.write(batch)
+    sql_store.repository.write(batch)
     more = [row._replace(id=row.id[::-1]) for row in batch.rows]
     with engine.begin() as connection:
         write_inside(connection, Batch.alone(more))
 
     assert 600 == sum(int(row[-1]) for row in contents(engine)["user_activity_daily"])
     tenant = batch.records[0].tenant_id
-    assert stored.stats(tenant_id=tenant).total == len(stored.walk(100, tenant_id=tenant))
+    assert sql_store.stats(tenant_id=tenant).total == len(sql_store.walk(100, tenant_id=tenant))
 
 
 def test_it_leaves_the_transaction_to_the_host(engine: Engine, batch: Batch) -> None:
@@ -103,14 +93,14 @@ def test_it_leaves_the_transaction_to_the_host(engine: Engine, batch: Batch) -> 
 
 
 def test_it_leaves_the_settings_of_the_connection(
-    stored: Store, engine: Engine, batch: Batch
+    sql_store: Store, engine: Engine, batch: Batch
 ) -> None:
-    if stored.name == "sqlite":
+    if sql_store.name == "sqlite":
         ask = "SELECT * FROM pragma_busy_timeout, pragma_foreign_keys, pragma_journal_mode"
     else:
         ask = "SELECT name, setting FROM pg_settings WHERE source = 'session' ORDER BY 1"
     with engine.connect() as connection:
-        if stored.name == "postgresql":
+        if sql_store.name == "postgresql":
             connection.execution_options(isolation_level="REPEATABLE READ")
             connection.execute(text("SET LOCAL statement_timeout = '17s'"))
         before = connection.execute(text(ask)).all()
@@ -119,9 +109,9 @@ def test_it_leaves_the_settings_of_the_connection(
 
 
 def test_the_hosts_own_json_and_schemas_are_not_ours(
-    stored: Store, engine: Engine, batch: Batch
+    sql_store: Store, engine: Engine, batch: Batch
 ) -> None:
-    stored.repository.write(batch)
+    sql_store.repository.write(batch)
     expected = contents(engine)
     other = create_engine(engine.url, json_serializer=lambda value: "{}")
     with other.connect() as connection:
@@ -194,16 +184,16 @@ def test_another_kind_of_database_is_refused() -> None:
 
 
 def test_a_snapshot_that_others_have_overtaken_is_to_be_tried_again(
-    stored: Store, engine: Engine, batch: Batch
+    sql_store: Store, engine: Engine, batch: Batch
 ) -> None:
     other = create_engine(engine.url)
     with other.connect() as connection:
-        if stored.name == "postgresql":
+        if sql_store.name == "postgresql":
             connection.execution_options(isolation_level="REPEATABLE READ")
         else:
             connection.exec_driver_sql("BEGIN")
         connection.execute(text("SELECT * FROM user_activity_daily"))
-        stored.repository.write(batch)
+        sql_store.repository.write(batch)
         with pytest.raises(RepositoryError, match=r"again|BEGIN IMMEDIATE") as caught:
             write_inside(connection, Batch.alone([batch.rows[0]._replace(id=bytes(16))]))
     other.dispose()

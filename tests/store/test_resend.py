@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,20 +16,8 @@ from structlog_activity.store.batch import Batch
 from structlog_activity.store.faults import StoreError
 from structlog_activity.store.seal import ADOPTED, CLOSING, GENESIS
 from structlog_activity.store.table import user_activity_batch
-from tests.store.sealed import SealedLog, lines_of, sealed_postgresql, sealed_sqlite
+from tests.store.sealed import SealedLog, lines_of
 from tests.support.records import record
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SealedLog]:
-    """A sealed log on each of the two databases."""
-    if request.param == "sqlite":
-        with sealed_sqlite(tmp_path) as found:
-            yield found
-    else:
-        request.getfixturevalue("postgres_server").ensure_running()
-        with sealed_postgresql(request.getfixturevalue("migrated_url"), tmp_path) as found:
-            yield found
 
 
 def batch(log: SealedLog, **fields: Any) -> Batch:

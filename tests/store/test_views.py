@@ -41,29 +41,15 @@ def read(engine: Engine, query: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def engine(shared_sql: Store) -> Engine:
-    assert shared_sql.engine is not None
-    return shared_sql.engine
+def engine(sql_store: Store) -> Engine:
+    assert sql_store.engine is not None
+    return sql_store.engine
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def shared_sql(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """Each of the two databases, empty."""
-    from tests.support.stores import postgresql_store, sqlite_store
-
-    if request.param == "sqlite":
-        with sqlite_store(tmp_path) as store:
-            yield store
-    else:
-        request.getfixturevalue("postgres_server").ensure_running()
-        with postgresql_store(request.getfixturevalue("migrated_url")) as store:
-            yield store
-
-
-def test_a_record_is_readable(shared_sql: Store, engine: Engine) -> None:
+def test_a_record_is_readable(sql_store: Store, engine: Engine) -> None:
     moment = NOON.replace(microsecond=45)
     stored = record(occurred_at=moment, data={"event": "Ünïcode", "n": 1}, ip="::1", channel="c")
-    shared_sql.add(stored)
+    sql_store.add(stored)
 
     (row,) = read(engine, "SELECT * FROM activity_feed_v1")
 
@@ -82,7 +68,7 @@ def test_a_record_is_readable(shared_sql: Store, engine: Engine) -> None:
 
 
 def test_tenant_and_actor_have_the_names_that_the_application_gave_them(
-    shared_sql: Store, engine: Engine
+    sql_store: Store, engine: Engine
 ) -> None:
     somebody = UUID("018f3a5e-0000-7000-8000-00000000abcd")
     with ActivityLog(engine.url.render_as_string(hide_password=False)) as activity:
@@ -98,8 +84,8 @@ def test_tenant_and_actor_have_the_names_that_the_application_gave_them(
 @pytest.mark.parametrize(
     "data", ["[]", "1", '"text"', "null", '{"_raw": 1}', '{"_raw": {"actor_id": {"a": [1]}}}']
 )
-def test_odd_data_are_no_error(shared_sql: Store, engine: Engine, data: str) -> None:
-    shared_sql.add(record(actor_id=NIL))
+def test_odd_data_are_no_error(sql_store: Store, engine: Engine, data: str) -> None:
+    sql_store.add(record(actor_id=NIL))
     with engine.begin() as connection:
         connection.exec_driver_sql(f"UPDATE user_activity SET data = '{data}'")
 
@@ -124,15 +110,15 @@ def test_what_is_no_json_and_lies_before_1970_is_no_error_in_a_file(
     assert ("{", "1969-12-31T23:59:59.999999Z") == (row["data"], row["occurred_at"])
 
 
-def test_days_are_counted_whether_folded_or_not(shared_sql: Store, engine: Engine) -> None:
-    shared_sql.add(record(), record())
+def test_days_are_counted_whether_folded_or_not(sql_store: Store, engine: Engine) -> None:
+    sql_store.add(record(), record())
     if engine.dialect.name == "sqlite":
         maintain(engine, today=date(2026, 5, 1))
     else:
         from structlog_activity.store.fold import fold_months
 
         fold_months(engine, date(2026, 5, 1), str)
-    shared_sql.add(record())
+    sql_store.add(record())
 
     (row,) = read(engine, "SELECT * FROM activity_daily_v1")
 
