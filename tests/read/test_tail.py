@@ -303,15 +303,19 @@ def test_a_log_without_tables_is_told_at_once(postgres_url: str) -> None:
 class Ledger:
     """Answers looks one after another as told: with names, an error, or nothing."""
 
-    def __init__(self, *answers: list[str] | Exception) -> None:
+    def __init__(self, *answers: list[str] | Exception, server: int = 0) -> None:
         self.where = ActivityFilter(tenant_id="acme")
         self.answers = list(answers)
+        self.number = server
 
     def server(self) -> int:
-        return 0
+        return self.number
 
     def now(self) -> Position:
         return START
+
+    def check(self, position: Position, text: str) -> None:
+        """Every position is there."""
 
     def after(self, position: Position) -> Look:
         answer = self.answers.pop(0) if self.answers else []
@@ -353,6 +357,26 @@ def tail_of(ledger: Ledger, watch: Watch, **options: Any) -> Tail:
 
 def down() -> RepositoryError:
     return RepositoryError("can't reach it: the connection is refused")
+
+
+@pytest.mark.parametrize(("made", "read"), [(5, 5), (0, 0), (0, 6), (5, 0)], ids=str)
+def test_a_position_fits_where_no_server_says_that_it_is_another(made: int, read: int) -> None:
+    position = tail_of(Ledger(server=made), Watch()).position
+
+    tail = tail_of(Ledger(["a"], server=read), Watch(), position=position, timeout=0)
+
+    assert ["a"] == names(tail)
+
+
+def test_a_position_of_another_server_is_refused_with_what_to_do() -> None:
+    watch = Watch()
+    position = tail_of(Ledger(server=5), Watch()).position
+
+    with pytest.raises(InvalidCursorError, match=r"is of another server.*start anew") as caught:
+        tail_of(Ledger(server=6), watch, position=position)
+
+    assert position in str(caught.value)
+    assert watch.closed
 
 
 def test_it_looks_again_when_poll_has_passed_and_ends_at_its_timeout() -> None:
