@@ -11,10 +11,8 @@ from collections.abc import Sequence
 
 from ..errors import ActivityError, RepositoryError, SchemaError
 from .arguments import parse
+from .codes import BROKEN_PIPE, INTERRUPTED, SCHEMA, UNREACHABLE, USAGE
 from .progress import say
-
-
-OK, FINDINGS, USAGE, UNREACHABLE, SCHEMA, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 4, 130, 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..read.filter import ALL_TENANTS
+from .codes import FINDINGS, OK
 from .database import opened
 from .output import print_json, print_table
 from .progress import say
@@ -89,7 +90,7 @@ def catalog(options: argparse.Namespace) -> int:
         print_json(_plain(found, findings, unused, counts))
     else:
         _print(found, findings, unused)
-    return 1 if any(findings.values()) else 0
+    return FINDINGS if any(findings.values()) else OK
 
 
 @dataclass(frozen=True, slots=True)

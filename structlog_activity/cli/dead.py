@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InvalidRecordError
 from ..log import SPOOL_VARIABLE, ActivityLog
+from .codes import FINDINGS, OK
 from .output import object_text, print_json, print_table, printable
 from .progress import Progress, say
 
@@ -64,14 +65,14 @@ def list_(options: argparse.Namespace) -> int:
     elif found:
         print_table(_HEADINGS, [_cells(name, letter) for name, letter in found])
     say(f"{len(found):,} dead letters")
-    return 0 if len(found) == len(names) else 1
+    return OK if len(found) == len(names) else FINDINGS
 
 
 def show(options: argparse.Namespace) -> int:
     """Run ``dead show``."""
     with _letters(options) as (_, letters):
         print_json(_read(letters, options.id).to_dict())
-    return 0
+    return OK
 
 
 def retry(options: argparse.Namespace) -> int:
@@ -84,7 +85,7 @@ def retry(options: argparse.Namespace) -> int:
     if options.json:
         print_json({"stored": stored, "refused": refused})
     say(f"{stored:,} dead letters stored, {refused:,} refused again")
-    return 0 if stored == len(names) else 1
+    return OK if stored == len(names) else FINDINGS
 
 
 def purge(options: argparse.Namespace) -> int:
@@ -94,7 +95,7 @@ def purge(options: argparse.Namespace) -> int:
             _known(letters, name)
         count = sum(letters.remove(name) for name in options.ids or letters.names())
     say(f"{count:,} dead letters deleted")
-    return 0
+    return OK
 
 
 def _retry(

@@ -17,6 +17,7 @@ import structlog
 
 from ..capture.context import acting_as
 from ..log import ActivityLog
+from .codes import OK, UNREACHABLE
 from .output import print_counts, print_records
 from .pages import positive
 from .progress import Progress, say
@@ -83,9 +84,9 @@ def demo(options: argparse.Namespace) -> int:
             calls = _make_calls(activity, options.commits)
             if not activity.flush(timeout=60):
                 say(f"error: not everything could be stored: {activity.health().reasons}")
-                return 3
+                return UNREACHABLE
             _show(activity, calls)
-    return 0
+    return OK
 
 
 def _make_calls(activity: ActivityLog, most: int) -> int:

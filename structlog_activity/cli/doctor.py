@@ -16,6 +16,7 @@ from ..doctor import check_log, check_setup
 from ..errors import ActivityError
 from ..findings import Finding
 from ..log import ActivityLog
+from .codes import FINDINGS, OK
 from .output import print_findings, print_json
 from .progress import say
 
@@ -55,7 +56,7 @@ def doctor(options: argparse.Namespace) -> int:
         with ActivityLog(options.url) as log:
             found = list(check_log(log))
     _print(found, as_json=options.json)
-    return 1 if any(not finding.is_note for finding in found) else 0
+    return FINDINGS if any(not finding.is_note for finding in found) else OK
 
 
 def _logs(url: str | None) -> Iterable[ActivityLog]:

@@ -21,6 +21,7 @@ from ..capture.lines import MAX_LINE, LineReader, numbered_lines
 from ..errors import InvalidRecordError, RepositoryError
 from ..log import ActivityLog
 from ..record.row import Row
+from .codes import FINDINGS, OK, USAGE
 from .output import print_json
 from .progress import Progress, say
 
@@ -107,9 +108,9 @@ def ingest(options: argparse.Namespace) -> int:
         say(f"error: {options.source} can't be read{where}: {_problem(error)}")
         if tally.lines:
             _report(tally, options)
-        return 2
+        return USAGE
     _report(tally, options)
-    return 1 if tally.skipped and tally.skipped == tally.lines else 0
+    return FINDINGS if tally.skipped and tally.skipped == tally.lines else OK
 
 
 def _problem(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from ..read.buckets import BUCKETS
 from ..read.filter import ALL_TENANTS
 from ..record.ids import NIL
 from ..record.record import ID_FIELDS, RAW, ActivityRecord
+from .codes import FINDINGS, OK, USAGE
 from .database import key_options, keyed_log, opened
 from .output import object_text, originals, print_fields, print_json, print_table
 from .pages import add_paging, positive, show_pages
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from ..log import ActivityLog
     from ..store.recordseal import RecordSeal
 
-_FINDINGS: Final = 1
 _BAR: Final = 30
 _NAMED: Final = ("actor_id", "user_id")  # fields of which an index has one record of each id
 _FORMS: Final = {"hour": "%Y-%m-%d %H:%M %z", "month": "%Y-%m"}
@@ -77,25 +77,25 @@ def history(options: argparse.Namespace) -> int:
     """Run ``history``."""
     with opened(options) as activity:
         show_pages(partial(activity.history, options.thing), where_of(options), options)
-    return 0
+    return OK
 
 
 def get(options: argparse.Namespace) -> int:
     """Run ``get``."""
     if options.key_file and not options.seal:
         say("error: --key-file is for --seal")
-        return 2
+        return USAGE
     with keyed_log(options) as activity:
         record = activity.get(tenant_of(options), options.id)
         if record is None:
             say(f"there is no record {options.id} {_whose(options)}")
-            return _FINDINGS
+            return FINDINGS
         seal = activity.seal_of(record.tenant_id, record.id) if options.seal else None
     if options.json:
         print_json(record.to_dict() | ({} if seal is None else {"seal": seal.to_dict()}))
     else:
         print_fields(_told(record) | ({} if seal is None else _sealed(seal)))
-    return 0 if seal is None or seal.ok else _FINDINGS
+    return OK if seal is None or seal.ok else FINDINGS
 
 
 def timeline(options: argparse.Namespace) -> int:
@@ -114,7 +114,7 @@ def timeline(options: argparse.Namespace) -> int:
         say(f"{sum(counts):,} records")
     else:
         say("no records")
-    return 0
+    return OK
 
 
 def top(options: argparse.Namespace) -> int:
@@ -132,7 +132,7 @@ def top(options: argparse.Namespace) -> int:
         print_table(("records", options.by), rows)
     else:
         say("no records")
-    return 0
+    return OK
 
 
 def _told(record: ActivityRecord) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Any, Final, TextIO, cast
 from ..errors import InvalidFilterError
 from ..log import ActivityLog
 from ..record.record import ActivityRecord
+from .codes import INTERRUPTED, OK
 from .csvline import CSV_HEADING, csv_line
 from .database import opened
 from .output import json_line, print_counts, print_json
@@ -32,7 +33,6 @@ from .tail import records_since, show_tail
 
 # A pipe or a terminal can't be synced.
 _NO_DISK: Final = {errno.EINVAL, errno.ENOTSUP, errno.EROFS}
-_INTERRUPTED: Final = 130
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -80,7 +80,7 @@ def feed(options: argparse.Namespace) -> int:
     """Run ``feed``."""
     with opened(options) as activity:
         show_pages(activity.feed, where_of(options), options)
-    return 0
+    return OK
 
 
 def stats(options: argparse.Namespace) -> int:
@@ -89,13 +89,13 @@ def stats(options: argparse.Namespace) -> int:
         found = activity.stats(**where_of(options))
     if options.json:
         print_json(found.to_dict())
-        return 0
+        return OK
     print(f"{found.total:,} records")
     print_counts("by verb", found.by_verb)
     print_counts("by channel", found.by_channel)
     print_counts("by object type", found.by_object_type)
     print_counts("by day (UTC)", found.by_day)
-    return 0
+    return OK
 
 
 def export(options: argparse.Namespace) -> int:
@@ -111,7 +111,7 @@ def export(options: argparse.Namespace) -> int:
             progress.update(count)
     progress.finish()
     say(f"{count:,} records exported")
-    return 0
+    return OK
 
 
 def tail(options: argparse.Namespace) -> int:
@@ -120,7 +120,7 @@ def tail(options: argparse.Namespace) -> int:
         with opened(options) as activity:
             return show_tail(activity, where_of(options), options)
     except KeyboardInterrupt:  # The usual way to end it, so nothing is said.
-        return _INTERRUPTED
+        return INTERRUPTED
 
 
 def _line_of(options: argparse.Namespace, output: TextIO) -> Callable[[ActivityRecord], str]:

@@ -15,6 +15,7 @@ from ..errors import InvalidFilterError
 from ..log import SPOOL_VARIABLE
 from ..read.filter import ALL_TENANTS, ActivityFilter
 from ..read.query import duration
+from .codes import FINDINGS, OK, USAGE
 from .database import key_options, keyed_log
 from .output import print_findings, print_json, printable
 from .progress import Stepwise, say
@@ -24,7 +25,6 @@ from .selection import tenant_of, tenant_options
 if TYPE_CHECKING:
     from ..store.removalreport import EraseReport, PruneReport
 
-_NOT_CONFIRMED: Final = 2
 _PRUNE: Final = """\
 Delete records that are older than a time. What is left is proved as before, and
 a sealed record says what went. On PostgreSQL whole months go at once, with their
@@ -96,7 +96,7 @@ def prune(options: argparse.Namespace) -> int:
         question = f"delete {report.rows:,} records from before {report.before:%Y-%m-%d %H:%M} UTC"
         if not options.dry_run:
             if not _confirmed(question, options):
-                return _NOT_CONFIRMED
+                return USAGE
             with Stepwise("rows") as progress:
                 # The moment that was agreed on, not one that has moved on meanwhile.
                 done = activity.prune(report.before, progress=progress.update, **how)
@@ -105,7 +105,7 @@ def prune(options: argparse.Namespace) -> int:
         print_json(report.to_dict())
     else:
         _print_pruned(report)
-    return 0 if report.ok else 1
+    return OK if report.ok else FINDINGS
 
 
 def erase(options: argparse.Namespace) -> int:
@@ -123,14 +123,14 @@ def erase(options: argparse.Namespace) -> int:
         if not options.dry_run:
             n, on_disk = report.rows, report.on_disk + report.held
             if not _confirmed(f"erase {n:,} records, and {on_disk:,} on disk", options):
-                return _NOT_CONFIRMED
+                return USAGE
             with Stepwise("rows") as progress:
                 report = activity.erase(progress=progress.update, **how)
     if options.json:
         print_json(report.to_dict())
     else:
         _print_erased(report)
-    return 0 if report.ok else 1
+    return OK if report.ok else FINDINGS
 
 
 def _confirmed(question: str, options: argparse.Namespace) -> bool:

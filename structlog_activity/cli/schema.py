@@ -9,6 +9,7 @@ import argparse
 from typing import Any
 
 from ..log import ActivityLog
+from .codes import FINDINGS, OK, USAGE
 from .database import require_file
 from .output import print_json, print_table
 from .progress import say
@@ -47,7 +48,7 @@ def migrate(options: argparse.Namespace) -> int:
         problem = _problem(options, activity.engine.dialect.name)
         if problem:
             say(f"error: {problem}")
-            return 2
+            return USAGE
         if options.roles:
             return _roles(activity, apply=options.apply)
         if options.sql:
@@ -91,10 +92,10 @@ def _roles(activity: ActivityLog, *, apply: bool) -> int:
 
     if not apply:
         print(roles_sql())
-        return 0
+        return OK
     apply_roles(activity.engine)
     print("made the roles activity_writer, activity_reader and activity_auditor")
-    return 0
+    return OK
 
 
 def _print_sql(dialect: str) -> int:
@@ -102,7 +103,7 @@ def _print_sql(dialect: str) -> int:
 
     for step in migrations(dialect):
         print(f"-- {step.version:04} {step.name}\n{step.up}")
-    return 0
+    return OK
 
 
 def _print_status(schema: Any, options: argparse.Namespace) -> int:
@@ -121,16 +122,16 @@ def _print_status(schema: Any, options: argparse.Namespace) -> int:
             for s in steps
         ]
         print_table(["version", "name", "state", "applied (UTC)"], rows)
-    return 0 if all(step.state == "applied" for step in steps) else 1
+    return OK if all(step.state == "applied" for step in steps) else FINDINGS
 
 
 def _print_steps(steps: Any, done: str, options: argparse.Namespace) -> int:
     if options.json:
         for step in steps:
             print_json({"version": step.version, "name": step.name, "state": done})
-        return 0
+        return OK
     for step in steps:
         print(f"{done} {step.version:04} {step.name}")
     if not steps:
         print("nothing to do")
-    return 0
+    return OK

@@ -20,6 +20,7 @@ from ..log import ActivityLog
 from ..read.position import BEGINNING
 from ..read.tail import Tail
 from ..record.record import ActivityRecord
+from .codes import OK
 from .output import print_json, print_record
 from .pages import walk
 
@@ -46,7 +47,7 @@ def show_tail(activity: ActivityLog, where: dict[str, Any], options: argparse.Na
     """Print the last records of a filter, and with ``--follow`` those that come."""
     if not options.follow:
         _show(_last(activity, where, options.n), options)
-        return 0
+        return OK
     # Begun first, so that no record falls between the two.
     with activity.tail(**_from_now(where)) as coming:
         last = _last(activity, where, options.n)
@@ -55,7 +56,7 @@ def show_tail(activity: ActivityLog, where: dict[str, Any], options: argparse.Na
         for record in coming:
             if record.id not in shown:
                 _show([record], options)
-    return 0
+    return OK
 
 
 def records_since(

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from .codes import FINDINGS, OK
 from .database import opened
 from .output import print_findings, print_json
 from .progress import say
@@ -49,7 +50,7 @@ def maintain(options: argparse.Namespace) -> int:
         print_json(report.to_dict())
     else:
         _print(report)
-    return 0 if report.ok else 1
+    return OK if report.ok else FINDINGS
 
 
 def _print(report: MaintenanceReport) -> None:

@@ -8,6 +8,7 @@ import argparse
 
 from typing import TYPE_CHECKING, Any, Final
 
+from .codes import FINDINGS, OK, USAGE
 from .database import key_options, keyed_log
 from .output import print_json, printable
 from .progress import Stepwise, say
@@ -56,11 +57,11 @@ def verify(options: argparse.Namespace) -> int:
     """Run ``verify``."""
     if options.since_checkpoint and not options.checkpoint:
         say("error: --since-checkpoint needs --checkpoint FILE")
-        return 2
+        return USAGE
     with keyed_log(options) as activity:
         if options.in_database and activity.engine.dialect.name != "postgresql":
             say("error: --in-database needs PostgreSQL")
-            return 2
+            return USAGE
         with Stepwise("rows") as progress:
             report = activity.verify(
                 checkpoint=options.checkpoint,
@@ -72,7 +73,7 @@ def verify(options: argparse.Namespace) -> int:
         print_json(report.to_dict())
     else:
         _print(report)
-    return 0 if report.ok else 1
+    return OK if report.ok else FINDINGS
 
 
 def checkpoint(options: argparse.Namespace) -> int:
@@ -81,7 +82,7 @@ def checkpoint(options: argparse.Namespace) -> int:
         line = activity.checkpoint(print if options.file == "-" else options.file)
     if options.file != "-":
         say(f"{options.file}: {len(line) + 1:,} bytes appended")
-    return 0
+    return OK
 
 
 def _print(report: VerifyReport) -> None:
