@@ -32,7 +32,7 @@ _DYNAMIC: Final = "said when it runs"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Oddity:
     """
     What is odd about a verb.
 
@@ -81,16 +81,16 @@ def catalog(options: argparse.Namespace) -> int:
     for file, problem in found.unread:
         say(f"warning: {file} is left out: {problem}")
     counts = _counts(options) if options.url else None
-    findings = {
+    oddities = {
         verb: [*_of_registry(verb, registry), *_of_database(verb, counts, options.silent_after)]
         for verb in sorted(found.verbs)
     }
     unused = registry.unused(found.verbs) if registry else []
     if options.json:
-        print_json(_plain(found, findings, unused, counts))
+        print_json(_plain(found, oddities, unused, counts))
     else:
-        _print(found, findings, unused)
-    return FINDINGS if any(findings.values()) else OK
+        _print(found, oddities, unused)
+    return FINDINGS if any(oddities.values()) else OK
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,27 +110,27 @@ def _counts(options: argparse.Namespace) -> _Counts:
         )
 
 
-def _of_registry(verb: str, registry: Registry | None) -> list[Finding]:
+def _of_registry(verb: str, registry: Registry | None) -> list[Oddity]:
     if registry is None or verb in registry:
         return []
     near = registry.nearest(verb)
     if near:
-        return [Finding("misspelt", f"is {near} meant?")]
-    return [Finding("undeclared", "declare it in the registry, or use one that is")]
+        return [Oddity("misspelt", f"is {near} meant?")]
+    return [Oddity("undeclared", "declare it in the registry, or use one that is")]
 
 
-def _of_database(verb: str, counts: _Counts | None, days: int) -> list[Finding]:
+def _of_database(verb: str, counts: _Counts | None, days: int) -> list[Oddity]:
     if counts is None or verb in counts.recent:
         return []
     seen = counts.all.get(verb)
     if seen:
-        return [Finding("silent", f"{seen:,} records, none of the last {days} days")]
-    return [Finding("never seen", "no record has it")]
+        return [Oddity("silent", f"{seen:,} records, none of the last {days} days")]
+    return [Oddity("never seen", "no record has it")]
 
 
-def _print(found: Found, findings: Mapping[str, list[Finding]], unused: list[str]) -> None:
+def _print(found: Found, oddities: Mapping[str, list[Oddity]], unused: list[str]) -> None:
     rows = []
-    for verb, told in findings.items():
+    for verb, told in oddities.items():
         for index, place in enumerate(found.verbs[verb]):
             problem = "; ".join(map(str, told)) if index == 0 else ""
             rows.append((verb, str(place), problem))
@@ -139,7 +139,7 @@ def _print(found: Found, findings: Mapping[str, list[Finding]], unused: list[str
         print_table(("verb", "where", "problem"), rows, is_cut=False)  # Places are to be gone to.
     for verb in unused:
         say(f"note: {verb} is declared and used nowhere")
-    odd = sum(map(bool, findings.values()))
+    odd = sum(map(bool, oddities.values()))
     say(
         f"{len(found.verbs):,} verbs and {len(found.dynamic):,} dynamic ones in {found.files:,} "
         f"files, {odd:,} verbs with a problem"
@@ -147,7 +147,7 @@ def _print(found: Found, findings: Mapping[str, list[Finding]], unused: list[str
 
 
 def _plain(
-    found: Found, findings: Mapping[str, list[Finding]], unused: list[str], counts: _Counts | None
+    found: Found, oddities: Mapping[str, list[Oddity]], unused: list[str], counts: _Counts | None
 ) -> dict[str, Any]:
     verbs = [
         {
@@ -156,7 +156,7 @@ def _plain(
             "findings": [{"kind": one.kind, "remedy": one.remedy} for one in told],
         }
         | ({} if counts is None else {"records": counts.all.get(verb, 0)})
-        for verb, told in findings.items()
+        for verb, told in oddities.items()
     ]
     dynamic = [
         {"expression": text, "file": place.file, "line": place.line}
