@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import RepositoryError
+from ..errors import InvalidFilterError, RepositoryError
 from ..log import ActivityLog
 
 
@@ -51,6 +51,8 @@ def keyed_log(options: argparse.Namespace, **more: Any) -> ActivityLog:
 
         OSError: The file of a key can't be read.
 
+        InvalidFilterError: It is empty.
+
         RepositoryError: There is no such file of SQLite.
     """
     keys = [read_key(path) for path in options.key_file]
@@ -67,8 +69,13 @@ def read_key(path: str) -> bytes:
     Raises:
 
         OSError: The file can't be read.
+
+        InvalidFilterError: It is empty.
     """
-    return Path(path).read_bytes().removesuffix(b"\n").removesuffix(b"\r")
+    key = Path(path).read_bytes().removesuffix(b"\n").removesuffix(b"\r")
+    if not key:  # Without one, seals are taken as they are.
+        raise InvalidFilterError("key-file", path, "the file holds no key")
+    return key
 
 
 def require_file(activity: ActivityLog) -> None:

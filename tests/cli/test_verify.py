@@ -59,6 +59,18 @@ def test_with_a_key_signatures_are_checked(cli: Cli, sqlite_log: str, tmp_path: 
     cli.ok("--url", sqlite_log, "verify", "--key-file", wrong, "--key-file", right)
 
 
+@pytest.mark.parametrize("content", [b"", b"\n", b"\r\n"])
+def test_an_empty_file_is_no_key(cli: Cli, sqlite_log: str, tmp_path: Path, content: bytes) -> None:
+    write(sqlite_log, b"secret")
+    empty = tmp_path / "key"
+    empty.write_bytes(content)
+
+    found = cli("--url", sqlite_log, "verify", "--key-file", empty)
+
+    assert (2, "") == (found.code, found.out)
+    assert "holds no key" in found.err
+
+
 def test_a_checkpoint_is_appended_and_held_against_the_log(
     cli: Cli, url: str, tmp_path: Path
 ) -> None:
