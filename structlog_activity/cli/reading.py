@@ -8,7 +8,9 @@ import argparse
 import contextlib
 import errno
 import io
+import itertools
 import os
+import stat
 import sys
 
 from collections.abc import Callable, Iterator
@@ -102,10 +104,14 @@ def export(options: argparse.Namespace) -> int:
     """Run ``export``."""
     progress = Progress("records")
     count = 0
-    mode = "a" if options.since_last else "w"
-    with opened(options) as activity, _output(options.output, mode) as output:
+    with opened(options) as activity, _output(options.output) as output:
+        records = _exported(activity, options, output)
+        # Whatever is wrong shows before the file loses what it held.
+        first = [*itertools.islice(records, 1)]
+        if not options.since_last:
+            _empty(output)
         line = _line_of(options, output)
-        for record in _exported(activity, options, output):
+        for record in itertools.chain(first, records):
             output.write(line(record) + "\n")
             count += 1
             progress.update(count)
@@ -163,9 +169,18 @@ def _keep(output: TextIO) -> None:
 
 
 @contextlib.contextmanager
-def _output(path: str | None, mode: str = "w") -> Iterator[TextIO]:
+def _output(path: str | None) -> Iterator[TextIO]:
     if path is None or path == "-":
         yield sys.stdout
         return
-    with Path(path).open(mode, encoding="utf-8") as file:
-        yield cast("TextIO", file)
+    try:
+        with Path(path).open("a", encoding="utf-8") as file:
+            yield cast("TextIO", file)
+    except OSError as error:
+        error.filename = error.filename or path  # A disk that is full doesn't say it.
+        raise
+
+
+def _empty(output: TextIO) -> None:
+    if output is not sys.stdout and stat.S_ISREG(os.fstat(output.fileno()).st_mode):
+        output.truncate(0)

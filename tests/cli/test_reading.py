@@ -342,6 +342,31 @@ def test_a_file_that_can_not_be_written_is_a_usage_error(
     assert f"structlog-activity: error: {path} can't be used: " in result.err
 
 
+@pytest.mark.parametrize(
+    "mistake", ["--since=nonsense", "--actor=", "--url=postgresql://u@127.0.0.1:1/x"]
+)
+def test_a_mistake_leaves_the_last_export_as_it_was(
+    cli: Cli, six: str, tmp_path: Path, mistake: str
+) -> None:
+    target = tmp_path / "out.jsonl"
+    where = ("--url", six, "export", "--tenant", "acme", "-o", target)
+    cli.ok(*where)
+    before = target.read_bytes()
+
+    assert cli(*where, mistake).code in {2, 3}
+
+    assert before == target.read_bytes()
+
+
+def test_an_export_takes_the_place_of_the_last_one(cli: Cli, six: str, tmp_path: Path) -> None:
+    target = tmp_path / "out.jsonl"
+    target.write_text("what was there before\n" * 1000)
+
+    cli.ok("--url", six, "export", "--tenant", "nobody", "-o", target)
+
+    assert "" == target.read_text()
+
+
 @pytest.mark.parametrize("command", ["feed", "stats", "export"])
 def test_a_missing_file_is_not_made_by_reading(cli: Cli, tmp_path: Path, command: str) -> None:
     missing = tmp_path / "missing.db"
