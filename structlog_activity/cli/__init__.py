@@ -8,11 +8,12 @@ import os
 import sys
 
 from collections.abc import Sequence
+from typing import TextIO
 
 from ..errors import ActivityError, RepositoryError, SchemaError
 from .arguments import parse
 from .codes import BROKEN_PIPE, INTERRUPTED, SCHEMA, UNREACHABLE, USAGE
-from .progress import say
+from .progress import flush_output, say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,10 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command line without the program's name; default is that
             of this process.
     """
+    _replace_closed_streams()
     options = parse(sys.argv[1:] if arguments is None else arguments)
     try:
         code: int = options.run(options)
-        sys.stdout.flush()
+        flush_output()
     except ActivityError as error:
         say(f"error: {error}")
         return _code_of(error)
@@ -53,6 +55,23 @@ def _code_of(error: ActivityError) -> int:
     if isinstance(error, SchemaError):
         return SCHEMA
     return UNREACHABLE if isinstance(error, RepositoryError) else USAGE
+
+
+def _replace_closed_streams() -> None:
+    """Make an output that the caller closed, as ``>&-`` does, one that nothing else takes."""
+    # Else the next file gets its number. And `print` takes no stderr for stdout.
+    if sys.stdout is None:
+        sys.stdout = _null(1, os.O_RDONLY)  # Whoever writes to it, is told so.
+    if sys.stderr is None:
+        sys.stderr = _null(2, os.O_WRONLY)
+
+
+def _null(number: int, flags: int) -> TextIO:
+    null = os.open(os.devnull, flags)
+    if null != number:
+        os.dup2(null, number)
+        os.close(null)
+    return open(number, "w", encoding="utf-8")
 
 
 def _drop_output() -> None:

@@ -4,7 +4,6 @@ What is said on stderr while a command works.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import time
@@ -20,11 +19,31 @@ _PLAIN_PERIOD: Final = 5.0
 _MINUTE: Final = 60
 
 
+_unwritten: Final[list[OSError]] = []
+
+
 def say(message: str) -> None:
     """Print a line for the person at the keyboard."""
-    with contextlib.suppress(OSError):  # What was printed before is to be seen before.
-        sys.stdout.flush()
+    try:
+        sys.stdout.flush()  # What was printed before is to be seen before.
+    except OSError as error:
+        _unwritten.append(error)  # For `flush_output`, which may find nothing left to write.
     print(f"structlog-activity: {printable(message)}", file=sys.stderr)
+
+
+def flush_output() -> None:
+    """
+    Write out what was printed.
+
+    Raises:
+
+        OSError: That fails, or failed before a line for people.
+    """
+    if _unwritten:
+        error = _unwritten[0]
+        _unwritten.clear()
+        raise error
+    sys.stdout.flush()
 
 
 class Progress:

@@ -373,3 +373,46 @@ def test_an_interrupt_within_a_batch_leaves_nothing_of_it(
     assert "" == cli.ok("--url", postgres_url, "export", "--all-tenants").out
     again = cli.ok("--url", postgres_url, "ingest", "--json", write(many(1_200)))
     assert (1_200, 0) == (counts(again.out)["stored"], counts(again.out)["already_there"])
+
+
+# -- outputs that are closed ----------------------------------------------------
+
+
+def closing(redirection: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["sh", "-c", f'exec "$0" "$@" {redirection}', *COMMAND, *arguments],
+        capture_output=True, env=environment(), timeout=LIMIT, check=False, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["feed", "export", "stats"])
+def test_an_output_that_is_closed_is_told_in_one_line(filled: str, command: str) -> None:
+    done = closing(">&-", "--url", filled, command, "--all-tenants")
+
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "error: standard output can't be used: Bad file descriptor" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_who_prints_nothing_needs_no_output(filled: str, tmp_path: Path) -> None:
+    target = tmp_path / "checkpoints"
+
+    done = closing("<&- >&- 2>&-", "--url", filled, "checkpoint", str(target))
+
+    assert 0 == done.returncode
+    assert 1 == len(target.read_text().splitlines())
+
+
+def test_what_is_said_for_people_never_gets_into_data(filled: str) -> None:
+    done = closing("2>&-", "--url", filled, "feed", "--all-tenants", "--json", "--limit", "3")
+
+    assert 0 == done.returncode
+    assert ["id"] * 3 == [next(iter(json.loads(line))) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux only")
+def test_a_file_that_is_full_is_named(cli: Cli, filled: str) -> None:
+    done = cli("--url", filled, "export", "--all-tenants", "-o", "/dev/full")
+
+    assert 2 == done.code
+    assert "error: /dev/full can't be used: No space left on device" in done.err
