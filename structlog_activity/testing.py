@@ -17,7 +17,7 @@ import structlog
 from .capture.handler import RecorderHandler, RecordingHandler
 from .capture.keys import ActivityKeys
 from .capture.processor import ActivityProcessor
-from .capture.recorder import Recorder, live_recorders
+from .capture.recorder import Recorder, all_diverted
 from .expected import find_expected, tell_misses
 from .read.memory import MemoryReads, matches
 from .record.record import ActivityRecord
@@ -137,9 +137,9 @@ def capture_activity() -> Iterator[CapturedActivities]:
     """
     Collect what is recorded within the block, and keep it from any database.
 
-    Whatever is set up already (processors, handlers, `ActivityLog.record`)
-    records into the list; where nothing is, structlog's configuration and the
-    root logger record for the time of the block::
+    Whatever is set up already, or within the block (processors, handlers,
+    `ActivityLog.record`), records into the list; where nothing is, structlog's
+    configuration and the root logger record for the time of the block::
 
         with capture_activity() as seen:
             change_theme()
@@ -156,12 +156,11 @@ def capture_activity() -> Iterator[CapturedActivities]:
     .. versionadded:: 0.1.0
     """
     collector = _Collector()
+    recorder = Recorder(
+        collector, rows=RowMaker(Redactor()), keys=ActivityKeys(), defaults={}, strict=False
+    )
     with ExitStack() as stack:
-        for recorder in live_recorders():
-            stack.enter_context(recorder.diverted(collector))
-        recorder = Recorder(
-            collector, rows=RowMaker(Redactor()), keys=ActivityKeys(), defaults={}, strict=False
-        )
+        stack.enter_context(all_diverted(collector))
         stack.enter_context(_processing(recorder))
         stack.enter_context(_handling(recorder))
         _OPEN.append(collector.seen)

@@ -8,7 +8,7 @@ import time
 import weakref
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
@@ -87,6 +87,8 @@ class Recorder:
         self.set_aside: SetAside = _never if strict else aside.take
         self.set_record_aside: SetAside = _never if strict else records.take
         _live.add(self)
+        for join in _diversions:
+            join(self)
 
     def catch(self, event: dict[str, Any]) -> tuple[str, str]:
         """
@@ -248,3 +250,22 @@ _live: weakref.WeakSet[Recorder] = weakref.WeakSet()
 def live_recorders() -> list[Recorder]:
     """Return all recorders of this process."""
     return list(_live)
+
+
+# Each takes a recorder that is made while all are diverted; the innermost is last.
+_diversions: list[Callable[[Recorder], object]] = []
+
+
+@contextmanager
+def all_diverted(sink: Sink) -> Iterator[None]:
+    """Send to another sink the records of all recorders, those that are made meanwhile too."""
+    with ExitStack() as stack:
+
+        def join(recorder: Recorder) -> None:
+            stack.enter_context(recorder.diverted(sink))
+
+        for recorder in live_recorders():
+            join(recorder)
+        _diversions.append(join)
+        stack.callback(_diversions.remove, join)
+        yield

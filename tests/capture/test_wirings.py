@@ -10,6 +10,7 @@ import logging.handlers
 import queue
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -598,6 +599,26 @@ def test_capture_activity_nests(kit: Kit) -> None:
         [record.data["n"] for record in inner],
     )
     assert [] == kit.records
+
+
+def test_capture_activity_collects_from_a_log_that_is_made_within(tmp_path: Path) -> None:
+    """As that of an application which its test makes."""
+    database = tmp_path / "activity.db"
+    with capture_activity() as outer, capture_activity() as seen:
+        made = ActivityLog(f"sqlite:///{database}")
+        structlog.configure(processors=[made.processor, JSONRenderer()])
+        structlog.get_logger().info("paid", **EXTRA)
+        foreign(stdlib(made.handler))
+        made.record("a.b", "c:1")
+        assert made.flush(10)
+
+    assert ["invoice.paid", "invoice.paid", "a.b"] == [record.verb for record in seen]
+    assert [] == outer
+    assert not database.exists()
+    made.record("a.b", "c:2", tenant_id="t")
+    assert made.close()
+    assert 1 == made.counters()["written"]
+    assert 3 == len(seen)
 
 
 def test_capture_activity_survives_a_new_configuration_within() -> None:
