@@ -108,7 +108,7 @@ def _differences(record: ActivityRecord, expected: Mapping[str, Any]) -> list[st
 
 def _difference(name: str, actual: Any, value: Any, form: Callable[[Any], Any]) -> list[str]:
     # The bare value first, which may be one that is equal to anything.
-    if value == actual:
+    if _is(value, actual):
         return []
     if actual is _MISSING:
         return [f"{name} is not there, not {_shown(value)}"]
@@ -116,10 +116,17 @@ def _difference(name: str, actual: Any, value: Any, form: Callable[[Any], Any]) 
         wanted = form(value)
     except ActivityError as error:
         return [f"{name} is {_shown(actual)}, and can't be {_shown(value)}: {error}"]
-    if wanted == actual:
+    if _is(wanted, actual):
         return []
     also = f" ({wanted})" if name in ID_FIELDS and not isinstance(value, type(wanted)) else ""
     return [f"{name} is {_shown(actual)}, not {_shown(value)}{also}"]
+
+
+def _is(value: Any, actual: Any) -> bool:
+    # In JSON, and so to a filter, true is not 1.
+    if {bool} < {type(value), type(actual)} <= {bool, int, float}:
+        return False
+    return bool(value == actual)
 
 
 def _same(value: Any) -> Any:

@@ -73,6 +73,18 @@ def test_details_are_compared_as_they_are_stored() -> None:
     assert_recorded([record], at=NOON, key=UUID(int=5))
 
 
+@pytest.mark.parametrize(
+    ("stored", "expected"), [(1, True), (True, 1), (0, False), (False, 0.0), (1.0, True)]
+)
+def test_a_number_is_no_truth(stored: object, expected: object) -> None:
+    with capture_activity() as seen:
+        structlog.get_logger().info("x", verb="a.b", object="c", said=stored)
+
+    assert_recorded(seen, said=stored, data={"said": stored})
+    assert_recorded(seen, said=expected, count=0)
+    assert_recorded(seen, data={"said": expected}, count=0)
+
+
 def test_the_nearest_misses_are_shown_with_what_differs() -> None:
     told = failure(RECORDS, verb="settings.updated", object="settings:global", to="blue")
     first, *rest = told.splitlines()
