@@ -98,8 +98,9 @@ def days_of_months(shape: Shape, kinds: int) -> Select[Any]:
         days = days + blank + cast(func.coalesce(func.sum(_MONTHS[name]), zero), Text)
     none: list[Any] = [cast(null(), Text) for _ in range(kinds)]
     found = select(*none, days, cast(func.sum(_MONTHS.n), BigInteger))
-    within = _months_between(shape, "first_of", "last_day")
-    return found.where(*within).group_by(_MONTHS.month)
+    first, beyond = ("first_of" if shape.since else ""), ("last_day" if shape.until else "")
+    within = _between(shape, _MONTHS.month, first, beyond)
+    return found.where(*dimensions(shape, _MONTHS), *within).group_by(_MONTHS.month)
 
 
 def days_in(text: str, first: date | None, beyond: date | None) -> Iterator[tuple[date, int]]:
@@ -129,8 +130,8 @@ def _open_days(shape: Shape) -> Select[Any]:
 
 
 def _whole_months(shape: Shape) -> Select[Any]:
-    within = _months_between(shape, "first_month", "last_month")
-    return _months(_MONTHS.n).where(*within)
+    first, beyond = ("first_month" if shape.since else ""), ("last_month" if shape.until else "")
+    return _months(shape, _MONTHS.n).where(*_between(shape, _MONTHS.month, first, beyond))
 
 
 def _part_of_month(shape: Shape, end: str) -> Select[Any]:
@@ -141,17 +142,13 @@ def _part_of_month(shape: Shape, end: str) -> Select[Any]:
         is_in = bits.bitwise_and(literal_column(str(1 << day), BigInteger)) != literal_column("0")
         n = n + func.coalesce(case((is_in, _MONTHS[name])), literal_column("0", BigInteger))
     month: Any = bindparam(f"{end}_month", type_=_MONTHS.month.type)
-    return _months(n).where(*dimensions(shape, _MONTHS), _MONTHS.month == month)
+    return _months(shape, n).where(_MONTHS.month == month)
 
 
-def _months(n: Any) -> Select[Any]:
+def _months(shape: Shape, n: Any) -> Select[Any]:
     kinds = (_MONTHS[name].label(name) for name in _KINDS)
-    return select(*kinds, cast(null(), _DAY).label("day"), n.label("n"))
-
-
-def _months_between(shape: Shape, first: str, beyond: str) -> list[ColumnElement[bool]]:
-    ends = (first if shape.since else "", beyond if shape.until else "")
-    return [*dimensions(shape, _MONTHS), *_between(shape, _MONTHS.month, *ends)]
+    found = select(*kinds, cast(null(), _DAY).label("day"), n.label("n"))
+    return found.where(*dimensions(shape, _MONTHS))
 
 
 def _between(shape: Shape, day: Any, first: str, beyond: str) -> list[ColumnElement[bool]]:

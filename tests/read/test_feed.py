@@ -266,8 +266,8 @@ def test_a_capped_total_is_exact_up_to_the_cap_and_says_so(
     more: int,
     counted: tuple[int, bool],
 ) -> None:
-    for module, name in ((totals, "CAP"), (memory, "_CAP")):
-        monkeypatch.setattr(module, name, 9)
+    for module in (totals, memory):
+        monkeypatch.setattr(module, "CAP", 9)
     # Over some months, so that they are looked for in one span of them after the other.
     store.add(*(record(channel="here") for _ in range(9 + more)))
 
