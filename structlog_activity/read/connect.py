@@ -72,7 +72,7 @@ def on_any_bind(read: Callable[Concatenate[Bind, _P], _T]) -> Read[_P, _T]:
 
     @functools.wraps(read)
     def call(bind: Any, /, *args: _P.args, **kwargs: _P.kwargs) -> Any:
-        if _is_one_of(_ASYNC, bind):
+        if not isinstance(bind, Engine) and _is_one_of(_ASYNC, bind):
             return _awaited(bind, read, *args, **kwargs)
         return read(bind, *args, **kwargs)
 
