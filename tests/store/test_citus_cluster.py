@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -581,6 +581,146 @@ def test_batches_whose_rows_are_gone_are_named(cluster: Engine, log: ActivityLog
     for in_database in (False, True):
         findings = log.verify(in_database=in_database).findings
         assert ["batch.empty"] == [finding.kind for finding in findings]
+
+
+SPANS = [
+    (timedelta(days=100, hours=5), timedelta(days=3, hours=7)),
+    (timedelta(days=90, hours=20), timedelta(days=20, hours=1)),
+    (timedelta(days=46, hours=2), timedelta(days=44, hours=22)),
+    (timedelta(days=45, hours=6), timedelta(days=45, hours=1)),
+    (timedelta(days=76), None),
+    (None, timedelta(days=40, hours=3)),
+]
+"""Beginnings and ends before now: they cut months, days, or both."""
+
+
+def assert_counts_are_those_of_rows(cluster: Engine) -> None:
+    """Statistics, timelines and tops of cut spans, against the rows counted by hand."""
+    now = datetime.now(UTC)
+    for back, until in SPANS:
+        span = {
+            "since": None if back is None else now - back,
+            "until": None if until is None else now - until,
+        }
+        for tenant in (*TENANTS[:2], ALL_TENANTS):
+            for kind in ({}, {"verbs": "settings.updated"}, {"channel": "docs"}):
+                where = ActivityFilter.of({"tenant_id": tenant, "total": "exact", **span, **kind})
+                expected = by_hand(cluster, where)
+                found = stats(cluster, where)
+                assert expected == (found.by_verb, found.by_day), (tenant, span, kind)
+                total = sum(expected[0].values())
+                assert total == found.total == feed(cluster, where).total
+                assert expected[0] == dict(top(cluster, where, by="verb"))
+                if span["since"] is not None:
+                    slots = timeline(cluster, where, bucket="month")
+                    assert total == sum(n for _, n in slots)
+
+
+def by_hand(cluster: Engine, where: ActivityFilter) -> tuple[dict[str, int], dict[date, int]]:
+    conditions = ["created_at >= :since", "created_at < :until"]
+    values: dict[str, Any] = {
+        "since": where.since or datetime(1970, 1, 1, tzinfo=UTC),
+        "until": where.until or datetime(9000, 1, 1, tzinfo=UTC),
+    }
+    if where.tenant_id is not ALL_TENANTS:
+        conditions.append("tenant_id = :tenant")
+        values["tenant"] = where.tenant_id
+    if where.verbs:
+        conditions.append("verb = 'settings.updated'")
+    if where.channel:
+        conditions.append("channel = 'docs'")
+    counted = (
+        "SELECT {0}, count(*) FROM user_activity WHERE " + " AND ".join(conditions) + " GROUP BY 1"
+    )
+    verbs: dict[str, int] = {}
+    days: dict[date, int] = {}
+    found: tuple[tuple[str, dict[Any, int]], ...] = (
+        ("verb", verbs),
+        ("(created_at AT TIME ZONE 'UTC')::date", days),
+    )
+    with cluster.connect() as connection:
+        for key, counts in found:
+            for name, n in connection.execute(text(counted.format(key)), values):
+                counts[name] = n
+    return verbs, days
+
+
+def test_statistics_of_cut_months_and_days_equal_the_rows(
+    cluster: Engine, log: ActivityLog
+) -> None:
+    fill(log)
+    assert_counts_are_those_of_rows(cluster)
+
+    assert log.maintain(history=True).counts_folded
+    assert_counts_are_those_of_rows(cluster)
+
+    # Late ones are open beside the folded ones of the same days.
+    fill(log)
+    assert_counts_are_those_of_rows(cluster)
+
+    assert log.erase(actor_id="actor-1", reason="asked").rows
+    assert log.prune(timedelta(days=80), tenant_id="globex").rows
+    assert_counts_are_those_of_rows(cluster)
+
+    assert log.prune(timedelta(days=70)).rows
+    assert_counts_are_those_of_rows(cluster)
+    log.maintain()
+    assert_counts_are_those_of_rows(cluster)
+    assert log.verify().ok
+
+
+@pytest.mark.parametrize(
+    "where",
+    [{}, {"verbs": "settings.*"}, {"channel": "docs"}, {"object_type": "doc"}],
+    ids=str,
+)
+@pytest.mark.parametrize("span", range(len(SPANS)))
+def test_statistics_of_a_cut_span_are_one_task_of_one_worker(
+    cluster: Engine, log: ActivityLog, span: int, where: dict[str, Any]
+) -> None:
+    fill(log)
+    log.maintain()
+    now, (back, until) = datetime.now(UTC), SPANS[span]
+    since = {} if back is None else {"since": now - back}
+    end = {} if until is None else {"until": now - until}
+    filter_ = ActivityFilter.of({"tenant_id": "acme", **since, **end, **where})
+
+    sent = sent_by(cluster, lambda: stats(cluster, filter_))
+
+    assert sent
+    assert_one_task_each(cluster, sent)
+
+
+@pytest.mark.parametrize("key", [b"", b"k" * 32], ids=["unsigned", "signed"])
+def test_one_record_is_held_against_its_seal(
+    cluster: Engine, url: str, log: ActivityLog, key: bytes
+) -> None:
+    with ActivityLog(url, warn_role=False, key=key) as signed:
+        made = [
+            signed.record("doc.opened", ("doc", n), tenant_id=TENANTS[n % 4], number=n)
+            for n in range(8)
+        ]
+        assert signed.flush(20)
+        for one in made:
+            found = signed.seal_of(one.tenant_id, one.id)
+            assert ("intact" if key else "unsigned", 8) == (found.state, found.rows)
+        erased = signed.record("doc.opened", "doc:9", tenant_id="acme", actor_id="actor-1")
+        assert signed.flush(20)
+        assert signed.erase(actor_id="actor-1", reason="asked").rows
+        assert signed.seal_of("acme", erased.id).erased
+
+        with cluster.begin() as connection:
+            where = {"tenant": to_uuid(TENANTS[1]), "id": made[1].id}
+            changed = (
+                "UPDATE user_activity SET channel = 'x' WHERE tenant_id = :tenant AND id = :id"
+            )
+            connection.execute(text(changed), where)
+        assert {"changed"} == {signed.seal_of(one.tenant_id, one.id).state for one in made}
+
+        with cluster.begin() as connection:
+            connection.execute(text("DELETE FROM user_activity_batch WHERE n = 8"))
+        assert "unsealed" == signed.seal_of(made[0].tenant_id, made[0].id).state
+        assert "missing" == signed.seal_of("globex", made[0].id).state
 
 
 # -- roles --------------------------------------------------------------------------
