@@ -153,6 +153,7 @@ def sizes(bench: Benchmark, _: int) -> Iterator[Result]:
         ("heap", f"SELECT sum(pg_table_size(inhrelid)) {parts}"),
         ("indexes", f"SELECT sum(pg_indexes_size(inhrelid)) {parts}"),
         ("daily counts", "SELECT pg_total_relation_size('user_activity_daily')"),
+        ("monthly counts", "SELECT pg_total_relation_size('user_activity_monthly')"),
     ):
         told = f"{days:,} counts of {rows:,} rows" if name == "daily counts" else ""
         yield Result(f"bytes a row, {name}", float(bench.scalar(size)) / rows, "told", True, told)

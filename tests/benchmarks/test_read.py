@@ -25,6 +25,7 @@ def test_the_benchmark_of_reads_runs(capsys: pytest.CaptureFixture[str], postgre
     found = {one["name"]: one for one in map(json.loads, out.splitlines())}
     for name in (
         "bytes a row, heap", "bytes a row, indexes", "bytes a row, daily counts",
+        "bytes a row, monthly counts",
         "deep page / first page", "buffers of the deep page",
         "sorts and full scans of the deep page", "feed() / the same by hand, deep page",
         "GROUP BY / stats by verb, all time", "GROUP BY / stats by verb, 30 days",
