@@ -366,6 +366,17 @@ class ActivityLog(
         except ConnectionLostError:  # All idle ones were, by a restart; now there are none.
             return read(engine, self._key)
 
+    def _follow(self, read: Callable[[Engine, bytes], _T]) -> _T:
+        from .store.citus import at_coordinator
+        from .store.reaching import reached
+
+        def at_ledger(engine: Engine, key: bytes) -> _T:
+            with reached(self._url):
+                at_coordinator(engine)
+            return read(engine, key)
+
+        return self._read(at_ledger)
+
     def _ready(self) -> Engine:
         """Return the engine, after one look at the schema."""
         if not self._is_ready:

@@ -102,6 +102,7 @@ class RemovalMethods:
             RepositoryError: The database can't be reached, or the role does not
                 own the tables.
         """
+        from .store.citus import at_coordinator
         from .store.reaching import reached
         from .store.retention import Scope, prune
 
@@ -114,7 +115,7 @@ class RemovalMethods:
         self._ready()
         with reached(self._url):
             return prune(
-                self.engine,
+                at_coordinator(self.engine),
                 scope,
                 now=now,
                 key=self._key,
@@ -187,6 +188,7 @@ class RemovalMethods:
 
             RepositoryError: The database can't be reached, or refuses.
         """
+        from .store.citus import at_coordinator
         from .store.erasure import Person, Reason, count_rows, erase_rows
         from .store.reaching import reached
         from .store.removalreport import EraseReport
@@ -197,9 +199,11 @@ class RemovalMethods:
         )
         why = Reason(_told("reason", reason), _told("requested_by", requested_by, may_lack=True))
         self._ready()
+        with reached(self._url):
+            engine = at_coordinator(self.engine)
         waiting = self._erase_waiting(person, dry_run=dry_run, timeout=timeout)
         with reached(self._url):
-            total, tenants = count_rows(self.engine, person)
+            total, tenants = count_rows(engine, person)
             if dry_run:
                 return EraseReport(rows=total, tenants=tenants, is_dry_run=True, **waiting)
 
@@ -207,7 +211,7 @@ class RemovalMethods:
                 if progress is not None:
                     progress(done, max(done, total))
 
-            rows, tenants = erase_rows(self.engine, person, why, key=self._key, progress=tell)
+            rows, tenants = erase_rows(engine, person, why, key=self._key, progress=tell)
         return EraseReport(rows=rows, tenants=tenants, **waiting)
 
     async def aerase(self, **how: Any) -> EraseReport:

@@ -39,6 +39,10 @@ class TailMethods:
         """Call *read* with an engine and the secret that signs positions."""
         raise NotImplementedError
 
+    def _follow(self, read: Callable[[Engine, bytes], _T]) -> _T:
+        """Do what `_read` does, where the ledger can be followed."""
+        raise NotImplementedError
+
     @cached_property
     def _tails(self) -> WeakSet[Tail]:
         return WeakSet()
@@ -112,7 +116,7 @@ class TailMethods:
                 policy=policy,
             )
 
-        tail = self._read(begin)
+        tail = self._follow(begin)
         self._tails.add(tail)
         return tail
 

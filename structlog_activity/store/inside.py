@@ -30,12 +30,14 @@ from ..record.row import Row
 from ..record.times import EPOCH, from_microseconds
 from .batch import Batch, is_number_taken
 from .chain import LEDGER_COLUMNS, Chain, SealedBatch
+from .citus import refuse_worker
 from .engine import POSTGRESQL, SQLITE, shown
 from .sqlstate import NO_PRIVILEGE, SCHEMA_CODES
 from .table import user_activity, user_activity_batch, user_activity_daily
 
 
 _FIRST_DAY: Final = EPOCH.date()
+_ASKED: Final = "structlog_activity.is_no_worker"
 _BUSY: Final = "SQLITE_BUSY"
 _BUSY_HINT: Final = "others write to the file; begin transactions that write with BEGIN IMMEDIATE"
 _HINTS: Final = {
@@ -81,10 +83,13 @@ def write_inside(connection: Connection, batch: Batch, *, key: bytes = b"") -> N
         )
     statements = _statements(dialect)
     try:
+        _look_at_node(connection)
         sealed = Chain.alone(batch, key)
         _execute(connection, statements.row, _row_values(sealed))
         _execute(connection, statements.daily, _daily_values(batch))
         _execute(connection, statements.ledger, [_ledger_values(sealed, dialect)])
+    except RepositoryError:
+        raise
     except Exception as error:  # noqa: BLE001  Drivers raise more than SQLAlchemy wraps.
         raise _plain_error(error, shown(connection.engine.url)) from None
 
@@ -126,6 +131,13 @@ def _upsert(make: Any) -> Any:
 
 def _execute(connection: Connection, statement: Insert, values: Sequence[dict[str, Any]]) -> None:
     connection.execute(statement, values, execution_options=_OPTIONS).close()
+
+
+def _look_at_node(connection: Connection) -> None:
+    """Refuse a worker of a cluster; it is asked once in the life of a driver's connection."""
+    if _ASKED not in connection.info:
+        refuse_worker(connection)
+        connection.info[_ASKED] = True
 
 
 def _row_values(sealed: SealedBatch) -> list[dict[str, Any]]:

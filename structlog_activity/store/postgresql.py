@@ -23,6 +23,7 @@ from ..record.row import Row
 from ..record.times import EPOCH, from_microseconds
 from .batch import Batch, is_number_taken
 from .chain import Chain, SealedBatch
+from .citus import worker_problem
 from .copyformat import COLUMNS, UnencodableRowError, encode
 from .diagnosis import diagnosed, is_primary_key
 from .engine import POSTGRESQL, shown
@@ -255,6 +256,7 @@ class PostgresRepository:
         try:
             self._take_hold_of_socket(connection.fileno())
             check_version(connection.execute, POSTGRESQL, self._where)
+            self._look_at_node(connection)
             self._begin = _begin(connection)
             self._look_at_role(connection)
         except BaseException:
@@ -262,6 +264,10 @@ class PostgresRepository:
             connection.close()
             raise
         return connection
+
+    def _look_at_node(self, connection: psycopg.Connection[Any]) -> None:
+        if problem := worker_problem(connection.execute, self._where):
+            raise StoreError(Fault.CONFIGURATION, problem)
 
     def _look_at_role(self, connection: psycopg.Connection[Any]) -> None:
         on_power, self._on_power = self._on_power, None

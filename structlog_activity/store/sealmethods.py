@@ -82,6 +82,7 @@ class SealMethods:
             ValueError: *since_checkpoint* without *checkpoint*, or *in_database*
                 with SQLite.
         """
+        from .citus import at_coordinator
         from .engine import SQLITE
         from .reaching import reached
         from .verify import verify_with
@@ -93,7 +94,7 @@ class SealMethods:
         engine = self._ready()
         with reached(self._url):
             return verify_with(
-                engine,
+                at_coordinator(engine),
                 keys=self._seal_keys,
                 checkpoint=checkpoint,
                 since_checkpoint=since_checkpoint,
@@ -124,11 +125,12 @@ class SealMethods:
             OSError: The file can't be written.
         """
         from .checkpoint import take_checkpoint
+        from .citus import at_coordinator
         from .reaching import reached
 
         engine = self._ready()
         with reached(self._url):
-            return take_checkpoint(engine, sink, key=self._key)
+            return take_checkpoint(at_coordinator(engine), sink, key=self._key)
 
     async def averify(self, **how: Any) -> VerifyReport:
         """Do what `verify` does, in a thread."""

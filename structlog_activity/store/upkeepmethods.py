@@ -54,13 +54,16 @@ class UpkeepMethods:
             RepositoryError: The database can't be reached, or the role does not
                 own the tables.
         """
+        from .citus import at_coordinator
         from .reaching import reached
         from .upkeep import maintain
 
         engine = self._ready()
         with reached(engine.url):
             today = datetime.now(UTC).date()
-            return maintain(engine, today=today, history=history, on_progress=on_progress)
+            return maintain(
+                at_coordinator(engine), today=today, history=history, on_progress=on_progress
+            )
 
     async def amaintain(
         self, *, history: bool = False, on_progress: Callable[[str], object] | None = None

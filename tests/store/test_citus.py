@@ -19,14 +19,17 @@ import psycopg
 import pytest
 
 from sqlalchemy import make_url
+from sqlalchemy.orm import Session
 
 import structlog_activity
 
 from structlog_activity import ActivityLog
 from structlog_activity.store import fold, postgresql, takeback
 from structlog_activity.store.diagnosis import diagnosed
+from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.faults import Fault
 from tests.support.citus import DISTRIBUTED, LOCAL, REFERENCED
+from tests.support.sent import sent_by
 
 
 PACKAGE = Path(structlog_activity.__file__).parent
@@ -176,6 +179,23 @@ def test_what_is_done_tenant_by_tenant_comes_to_the_same(
             counted = log.feed(tenant_id=tenant, keyword="doc", total="exact").total
             assert 12 == log.stats(tenant_id=tenant).total == counted
         assert log.verify().ok
+
+
+def test_a_connection_is_asked_once_whether_it_reaches_a_worker(migrated_url: str) -> None:
+    engine = make_engine(parse_url(migrated_url))
+    with ActivityLog(migrated_url, warn_role=False) as log:
+
+        def write() -> None:
+            with Session(engine) as session:
+                log.record("doc.opened", "doc:1", tenant_id="acme", session=session)
+                session.commit()
+
+        asked = [
+            [sql for sql, _ in sent_by(engine, write) if "pg_dist" in sql] for _ in range(3)
+        ]  # fmt: skip
+    engine.dispose()
+
+    assert [1, 0, 0] == [len(statements) for statements in asked]
 
 
 @pytest.mark.parametrize(

@@ -804,3 +804,90 @@ def test_a_reader_finds_one_tenant_by_row_level_security(
     with ActivityLog(as_role(url, "auditor")) as auditor:
         assert 4 == auditor.stats(tenant_id=ALL_TENANTS).total
     reader.dispose()
+
+
+# -- through a worker ---------------------------------------------------------------
+
+
+@pytest.fixture
+def through_worker(cluster: Engine, url: str) -> str:
+    """The URL of the same tables on a worker."""
+    host, port = workers(cluster)[0]
+    found = make_url(url).set(host=host, port=port)
+    return str(found.render_as_string(hide_password=False))
+
+
+def test_any_node_reads(cluster: Engine, log: ActivityLog, through_worker: str) -> None:
+    fill(log)
+    with ActivityLog(through_worker, warn_role=False) as reader:
+        for tenant in (*TENANTS, ALL_TENANTS):
+            for ask in ({}, {"actor_id": "actor-1"}, {"keyword": "doc"}):
+                where: dict[str, Any] = {"tenant_id": tenant, **ask}
+                page = log.feed(total="exact", **where)
+                assert page == reader.feed(total="exact", **where)
+                assert page.total == reader.stats(**where).total
+                assert log.top(by="verb", **where) == reader.top(by="verb", **where)
+        found = page.records[0]
+        assert found == reader.get(found.tenant_id, found.id)
+        assert reader.seal_of(found.tenant_id, found.id).ok
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        pytest.param(lambda log, _: log.tail(tenant_id="acme"), id="tail"),
+        pytest.param(lambda log, _: log.tail(tenant_id="acme", position="0"), id="tail-again"),
+        pytest.param(lambda log, _: log.maintain(), id="maintain"),
+        pytest.param(lambda log, _: log.prune(timedelta(days=42)), id="prune"),
+        pytest.param(lambda log, _: log.prune(timedelta(days=42), dry_run=True), id="dry-run"),
+        pytest.param(lambda log, _: log.erase(actor_id="actor-1", reason="asked"), id="erase"),
+        pytest.param(lambda log, _: log.verify(), id="verify"),
+        pytest.param(lambda log, _: log.verify(in_database=True), id="verify-in-database"),
+        pytest.param(lambda log, at: log.checkpoint(str(at / "heads")), id="checkpoint"),
+    ],
+)
+def test_only_the_coordinator_does_what_is_not_reading(
+    cluster: Engine, log: ActivityLog, through_worker: str, tmp_path: Path, ask: Any
+) -> None:
+    fill(log)
+    at = f"worker.*connect to its coordinator, {cluster.url.host}:{cluster.url.port}"
+
+    with (
+        ActivityLog(through_worker, warn_role=False) as other,
+        pytest.raises(RepositoryError, match=at),
+    ):
+        ask(other, tmp_path)
+
+    assert [60, 60, 60, 60] == totals(log)
+    assert log.verify().ok
+
+
+def test_a_log_on_a_worker_holds_its_records_and_says_where_to_go(
+    log: ActivityLog, through_worker: str
+) -> None:
+    with ActivityLog(through_worker, warn_role=False, close_timeout=0.1) as other:
+        other.record("doc.opened", "doc:1", tenant_id="acme")
+        eventually(lambda: any("to its coordinator" in why for why in other.health().reasons))
+        counts = other.counters()
+
+    assert (0, 0) == (counts["written"], counts["dead"])
+    assert 0 == log.stats(tenant_id="acme").total
+
+
+def test_a_writer_on_a_worker_writes_nothing(
+    cluster: Engine, log: ActivityLog, through_worker: str
+) -> None:
+    writer = PostgresRepository(parse_url(through_worker))
+
+    with pytest.raises(StoreError, match="connect to its coordinator") as caught:
+        writer.write(batch_of(1))
+    writer.close()
+
+    assert Fault.CONFIGURATION is caught.value.fault
+    engine = make_engine(parse_url(through_worker))
+    with Session(engine) as session:
+        log.record("doc.opened", "doc:1", tenant_id="acme", session=session)
+        with pytest.raises(RepositoryError, match="connect to its coordinator"):
+            session.commit()
+    engine.dispose()
+    assert (0, 0) == (lines(cluster), log.stats(tenant_id=ALL_TENANTS).total)
