@@ -8,6 +8,7 @@ import argparse
 import sys
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from ..log import ActivityLog
@@ -85,12 +86,9 @@ def _first(
 
 
 def _joined(first: ActivityPage, last: ActivityPage) -> ActivityPage:
-    return ActivityPage(
-        records=last.records,
-        has_more=last.has_more,
-        next_cursor=last.next_cursor,
+    return replace(
+        last,
         prev_cursor=first.prev_cursor,
-        next_offset=last.next_offset,
         total=first.total,
         total_is_exact=first.total_is_exact,
     )

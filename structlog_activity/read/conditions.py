@@ -229,9 +229,15 @@ def _data_equals(i: int, kind: str, shape: Shape, columns: Columns) -> ColumnEle
         found = columns.data.op("->")(cast(key, Text))
         return and_(found == cast(cast(value, Text), JSONB))
     # Not a JSON path: a key may hold whatever a path gives a meaning to.
-    item = func.json_each(columns.data).table_valued("key", "value", "type", name="item").c
+    item = _items(columns)
     found = and_(item.key == key, item.type.in_(_SQLITE_TYPES[kind]))
     return exists().where(found if kind == "null" else and_(found, item.value == value))
+
+
+def _items(columns: Columns) -> Columns:
+    """Return the keys of ``data`` with their values, on SQLite."""
+    found = func.json_each(columns.data).table_valued("key", "value", "type", name="item")
+    return found.c
 
 
 def _by_people(shape: Shape, columns: Columns) -> ColumnElement[bool]:
@@ -240,7 +246,7 @@ def _by_people(shape: Shape, columns: Columns) -> ColumnElement[bool]:
         signs: Any = cast(bindparam("machine_signs", type_=ARRAY(Text)), ARRAY(JSONB))
         is_machine: ColumnElement[bool] = columns.data.bool_op("@>")(any_(signs))
         return not_(is_machine)
-    item = func.json_each(columns.data).table_valued("key", "value", "type", name="item").c
+    item = _items(columns)
     types: Any = bindparam("machine_types", expanding=True)
     is_told = item.value == case(
         (item.type == "true", literal_column("1")), (item.type == "text", literal_column("'true'"))

@@ -98,8 +98,7 @@ def days_of_months(shape: Shape, kinds: int) -> Select[Any]:
         days = days + blank + cast(func.coalesce(func.sum(_MONTHS[name]), zero), Text)
     none: list[Any] = [cast(null(), Text) for _ in range(kinds)]
     found = select(*none, days, cast(func.sum(_MONTHS.n), BigInteger))
-    first, beyond = ("first_of" if shape.since else ""), ("last_day" if shape.until else "")
-    within = _between(shape, _MONTHS.month, first, beyond)
+    within = _between(shape, _MONTHS.month, "first_of", "last_day")
     return found.where(*dimensions(shape, _MONTHS), *within).group_by(_MONTHS.month)
 
 
@@ -124,14 +123,13 @@ def read_day(text: str) -> date:
 
 def _open_days(shape: Shape) -> Select[Any]:
     found = select(*(_DAYS[name].label(name) for name in (*_KINDS, "day")), _DAYS.n.label("n"))
-    first, beyond = ("first_day" if shape.since else ""), ("last_day" if shape.until else "")
-    within = _between(shape, _DAYS.day, first, beyond)
+    within = _between(shape, _DAYS.day, "first_day", "last_day")
     return found.where(*dimensions(shape, _DAYS), ~_DAYS.folded, *within)
 
 
 def _whole_months(shape: Shape) -> Select[Any]:
-    first, beyond = ("first_month" if shape.since else ""), ("last_month" if shape.until else "")
-    return _months(shape, _MONTHS.n).where(*_between(shape, _MONTHS.month, first, beyond))
+    within = _between(shape, _MONTHS.month, "first_month", "last_month")
+    return _months(shape, _MONTHS.n).where(*within)
 
 
 def _part_of_month(shape: Shape, end: str) -> Select[Any]:
@@ -152,16 +150,16 @@ def _months(shape: Shape, n: Any) -> Select[Any]:
 
 
 def _between(shape: Shape, day: Any, first: str, beyond: str) -> list[ColumnElement[bool]]:
-    """Return the conditions that a day is between two parameters, each of which may be ``""``."""
+    """Return the conditions that a day is between two parameters, where the span has such ends."""
     found: list[ColumnElement[bool]] = []
-    if first:
+    if shape.since:
         found.append(day >= bindparam(first, type_=_DAY))
-    if beyond:
+    if shape.until:
         found.append(day < bindparam(beyond, type_=_DAY))
     if len(found) == 1 and _is_planned_once(shape):
         ever: Any = bindparam("ever", date.max, type_=_DAY)
         never: Any = bindparam("never", date.min, type_=_DAY)
-        found.append(day <= ever if first else day >= never)
+        found.append(day <= ever if shape.since else day >= never)
     return found
 
 

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from .days import midnight
 from .filter import ActivityFilter
 
 
@@ -89,7 +90,7 @@ def _further_down(
     found: tuple[date, date],
 ) -> Iterator[Span]:  # fmt: skip
     """Yield what holds more than the months from *low* on, down to the first of the records."""
-    first, last = map(_midnight, found)
+    first, last = map(midnight, found)
     if first >= low:
         return
     if last < low:
@@ -114,7 +115,7 @@ def _further_up(
     found: tuple[date, date],
 ) -> Iterator[Span]:  # fmt: skip
     """Yield what holds more than the months before *high*, up to the last of the records."""
-    first, last = map(_midnight, found)
+    first, last = map(midnight, found)
     if last < high:
         return
     top = month_of(min(last, until or last), 1)
@@ -144,7 +145,3 @@ def _either(
 
 def _moment(bound: Any) -> datetime | None:
     return bound if isinstance(bound, datetime) else None
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)

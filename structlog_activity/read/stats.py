@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
@@ -31,6 +31,7 @@ from sqlalchemy import (
 from ..store.table import EpochDay, user_activity
 from .conditions import Shape, conditions, has_only_dimensions, shape_of, values_of
 from .connect import Bind, on_any_bind
+from .days import midnight
 from .filter import ActivityFilter
 from .months import counts, days_in, days_of_months, month_bounds, read_day
 from .page import ActivityStats
@@ -46,7 +47,6 @@ _SQLITE_DAY: Final = literal_column("user_activity.created_at / 86400000000", Ep
 # planner that takes these for scattered starts some. What it knows no worker may run
 # stops it, though this is nothing: of NULL it is NULL, and not called.
 _ALONE: Final = literal_column("currval(NULL) IS NULL", Boolean)
-_DAY: Final = timedelta(days=1)
 _HALF: Final = timedelta(hours=12)
 _COUNT_OF: Final = itemgetter(1)
 _NO_TEXT: Final = cast(null(), Text)
@@ -178,8 +178,8 @@ def _whole_days(where: ActivityFilter) -> tuple[Edges, dict[str, Any]]:
     until: Any = where.until
     if since is not None and until is not None and since.date() >= until.date():
         return _within_day(since, until)
-    first, first_sign, first_edge = _beginning(since)
-    last, last_sign, last_edge = _end(until)
+    first, first_sign, first_edge = _cut("first", since, after=1)
+    last, last_sign, last_edge = _cut("last", until, after=-1)
     ends = {"first_day": first, "last_day": last} | first_edge | last_edge
     return Edges(first_sign, last_sign), ends | month_bounds(first, last)
 
@@ -191,38 +191,35 @@ def _within_day(since: datetime, until: datetime) -> tuple[Edges, dict[str, Any]
     return Edges(1, 0), ends | month_bounds(day, day)
 
 
-def _beginning(since: datetime | None) -> tuple[date | None, int, dict[str, Any]]:
-    """Return the first whole day, the sign of the edge before or in it, and that edge."""
-    if since is None:
-        return None, 0, {}
-    day, morning = since.date(), _midnight(since.date())
-    if since == morning:
-        return day, 0, {}
-    if since - morning <= _HALF or day == date.max:
-        return day, -1, _edge("first", morning, since)
-    return day + _DAY, 1, _edge("first", since, morning + _DAY)
+def _cut(
+    name: str, moment: datetime | None, *, after: int
+) -> tuple[date | None, int, dict[str, Any]]:
+    """
+    Return the day whose midnight is nearest to an end of the span, and the edge between.
 
+    Args:
 
-def _end(until: datetime | None) -> tuple[date | None, int, dict[str, Any]]:
-    """Return the day after the last whole one, the sign of the edge, and that edge."""
-    if until is None:
+        name: The edge's.
+
+        moment: The end; `None` is no bound.
+
+        after: The sign of the edge where the midnight comes after the end.
+    """
+    if moment is None:
         return None, 0, {}
-    day, morning = until.date(), _midnight(until.date())
-    if until == morning:
+    day = moment.date()
+    if moment - midnight(day) > _HALF and day != date.max:
+        day += timedelta(days=1)
+    whole = midnight(day)
+    if moment == whole:
         return day, 0, {}
-    if until - morning <= _HALF or day == date.max:
-        return day, 1, _edge("last", morning, until)
-    return day + _DAY, -1, _edge("last", until, morning + _DAY)
+    return day, after if whole > moment else -after, _edge(name, *sorted((moment, whole)))
 
 
 def _edge(name: str, begin: datetime, end: datetime) -> dict[str, Any]:
     """Return an edge's bounds, with the months in which PostgreSQL need look for its rows."""
     low, high = month_of(begin), month_of(begin, 1)
     return {f"{name}_begin": begin, f"{name}_end": end, f"{name}_low": low, f"{name}_high": high}
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 @lru_cache(maxsize=512)
