@@ -23,9 +23,9 @@ from sqlalchemy import Connection, Engine, Row, Select, bindparam, select
 
 from ..record.record import ActivityRecord
 from ..store.table import user_activity
-from .conditions import Shape, conditions, shape_of, values_of
+from .conditions import Shape, conditions, selection
 from .filter import ActivityFilter
-from .horizon import Horizon, is_postgresql, refuse_foreign, server_number, snapshot
+from .horizon import Horizon, refuse_foreign, server_number, snapshot
 from .ledger import batches_after, has_batch, last_batch, within_reach
 from .position import START, WHOLE, Position, Spot, refused
 from .statements import COLUMNS, to_record
@@ -149,12 +149,10 @@ class Changes:
         self, connection: Connection, batches: Sequence[Row[Any]]
     ) -> dict[int, list[Row[Any]]]:
         """Return the rows that the filter selects, by batch and in order."""
-        postgresql = is_postgresql(connection)
-        shape = shape_of(self.where, postgresql=postgresql)
-        values = values_of(self.where, postgresql=postgresql)
+        asked = selection(self.where, connection.dialect)
         wanted = {"batches": sorted({batch.batch_id for batch in batches})}
         found: dict[int, list[Row[Any]]] = {}
-        for row in connection.execute(_rows_statement(shape), values | wanted):
+        for row in connection.execute(_rows_statement(asked.shape), asked.values | wanted):
             found.setdefault(row.batch_id, []).append(row)
         for rows in found.values():
             rows.sort(key=lambda row: row.batch_ix)

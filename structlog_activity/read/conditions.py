@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import json
 
+from datetime import datetime
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    Dialect,
     Text,
     and_,
     any_,
@@ -30,6 +32,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from ..store.engine import POSTGRESQL
 from .filter import ActivityFilter, AllTenants, Scalar
 
 
@@ -100,8 +103,42 @@ class Shape(NamedTuple):
     postgresql: bool
 
 
-def shape_of(where: ActivityFilter, *, postgresql: bool) -> Shape:
-    """Return the shape of *where*."""
+class Selection(NamedTuple):
+    """
+    A filter, taken apart for one of the databases.
+
+    Attributes:
+
+        where: The filter.
+
+        shape: Its shape, for which statements are made.
+
+        values: What is to be bound to them.
+    """
+
+    where: ActivityFilter
+    shape: Shape
+    values: dict[str, Any]
+
+    @property
+    def since(self) -> datetime | None:
+        """The filter's first moment."""
+        return self.where.since if isinstance(self.where.since, datetime) else None
+
+    @property
+    def until(self) -> datetime | None:
+        """The first moment after the filter's span."""
+        return self.where.until if isinstance(self.where.until, datetime) else None
+
+
+def selection(where: ActivityFilter, dialect: Dialect) -> Selection:
+    """Take *where* apart for the database of *dialect*."""
+    postgresql = dialect.name == POSTGRESQL
+    shape = _shape_of(where, postgresql=postgresql)
+    return Selection(where, shape, _values_of(where, postgresql=postgresql))
+
+
+def _shape_of(where: ActivityFilter, *, postgresql: bool) -> Shape:
     prefixes = len([verb for verb in where.verbs if verb.endswith("*")])
     verbs = len(where.verbs) - prefixes
     given = zip(_EQUAL, _EQUAL_OF(where), strict=True)
@@ -117,18 +154,17 @@ def shape_of(where: ActivityFilter, *, postgresql: bool) -> Shape:
         until=where.until is not None,
         keyword=where.keyword is not None,
         data=tuple([_kind(value) for value in where.data.values()]) if where.data else (),
-        people=hides_machines(where),
+        people=_hides_machines(where),
         postgresql=postgresql,
     )
 
 
-def hides_machines(where: ActivityFilter) -> bool:
+def _hides_machines(where: ActivityFilter) -> bool:
     """Tell whether a filter leaves out what no person did."""
     return not where.machine_activity and bool(where.machine_types or where.machine_keys)
 
 
-def values_of(where: ActivityFilter, *, postgresql: bool) -> dict[str, Any]:
-    """Return what is to be bound to the statements of *where*'s shape."""
+def _values_of(where: ActivityFilter, *, postgresql: bool) -> dict[str, Any]:
     values: dict[str, Any] = dict(zip(_PLAIN, _PLAIN_OF(where), strict=True))
     for name in _LISTS:
         values[name] = list(getattr(where, name))
@@ -138,7 +174,7 @@ def values_of(where: ActivityFilter, *, postgresql: bool) -> dict[str, Any]:
         values["keyword"] = f"%{_escaped(where.keyword)}%"
     if where.verbs or where.data:
         values |= _numbered_values(where, postgresql=postgresql)
-    if hides_machines(where):
+    if _hides_machines(where):
         values |= _machine_values(where)
     return values
 

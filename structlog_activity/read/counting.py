@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sqlalchemy import (
     ARRAY,
@@ -30,9 +30,8 @@ from sqlalchemy import (
 from ..record.times import from_microseconds, to_microseconds
 from ..store.table import user_activity, user_activity_daily
 from .buckets import Piece
-from .conditions import Shape, conditions, dimensions, has_only_dimensions
+from .conditions import Selection, Shape, conditions, dimensions, has_only_dimensions
 from .days import midnight, next_midnight, whole_days
-from .filter import ActivityFilter
 from .rows import bounds
 from .shortcut import Reader
 from .spans import Span, month_of
@@ -46,35 +45,7 @@ _PG_EPOCH: Final[Any] = literal_column("TIMESTAMPTZ '1970-01-01 00:00:00+00'")
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-class Count(NamedTuple):
-    """
-    What is counted.
-
-    Attributes:
-
-        where: The filter.
-
-        shape: Its shape.
-
-        values: Its values.
-    """
-
-    where: ActivityFilter
-    shape: Shape
-    values: dict[str, Any]
-
-    @property
-    def since(self) -> datetime | None:
-        """The filter's first moment."""
-        return self.where.since if isinstance(self.where.since, datetime) else None
-
-    @property
-    def until(self) -> datetime | None:
-        """The first moment after the filter's span."""
-        return self.where.until if isinstance(self.where.until, datetime) else None
-
-
-def ends_of(connection: Reader, asked: Count) -> tuple[datetime, datetime] | None:
+def ends_of(connection: Reader, asked: Selection) -> tuple[datetime, datetime] | None:
     """
     Return the first and last moment of a timeline, `None` if it is empty.
 
@@ -90,7 +61,7 @@ def ends_of(connection: Reader, asked: Count) -> tuple[datetime, datetime] | Non
     return (first, last) if first <= last else None
 
 
-def counts_of(connection: Reader, asked: Count, pieces: Sequence[Piece]) -> Counter[int]:
+def counts_of(connection: Reader, asked: Selection, pieces: Sequence[Piece]) -> Counter[int]:
     """Return how many records there are in each bucket."""
     if has_only_dimensions(asked.shape):
         days, parts = _apart(asked, pieces)
@@ -100,7 +71,7 @@ def counts_of(connection: Reader, asked: Count, pieces: Sequence[Piece]) -> Coun
     return _in_one_go(connection, asked, pieces)
 
 
-def _extremes(connection: Reader, asked: Count) -> tuple[datetime, datetime] | None:
+def _extremes(connection: Reader, asked: Selection) -> tuple[datetime, datetime] | None:
     by_day = has_only_dimensions(asked.shape)
     statement = _day_extremes_statement if by_day else _row_extremes_statement
     values = asked.values | {"first_day": asked.since and asked.since.date()}
@@ -125,7 +96,7 @@ def _row_extremes_statement(shape: Shape) -> Select[Any]:
 
 
 def _apart(
-    asked: Count, pieces: Iterable[Piece]
+    asked: Selection, pieces: Iterable[Piece]
 ) -> tuple[list[tuple[date, date, int]], list[Piece]]:
     """Return whole days with their bucket, and what of the pieces is no whole day."""
     days: list[tuple[date, date, int]] = []
@@ -141,7 +112,9 @@ def _apart(
     return days, parts
 
 
-def _in_days(connection: Reader, asked: Count, days: list[tuple[date, date, int]]) -> Counter[int]:
+def _in_days(
+    connection: Reader, asked: Selection, days: list[tuple[date, date, int]]
+) -> Counter[int]:
     counts: Counter[int] = Counter()
     if not days:
         return counts
@@ -168,7 +141,7 @@ def _days_statement(shape: Shape) -> Select[Any]:
     )
 
 
-def _in_parts(connection: Reader, asked: Count, parts: list[Piece]) -> Counter[int]:
+def _in_parts(connection: Reader, asked: Selection, parts: list[Piece]) -> Counter[int]:
     counts: Counter[int] = Counter()
     if not parts:
         return counts
@@ -217,7 +190,7 @@ def _parts_statement(shape: Shape, cut: Cut) -> Select[Any]:
     return select(number, rows.correlate(parts).scalar_subquery())
 
 
-def _in_one_go(connection: Reader, asked: Count, pieces: Sequence[Piece]) -> Counter[int]:
+def _in_one_go(connection: Reader, asked: Selection, pieces: Sequence[Piece]) -> Counter[int]:
     """Count all rows in one go: PostgreSQL per piece, SQLite in slots that no piece cuts."""
     starts = [piece.start for piece in pieces]
     first, last = starts[0], pieces[-1].end

@@ -11,8 +11,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Integer, Select, and_, bindparam, func, or_, select
 
 from ..store.table import user_activity_daily
-from .conditions import Shape, dimensions, has_only_dimensions
-from .filter import ActivityFilter
+from .conditions import Selection, Shape, dimensions, has_only_dimensions
 from .shortcut import Reader
 from .statements import literal
 
@@ -65,9 +64,7 @@ def is_scattered(shape: Shape) -> bool:
 
 def verb_days(
     connection: Reader,
-    where: ActivityFilter,
-    shape: Shape,
-    values: dict[str, Any],
+    asked: Selection,
     at: datetime | None,
     *,
     reach: int,
@@ -80,11 +77,7 @@ def verb_days(
 
         connection: To the database.
 
-        where: The filter, which must be scattered.
-
-        shape: Its shape.
-
-        values: Its values.
+        asked: What is looked for, which must be scattered.
 
         at: Where the page begins.
 
@@ -92,9 +85,9 @@ def verb_days(
 
         ascending: Whether the page goes from old to new.
     """
-    edge = _edge(where, at, ascending=ascending)
-    bounds = {"reach": reach, "edge": edge, "first": _day(where.since), "last": _day(where.until)}
-    rows = connection.execute(_statement(shape, ascending), values | bounds).all()
+    edge = _edge(asked, at, ascending=ascending)
+    bounds = {"reach": reach, "edge": edge, "first": _day(asked.since), "last": _day(asked.until)}
+    rows = connection.execute(_statement(asked.shape, ascending), asked.values | bounds).all()
     found: list[VerbDay] = []
     count, latest = 0, None
     for day, verb, n in rows:
@@ -130,17 +123,17 @@ def _statement(shape: Shape, ascending: bool) -> Select[Any]:  # noqa: FBT001  F
     )
 
 
-def _edge(where: ActivityFilter, at: datetime | None, *, ascending: bool) -> date:
+def _edge(asked: Selection, at: datetime | None, *, ascending: bool) -> date:
     """Return the day on which the page begins, which it may not have to itself."""
-    bound = where.since if ascending else where.until
-    ends = [end for end in (at, bound) if isinstance(end, datetime)]
+    bound = asked.since if ascending else asked.until
+    ends = [end for end in (at, bound) if end is not None]
     if ascending:
         return max(ends).date() if ends else date.min
     return min(ends).date() if ends else date.max
 
 
-def _day(moment: object) -> date | None:
-    return moment.date() if isinstance(moment, datetime) else None
+def _day(moment: datetime | None) -> date | None:
+    return None if moment is None else moment.date()
 
 
 def midnight(day: date) -> datetime:

@@ -56,8 +56,7 @@ def feed(
     digest = where.digest() if policy is None else policy.digest(where.digest())
     place = _place(where, digest, key)
     with reader(bind) as connection:
-        postgresql = connection.dialect.name == "postgresql"
-        asked = search(where, place, wanted=where.limit + 1, postgresql=postgresql)
+        asked = search(connection, where, place, wanted=where.limit + 1)
         rows = found_rows(connection, asked)
         counted = total(connection, asked, len(rows))
     page = _page(rows, where, counted, digest=digest, key=key)

@@ -81,13 +81,12 @@ def get(
 
 def _places(connection: Reader, where: ActivityFilter, id_: UUID) -> Iterator[tuple[Search, Span]]:
     """Yield where to look: in the id's own millisecond, and then everywhere."""
-    postgresql = connection.dialect.name == "postgresql"
     at = moment_of(id_)
     if at is not None:
         then = replace(where, since=at, until=at + _MILLISECOND)
-        asked = search(then, None, wanted=1, postgresql=postgresql)
+        asked = search(connection, then, None, wanted=1)
         yield asked, next(spans_of(connection, asked))
-    asked = search(where, None, wanted=1, postgresql=postgresql)
+    asked = search(connection, where, None, wanted=1)
     for span in spans_of(connection, asked):
         yield asked, span
 

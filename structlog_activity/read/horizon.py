@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from ..errors import RepositoryError
+from ..store.engine import POSTGRESQL
 from ..store.table import user_activity_batch
 from .connect import reading
 
@@ -61,7 +62,7 @@ class Horizon(NamedTuple):
 def snapshot(engine: Engine) -> Iterator[tuple[Connection, Horizon]]:
     """Give one snapshot for all that is read in the block, and what it can see."""
     with reading(engine) as connection:
-        if is_postgresql(connection):
+        if _is_postgresql(connection):
             connection.execution_options(isolation_level="REPEATABLE READ")
         yield connection, _horizon(connection)
 
@@ -91,7 +92,7 @@ def server_number(engine: Engine) -> int:
     0 where it can't be told: on SQLite, and for roles that may not ask.
     """
     with reading(engine) as connection:
-        if not is_postgresql(connection):
+        if not _is_postgresql(connection):
             return 0
         try:
             return crc32(str(connection.execute(_SERVER).scalar_one()).encode()) or 1
@@ -101,13 +102,13 @@ def server_number(engine: Engine) -> int:
             return 0
 
 
-def is_postgresql(connection: Connection) -> bool:
+def _is_postgresql(connection: Connection) -> bool:
     """Tell whether PostgreSQL is read, and not SQLite."""
-    return connection.dialect.name == "postgresql"
+    return connection.dialect.name == POSTGRESQL
 
 
 def _horizon(connection: Connection) -> Horizon:
-    if not is_postgresql(connection):
+    if not _is_postgresql(connection):
         return Horizon(_EVERYTHING, _EVERYTHING, ())
     snapshot, is_standby, ending = connection.execute(_SNAPSHOT).one()
     first, beyond, running = snapshot.split(":")

@@ -13,7 +13,7 @@ from sqlalchemy import Select, func, select
 
 from ..record.times import from_microseconds
 from ..store.table import user_activity_daily
-from .conditions import Shape, dimensions, shape_of, values_of
+from .conditions import Selection, Shape, dimensions, selection
 from .cursor import Place
 from .days import VerbDay, is_scattered, verb_days
 from .filter import ActivityFilter
@@ -41,11 +41,7 @@ class Search(NamedTuple):
 
     Attributes:
 
-        where: The filter.
-
-        shape: Its shape.
-
-        values: Its values.
+        selected: Which records.
 
         place: The place after which (*ascending*: before which) it begins.
 
@@ -56,13 +52,26 @@ class Search(NamedTuple):
         offset: How many are left out first.
     """
 
-    where: ActivityFilter
-    shape: Shape
-    values: dict[str, Any]
+    selected: Selection
     place: Place | None
     ascending: bool
     wanted: int
     offset: int
+
+    @property
+    def where(self) -> ActivityFilter:
+        """The filter."""
+        return self.selected.where
+
+    @property
+    def shape(self) -> Shape:
+        """The filter's shape."""
+        return self.selected.shape
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The filter's values."""
+        return self.selected.values
 
     @property
     def at(self) -> datetime | None:
@@ -93,11 +102,15 @@ class Search(NamedTuple):
         }
 
 
-def search(where: ActivityFilter, place: Place | None, *, wanted: int, postgresql: bool) -> Search:
+def search(
+    connection: Reader, where: ActivityFilter, place: Place | None, *, wanted: int
+) -> Search:
     """
     Return the search for a page.
 
     Args:
+
+        connection: To the database.
 
         where: The filter.
 
@@ -105,13 +118,9 @@ def search(where: ActivityFilter, place: Place | None, *, wanted: int, postgresq
             is the end of the feed.
 
         wanted: Most records to be found.
-
-        postgresql: Whether PostgreSQL is read, and not SQLite.
     """
     return Search(
-        where=where,
-        shape=shape_of(where, postgresql=postgresql),
-        values=values_of(where, postgresql=postgresql),
+        selected=selection(where, connection.dialect),
         place=place,
         ascending=bool(where.before),
         wanted=wanted,
@@ -148,8 +157,7 @@ def _is_guessed(shape: Shape) -> bool:
 
 
 def _from_days(connection: Reader, asked: Search, reach: int) -> Rows:
-    days = verb_days(connection, asked.where, asked.shape, asked.values, asked.at,
-                     reach=reach, ascending=asked.ascending)  # fmt: skip
+    days = verb_days(connection, asked.selected, asked.at, reach=reach, ascending=asked.ascending)
     if len(days) > _FARTHEST:
         return _walked(connection, asked)
     return _on_days(connection, asked, days) if days else []

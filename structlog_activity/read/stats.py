@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 from ..store.table import EpochDay, user_activity
-from .conditions import Shape, conditions, has_only_dimensions, shape_of, values_of
+from .conditions import Selection, Shape, conditions, has_only_dimensions, selection
 from .connect import Bind, on_any_bind
 from .days import midnight
 from .filter import ActivityFilter
@@ -85,7 +85,7 @@ def stats(
     """
     where = where if policy is None else policy.applied(where)
     with reader(bind) as connection:
-        found = count_by(connection, where, DIMENSIONS)
+        found = count_by(connection, selection(where, connection.dialect), DIMENSIONS)
     return ActivityStats(
         total=found["verb"].total(),
         by_verb=_sorted(found["verb"]),
@@ -96,7 +96,7 @@ def stats(
 
 
 def count_by(
-    connection: Reader, where: ActivityFilter, names: tuple[str, ...]
+    connection: Reader, asked: Selection, names: tuple[str, ...]
 ) -> dict[str, Counter[Any]]:
     """
     Count the records that a filter selects, in each of some dimensions.
@@ -105,18 +105,15 @@ def count_by(
 
         connection: To the database.
 
-        where: What to count.
+        asked: What to count.
 
         names: Some of `DIMENSIONS`.
     """
-    postgresql = connection.dialect.name == "postgresql"
-    shape = shape_of(where, postgresql=postgresql)
-    values = values_of(where, postgresql=postgresql)
-    edges = _NO_EDGES
-    if has_only_dimensions(shape):
-        edges, ends = _whole_days(where)
-        values |= ends
-    rows = connection.execute(_statement(shape, edges, names), values).all()
+    edges, values = _NO_EDGES, asked.values
+    if has_only_dimensions(asked.shape):
+        edges, ends = _whole_days(asked.where)
+        values = values | ends
+    rows = connection.execute(_statement(asked.shape, edges, names), values).all()
     # Parts of months, and days less a part of them, have kinds without a record.
     counted = [row for row in rows if row[-2] is None and row[-1]]
     found = {name: _added(counted, at) for at, name in enumerate(_kinds(names))}

@@ -192,7 +192,9 @@ def _is_number(value: Any) -> bool:
 
 
 def _waiter(engine: Engine) -> Any:
-    if engine.dialect.name == "postgresql":
+    from ..store.engine import POSTGRESQL
+
+    if engine.dialect.name == POSTGRESQL:
         from ..store.listening import Listener
 
         return Listener(engine)

@@ -7,9 +7,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from .buckets import calendar, filled
-from .conditions import shape_of, values_of
+from .conditions import selection
 from .connect import Bind, on_any_bind
-from .counting import Count, counts_of, ends_of
+from .counting import counts_of, ends_of
 from .filter import ActivityFilter
 from .policy import AccessPolicy
 from .shortcut import reader
@@ -65,9 +65,7 @@ def timeline(
     wanted = calendar(bucket, tz)
     where = where if policy is None else policy.applied(where)
     with reader(bind) as connection:
-        postgresql = connection.dialect.name == "postgresql"
-        shape = shape_of(where, postgresql=postgresql)
-        asked = Count(where, shape, values_of(where, postgresql=postgresql))
+        asked = selection(where, connection.dialect)
         ends = ends_of(connection, asked)
         if ends is None:
             return []

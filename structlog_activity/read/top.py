@@ -11,7 +11,7 @@ from sqlalchemy import Integer, Select, func, select
 
 from ..store.table import user_activity
 from .arguments import Key, top_columns, top_limit
-from .conditions import Shape, conditions, has_only_dimensions, shape_of, values_of
+from .conditions import Shape, conditions, has_only_dimensions, selection
 from .connect import Bind, on_any_bind
 from .filter import ActivityFilter
 from .policy import AccessPolicy
@@ -73,13 +73,12 @@ def top(
         policy.check_counted(by)
         where = policy.applied(where)
     with reader(bind) as connection:
-        postgresql = connection.dialect.name == "postgresql"
-        shape = shape_of(where, postgresql=postgresql)
-        if by in _COUNTED and has_only_dimensions(shape):
-            counts = count_by(connection, where, (by,))[by].items()
+        asked = selection(where, connection.dialect)
+        if by in _COUNTED and has_only_dimensions(asked.shape):
+            counts = count_by(connection, asked, (by,))[by].items()
             return sorted(counts, key=lambda item: (-item[1], item[0]))[:most]
-        values = values_of(where, postgresql=postgresql) | {"most": most}
-        rows = connection.execute(_statement(shape, columns), values).all()
+        statement = _statement(asked.shape, columns)
+        rows = connection.execute(statement, asked.values | {"most": most}).all()
     return [(tuple(key) if len(key) > 1 else key[0], n) for *key, n in rows]
 
 

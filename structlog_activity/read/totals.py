@@ -74,7 +74,7 @@ def _capped(connection: Reader, asked: Search) -> int:
 
 
 def _counted(connection: Reader, asked: Search) -> int:
-    return count_by(connection, asked.where, ("verb",))["verb"].total()
+    return count_by(connection, asked.selected, ("verb",))["verb"].total()
 
 
 @lru_cache(maxsize=512)
