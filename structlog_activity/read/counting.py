@@ -31,11 +31,9 @@ from ..record.times import from_microseconds, to_microseconds
 from ..store.table import user_activity, user_activity_daily
 from .buckets import Piece
 from .conditions import Selection, Shape, conditions, dimensions, has_only_dimensions
-from .days import midnight, next_midnight, whole_days
-from .rows import bounds
+from .dates import Span, midnight, month_of, next_midnight, whole_days
 from .shortcut import Reader
-from .spans import Span, month_of
-from .statements import Cut, within
+from .statements import Cut, bounds, within
 
 
 _ROWS: Final = user_activity.c

@@ -4,7 +4,7 @@ What the daily counts know of where records lie.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +12,7 @@ from sqlalchemy import Integer, Select, and_, bindparam, func, or_, select
 
 from ..store.table import user_activity_daily
 from .conditions import Selection, Shape, dimensions, has_only_dimensions
+from .dates import midnight, next_midnight
 from .shortcut import Reader
 from .statements import literal
 
@@ -35,24 +36,6 @@ class VerbDay(NamedTuple):
     verb: str
     morning: datetime
     night: datetime
-
-
-class WholeDays(NamedTuple):
-    """
-    A span of time as whole days and the rest.
-
-    Attributes:
-
-        first: The first day.
-
-        last: The first day after them.
-
-        rest: The spans at either end that are no whole days.
-    """
-
-    first: date
-    last: date
-    rest: list[tuple[datetime, datetime]]
 
 
 def is_scattered(shape: Shape) -> bool:
@@ -134,25 +117,3 @@ def _edge(asked: Selection, at: datetime | None, *, ascending: bool) -> date:
 
 def _day(moment: datetime | None) -> date | None:
     return None if moment is None else moment.date()
-
-
-def midnight(day: date) -> datetime:
-    """Return the first moment of *day*."""
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-
-def next_midnight(day: date) -> datetime:
-    """Return the first moment after *day*; on the calendar's last day its last moment."""
-    if day == date.max:
-        return datetime.max.replace(tzinfo=UTC)
-    return midnight(day + timedelta(days=1))
-
-
-def whole_days(start: datetime, end: datetime) -> WholeDays:
-    """Take the span from *start* up to *end* apart into whole days and what is left."""
-    last = end.date()
-    first = start.date() if start == midnight(start.date()) else next_midnight(start.date()).date()
-    if first >= last:
-        return WholeDays(first, first, [(start, end)])
-    rest = [(start, midnight(first)), (midnight(last), end)]
-    return WholeDays(first, last, [(begin, stop) for begin, stop in rest if begin < stop])

@@ -18,12 +18,12 @@ from ..store.table import user_activity
 from .arguments import moment_of, record_id
 from .conditions import Shape, conditions
 from .connect import Bind, on_any_bind
+from .dates import Span
 from .filter import ActivityFilter
 from .policy import AccessPolicy
-from .rows import Search, bounds, search, spans_of
+from .rows import Search, search, spans_of
 from .shortcut import Reader, reader
-from .spans import Span
-from .statements import COLUMNS, Cut, literal, to_record, within
+from .statements import COLUMNS, Cut, bounds, literal, to_record, within
 
 
 _C: Final = user_activity.c

@@ -15,10 +15,11 @@ from ..record.times import from_microseconds
 from ..store.table import user_activity_daily
 from .conditions import Selection, Shape, dimensions, selection
 from .cursor import Place
+from .dates import Span
 from .days import VerbDay, is_scattered, verb_days
 from .filter import ActivityFilter
 from .shortcut import Reader
-from .spans import Span, spans
+from .spans import spans
 from .statements import Cut, days_statement, page_statement, probe_statement
 
 
@@ -28,11 +29,6 @@ _DAYS: Final = user_activity_daily.c
 _EFFORT: Final = 40
 _FARTHEST: Final = 400
 _UNBOUNDED: Final = Span(None, None)
-
-
-def bounds(span: Span) -> Cut:
-    """Return the part of a feed that a span holds."""
-    return Cut(low=span.low is not None, high=span.high is not None)
 
 
 class Search(NamedTuple):

@@ -10,31 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
-from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from .days import midnight
+from .dates import Span, midnight, month_of
 from .filter import ActivityFilter
 
 
 _FIRST: Final = 2
 _SECOND: Final = 24
 _BEGINNING: Final = datetime(1, 1, 1, tzinfo=UTC)
-
-
-class Span(NamedTuple):
-    """
-    Whole months; `None` is without bound.
-
-    Attributes:
-
-        low: The first moment.
-
-        high: The first moment after it.
-    """
-
-    low: datetime | None
-    high: datetime | None
 
 
 Extremes = Callable[[], tuple[date, date] | None]
@@ -58,19 +42,6 @@ def spans(
         ascending: Whether the page goes from old to new.
     """
     return _upwards(where, at, extremes) if ascending else _downwards(where, at, extremes)
-
-
-def month_of(day: date, plus: int = 0) -> datetime | None:
-    """Return the first moment of the month of *day*, some months on; `None` beyond the calendar."""
-    return _month(day.year * 12 + day.month - 1 + plus)
-
-
-@lru_cache(maxsize=1024)
-def _month(number: int) -> datetime | None:
-    years, rest = divmod(number, 12)
-    if not date.min.year <= years <= date.max.year:
-        return None
-    return datetime(years, rest + 1, 1, tzinfo=UTC)
 
 
 def _downwards(where: ActivityFilter, at: datetime | None, extremes: Extremes) -> Iterator[Span]:

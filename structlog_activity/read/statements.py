@@ -32,6 +32,7 @@ from sqlalchemy import (
 from ..record.record import ActivityRecord
 from ..store.table import user_activity
 from .conditions import Shape, conditions
+from .dates import Span
 
 
 Statement: TypeAlias = "Select[Any] | CompoundSelect[Any]"
@@ -92,6 +93,11 @@ class Cut(NamedTuple):
     offset: bool = False
     low: bool = False
     high: bool = False
+
+
+def bounds(span: Span) -> Cut:
+    """Return the part of a feed that a span holds."""
+    return Cut(low=span.low is not None, high=span.high is not None)
 
 
 def literal(name: str, type_: Any) -> Any:

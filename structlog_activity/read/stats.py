@@ -31,13 +31,12 @@ from sqlalchemy import (
 from ..store.table import EpochDay, user_activity
 from .conditions import Selection, Shape, conditions, has_only_dimensions, selection
 from .connect import Bind, on_any_bind
-from .days import midnight
+from .dates import midnight, month_of
 from .filter import ActivityFilter
 from .months import counts, days_in, days_of_months, month_bounds, read_day
 from .page import ActivityStats
 from .policy import AccessPolicy
 from .shortcut import Reader, reader
-from .spans import month_of
 from .statements import literal as fixed
 
 

@@ -13,9 +13,9 @@ from ..store.table import user_activity, user_activity_daily
 from .conditions import Shape, conditions, dimensions, has_only_dimensions
 from .days import is_scattered
 from .page import CAP
-from .rows import Search, bounds, spans_of
+from .rows import Search, spans_of
 from .shortcut import Reader
-from .statements import Cut, literal, within
+from .statements import Cut, bounds, literal, within
 from .stats import count_by
 
 
