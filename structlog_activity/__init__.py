@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     )
     from .findings import Finding
     from .log import ActivityLog
-    from .read.feed import feed
+    from .read.counts.stats import stats
+    from .read.feeds.feed import feed
     from .read.filter import ALL_TENANTS, ActivityFilter
     from .read.page import ActivityPage, ActivityStats
     from .read.policy import AccessPolicy
-    from .read.stats import stats
     from .record.actor import ActorContext
     from .record.builders import build_record_from_actor, build_record_from_uuid
     from .record.ids import NIL, to_uuid
@@ -115,11 +115,11 @@ _MODULES: Final = {
     ),
     "findings": ("Finding",),
     "log": ("ActivityLog",),
-    "read.feed": ("feed",),
+    "read.counts.stats": ("stats",),
+    "read.feeds.feed": ("feed",),
     "read.filter": ("ALL_TENANTS", "ActivityFilter"),
     "read.page": ("ActivityPage", "ActivityStats"),
     "read.policy": ("AccessPolicy",),
-    "read.stats": ("stats",),
     "record.actor": ("ActorContext",),
     "record.builders": ("build_record_from_actor", "build_record_from_uuid"),
     "record.ids": ("NIL", "to_uuid"),

@@ -17,7 +17,7 @@ from .capture.install import Installable
 from .capture.keys import ActivityKeys
 from .capture.processor import ActivityProcessor
 from .capture.recorder import Recorder
-from .read.tailmethods import TailMethods
+from .read.tail.methods import TailMethods
 from .record.redact import Redactor, redactor_of
 from .record.rowmaker import RowMaker
 from .recording import RecordingMethods

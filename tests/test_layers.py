@@ -100,6 +100,16 @@ FOREIGN: dict[str, set[str]] = {
     "pytest": {"pytest_plugin"},
 }
 
+# Which inner rooms the inner rooms and the modules of a room may import; who is not named, none.
+INNER: dict[str, dict[str, set[str]]] = {
+    "read": {
+        "feeds": {"counts"},
+        "methods": {"counts", "feeds"},
+        "memory": {"counts"},
+        "__init__": {"counts", "feeds"},
+    },
+}
+
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -138,6 +148,18 @@ def test_a_room_imports_only_what_lies_before_it(path: Path) -> None:
             assert allowed(inner or NAME, ROOMS[room]), f"{name} imports {target}"
 
 
+@pytest.mark.parametrize("room", INNER)
+def test_an_inner_room_imports_only_what_lies_before_it(room: str) -> None:
+    inner_rooms = {path.parent.name for path in (PACKAGE / room).glob("*/__init__.py")}
+    for path in (PACKAGE / room).rglob("*.py"):
+        place = path.relative_to(PACKAGE / room).with_suffix("").parts[0]
+        for target in imports(path):
+            if target.startswith(f"{NAME}.{room}."):
+                other = target.split(".")[2]
+                may = {place, *INNER[room].get(place, set())}
+                assert other in may or other not in inner_rooms, f"{path} imports {target}"
+
+
 @pytest.mark.parametrize("path", MODULES, ids=module_name)
 def test_each_package_is_known_to_the_rooms_that_need_it_only(path: Path) -> None:
     name = module_name(path)
@@ -160,5 +182,5 @@ def test_no_file_is_a_drawer_for_odds_and_ends(path: Path) -> None:
 
 
 def test_write_never_meets_a_database() -> None:
-    for path in (PACKAGE / "write").glob("*.py"):
+    for path in (PACKAGE / "write").rglob("*.py"):
         assert not [name for name in imports(path) if name.endswith(("postgresql", "sqlite"))]

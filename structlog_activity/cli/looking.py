@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ..read.arguments import TOP_FIELDS
-from ..read.buckets import BUCKETS
+from ..read.counts.buckets import BUCKETS
 from ..read.filter import ALL_TENANTS
 from ..record.ids import NIL
 from ..record.record import ID_FIELDS, RAW, ActivityRecord

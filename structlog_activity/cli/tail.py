@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from ..errors import InvalidCursorError, InvalidFilterError
 from ..log import ActivityLog
-from ..read.position import BEGINNING
-from ..read.tail import Tail
+from ..read.tail.position import BEGINNING
+from ..read.tail.tail import Tail
 from ..record.record import ActivityRecord
 from .codes import OK
 from .output import print_json, print_record

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ..record.record import ActivityRecord
 from .arguments import moment_of, record_id, top_columns, top_limit
-from .buckets import calendar, filled
+from .counts.buckets import calendar, filled
 from .cursor import decode_cursor, encode_cursor, place_of
 from .filter import ActivityFilter, AllTenants, ascii_lower, channels_of
 from .page import CAP, ActivityPage, ActivityStats

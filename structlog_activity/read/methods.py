@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from ..record.record import ActivityRecord
 from .arguments import Key, record_id, top_columns, top_limit
-from .buckets import calendar
+from .counts.buckets import calendar
 from .filter import ActivityFilter, Conditions, Where
 from .page import ActivityPage, ActivityStats
 from .policy import AccessPolicy
@@ -56,7 +56,7 @@ class ReadMethods:
 
             RepositoryError: The database can't be read.
         """
-        from .feed import feed
+        from .feeds.feed import feed
 
         filter_ = ActivityFilter.of(where)
         return self._read(lambda engine, key: feed(engine, filter_, key=key, policy=policy))
@@ -91,7 +91,7 @@ class ReadMethods:
 
             RepositoryError: The database can't be read.
         """
-        from .feed import feed
+        from .feeds.feed import feed
 
         filter_ = ActivityFilter.of(where).of_object(object)
         return self._read(lambda engine, key: feed(engine, filter_, key=key, policy=policy))
@@ -127,7 +127,7 @@ class ReadMethods:
 
             RepositoryError: The database can't be read.
         """
-        from .get import get
+        from .feeds.get import get
 
         tenant, id_ = ActivityFilter(tenant_id=tenant_id).tenant_id, record_id(id)
         return self._read(lambda engine, _: get(engine, tenant, id_, policy=policy))
@@ -150,7 +150,7 @@ class ReadMethods:
 
             RepositoryError: The database can't be read.
         """
-        from .stats import stats
+        from .counts.stats import stats
 
         filter_ = ActivityFilter.of(where)
         return self._read(lambda engine, _: stats(engine, filter_, policy=policy))
@@ -196,7 +196,7 @@ class ReadMethods:
 
             RepositoryError: The database can't be read.
         """
-        from .timeline import timeline
+        from .counts.timeline import timeline
 
         filter_ = ActivityFilter.of(where)
         calendar(bucket, tz)
@@ -241,7 +241,7 @@ class ReadMethods:
 
             RepositoryError: The database can't be read.
         """
-        from .top import top
+        from .counts.top import top
 
         filter_ = ActivityFilter.of(where)
         top_columns(by)

@@ -13,8 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from structlog_activity import InvalidFilterError
-from structlog_activity.read import buckets
-from structlog_activity.read.buckets import Piece, calendar
+from structlog_activity.read.counts import buckets
+from structlog_activity.read.counts.buckets import Piece, calendar
 from tests.support.records import NOON, record
 from tests.support.stores import memory_store
 

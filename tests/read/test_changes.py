@@ -17,9 +17,9 @@ from sqlalchemy import Connection, Engine, text
 
 from structlog_activity import ALL_TENANTS, ActivityFilter, to_uuid
 from structlog_activity.errors import InvalidCursorError, RepositoryError
-from structlog_activity.read import horizon, ledger
-from structlog_activity.read.changes import Changes
-from structlog_activity.read.position import (
+from structlog_activity.read.tail import horizon, ledger
+from structlog_activity.read.tail.changes import Changes
+from structlog_activity.read.tail.position import (
     BEGINNING,
     START,
     Position,

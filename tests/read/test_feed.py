@@ -18,7 +18,8 @@ from structlog_activity import (
     InvalidFilterError,
     to_uuid,
 )
-from structlog_activity.read import memory, totals
+from structlog_activity.read import memory
+from structlog_activity.read.feeds import totals
 from structlog_activity.testing import matches
 from tests.support.records import ACTORS, NOON, ORGS, random_records, record
 from tests.support.stores import Store

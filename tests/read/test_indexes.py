@@ -15,10 +15,10 @@ import pytest
 from sqlalchemy import Engine, text
 
 from structlog_activity import ActivityFilter, ActivityRecord, feed, stats, to_uuid
-from structlog_activity.read.get import get
-from structlog_activity.read.history import history
-from structlog_activity.read.timeline import timeline
-from structlog_activity.read.top import top
+from structlog_activity.read.counts.timeline import timeline
+from structlog_activity.read.counts.top import top
+from structlog_activity.read.feeds.get import get
+from structlog_activity.read.feeds.history import history
 from structlog_activity.record.times import to_microseconds
 from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.schema import Schema

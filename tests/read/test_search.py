@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from structlog_activity import ALL_TENANTS, NIL, ActivityRecord, to_uuid
-from structlog_activity.read import rows
+from structlog_activity.read.feeds import search
 from structlog_activity.read.memory import MemoryReads
 from structlog_activity.record.times import to_microseconds
 from tests.read.test_feed import FILTERS
@@ -99,7 +99,7 @@ def both(shared: Store) -> Iterator[tuple[Store, Store]]:
 def effort(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Find scattered records near by, or hardly ever."""
     if request.param == "by the counts":
-        monkeypatch.setattr(rows, "_EFFORT", 1)
+        monkeypatch.setattr(search, "_EFFORT", 1)
 
 
 tenants = st.sampled_from([*TENANTS, "nobody", ALL_TENANTS])

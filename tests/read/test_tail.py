@@ -23,10 +23,10 @@ from structlog_activity.errors import (
     RepositoryError,
     SchemaError,
 )
-from structlog_activity.read.changes import Change, Changes, Look
-from structlog_activity.read.position import START, Position, Spot
-from structlog_activity.read.tail import Tail
-from structlog_activity.read.waiting import Pause
+from structlog_activity.read.tail.changes import Change, Changes, Look
+from structlog_activity.read.tail.position import START, Position, Spot
+from structlog_activity.read.tail.tail import Tail
+from structlog_activity.read.tail.waiting import Pause
 from structlog_activity.store.listening import Listener
 from tests.support.postgres import PostgresServer
 from tests.support.records import record as make_record

@@ -34,12 +34,12 @@ from structlog_activity import (
     stats,
     to_uuid,
 )
-from structlog_activity.read.changes import Changes
-from structlog_activity.read.get import get
-from structlog_activity.read.history import history
-from structlog_activity.read.position import START
-from structlog_activity.read.timeline import timeline
-from structlog_activity.read.top import top
+from structlog_activity.read.counts.timeline import timeline
+from structlog_activity.read.counts.top import top
+from structlog_activity.read.feeds.get import get
+from structlog_activity.read.feeds.history import history
+from structlog_activity.read.tail.changes import Changes
+from structlog_activity.read.tail.position import START
 from structlog_activity.record.rowmaker import RowMaker
 from structlog_activity.record.times import to_microseconds
 from structlog_activity.store.batch import Batch

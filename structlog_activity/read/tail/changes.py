@@ -21,14 +21,14 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, Engine, Row, Select, bindparam, select
 
-from ..record.record import ActivityRecord
-from ..store.table import user_activity
-from .conditions import Shape, conditions, selection
-from .filter import ActivityFilter
+from ...record.record import ActivityRecord
+from ...store.table import user_activity
+from ..conditions import Shape, conditions, selection
+from ..filter import ActivityFilter
+from ..statements import COLUMNS, to_record
 from .horizon import Horizon, refuse_foreign, server_number, snapshot
 from .ledger import batches_after, has_batch, last_batch, within_reach
 from .position import START, WHOLE, Position, Spot, refused
-from .statements import COLUMNS, to_record
 
 
 _C: Final = user_activity.c

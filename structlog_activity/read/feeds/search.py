@@ -11,16 +11,16 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from sqlalchemy import Select, func, select
 
-from ..record.times import from_microseconds
-from ..store.table import user_activity_daily
-from .conditions import Selection, Shape, dimensions, selection
-from .cursor import Place
-from .dates import Span
+from ...record.times import from_microseconds
+from ...store.table import user_activity_daily
+from ..conditions import Selection, Shape, dimensions, selection
+from ..cursor import Place
+from ..dates import Span
+from ..filter import ActivityFilter
+from ..shortcut import Reader
+from ..statements import Cut, days_statement, page_statement, probe_statement
 from .days import VerbDay, is_scattered, verb_days
-from .filter import ActivityFilter
-from .shortcut import Reader
 from .spans import spans
-from .statements import Cut, days_statement, page_statement, probe_statement
 
 
 Rows: TypeAlias = "Sequence[Any]"

@@ -9,14 +9,14 @@ from typing import Any, Final
 
 from sqlalchemy import Integer, Select, func, select
 
-from ..store.table import user_activity, user_activity_daily
-from .conditions import Shape, conditions, dimensions, has_only_dimensions
+from ...store.table import user_activity, user_activity_daily
+from ..conditions import Shape, conditions, dimensions, has_only_dimensions
+from ..counts.stats import count_by
+from ..page import CAP
+from ..shortcut import Reader
+from ..statements import Cut, bounds, literal, within
 from .days import is_scattered
-from .page import CAP
-from .rows import Search, spans_of
-from .shortcut import Reader
-from .statements import Cut, bounds, literal, within
-from .stats import count_by
+from .search import Search, spans_of
 
 
 _C: Final = user_activity.c

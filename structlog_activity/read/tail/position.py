@@ -12,7 +12,7 @@ import struct
 from struct import Struct
 from typing import Final, NamedTuple
 
-from ..errors import InvalidCursorError
+from ...errors import InvalidCursorError
 
 
 BEGINNING: Final = "0"

@@ -13,11 +13,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final, Self
 
-from ..errors import RepositoryError
-from ..record.record import ActivityRecord
-from ..store.reaching import is_passing
+from ...errors import RepositoryError
+from ...record.record import ActivityRecord
+from ...store.reaching import is_passing
+from ..policy import AccessPolicy
 from .changes import Change, Changes
-from .policy import AccessPolicy
 from .position import Position, decode_position, encode_position, refused
 from .waiting import Waiter
 

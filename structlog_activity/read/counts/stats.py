@@ -28,16 +28,16 @@ from sqlalchemy import (
     union_all,
 )
 
-from ..store.table import EpochDay, user_activity
-from .conditions import Selection, Shape, conditions, has_only_dimensions, selection
-from .connect import Bind, on_any_bind
-from .dates import midnight, month_of
-from .filter import ActivityFilter
+from ...store.table import EpochDay, user_activity
+from ..conditions import Selection, Shape, conditions, has_only_dimensions, selection
+from ..connect import Bind, on_any_bind
+from ..dates import midnight, month_of
+from ..filter import ActivityFilter
+from ..page import ActivityStats
+from ..policy import AccessPolicy
+from ..shortcut import Reader, reader
+from ..statements import literal as fixed
 from .months import counts, days_in, days_of_months, month_bounds, read_day
-from .page import ActivityStats
-from .policy import AccessPolicy
-from .shortcut import Reader, reader
-from .statements import literal as fixed
 
 
 _ROWS: Final = user_activity.c

@@ -15,8 +15,8 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from ..errors import InvalidFilterError
-from .filter import ActivityFilter
+from ...errors import InvalidFilterError
+from ..filter import ActivityFilter
 
 
 BUCKETS: Final = ("hour", "day", "week", "month")

@@ -27,8 +27,8 @@ from sqlalchemy import (
     select,
 )
 
-from ..store.table import DAYS_OF_MONTH, user_activity_daily, user_activity_monthly
-from .conditions import Shape, dimensions
+from ...store.table import DAYS_OF_MONTH, user_activity_daily, user_activity_monthly
+from ..conditions import Shape, dimensions
 
 
 _DAYS: Final = user_activity_daily.c

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Integer, Row, Select, and_, bindparam, not_, select, tuple_
 
-from ..store.table import user_activity_batch
+from ...store.table import user_activity_batch
+from ..statements import literal
 from .horizon import Horizon
 from .position import WHOLE, Position, Spot
-from .statements import literal
 
 
 MOST_BATCHES: Final = 100

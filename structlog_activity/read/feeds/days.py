@@ -10,11 +10,11 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Integer, Select, and_, bindparam, func, or_, select
 
-from ..store.table import user_activity_daily
-from .conditions import Selection, Shape, dimensions, has_only_dimensions
-from .dates import midnight, next_midnight
-from .shortcut import Reader
-from .statements import literal
+from ...store.table import user_activity_daily
+from ..conditions import Selection, Shape, dimensions, has_only_dimensions
+from ..dates import midnight, next_midnight
+from ..shortcut import Reader
+from ..statements import literal
 
 
 _DAYS: Final = user_activity_daily.c

@@ -6,15 +6,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..errors import InvalidCursorError
-from .connect import Bind, on_any_bind
-from .cursor import Place, decode_cursor, encode_cursor, place_of
-from .filter import ActivityFilter
-from .page import ActivityPage
-from .policy import AccessPolicy
-from .rows import Rows, found_rows, search
-from .shortcut import reader
-from .statements import to_record
+from ...errors import InvalidCursorError
+from ..connect import Bind, on_any_bind
+from ..cursor import Place, decode_cursor, encode_cursor, place_of
+from ..filter import ActivityFilter
+from ..page import ActivityPage
+from ..policy import AccessPolicy
+from ..shortcut import reader
+from ..statements import to_record
+from .search import Rows, found_rows, search
 from .totals import total
 
 

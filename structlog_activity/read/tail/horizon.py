@@ -12,10 +12,10 @@ from zlib import crc32
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import DBAPIError
 
-from ..errors import RepositoryError
-from ..store.engine import POSTGRESQL
-from ..store.table import user_activity_batch
-from .connect import reading
+from ...errors import RepositoryError
+from ...store.engine import POSTGRESQL
+from ...store.table import user_activity_batch
+from ..connect import reading
 
 
 # On Citus a transaction can be seen before the machines have all of its rows; whose rows

@@ -11,16 +11,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar, Unpack
 from weakref import WeakSet
 
-from ..errors import InvalidFilterError
-from .filter import ActivityFilter, Conditions
+from ...errors import InvalidFilterError
+from ..filter import ActivityFilter, Conditions
 from .position import BEGINNING
 
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from ..policy import AccessPolicy
     from .async_tail import AsyncTail
-    from .policy import AccessPolicy
     from .tail import Tail
 
 _T = TypeVar("_T")
@@ -192,10 +192,10 @@ def _is_number(value: Any) -> bool:
 
 
 def _waiter(engine: Engine) -> Any:
-    from ..store.engine import POSTGRESQL
+    from ...store.engine import POSTGRESQL
 
     if engine.dialect.name == POSTGRESQL:
-        from ..store.listening import Listener
+        from ...store.listening import Listener
 
         return Listener(engine)
     from .waiting import Pause

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .connect import Bind, on_any_bind
+from ..connect import Bind, on_any_bind
+from ..filter import ActivityFilter
+from ..page import ActivityPage
+from ..policy import AccessPolicy
 from .feed import feed
-from .filter import ActivityFilter
-from .page import ActivityPage
-from .policy import AccessPolicy
 
 
 @on_any_bind

@@ -13,17 +13,17 @@ from uuid import UUID
 
 from sqlalchemy import Integer, Select, bindparam, select
 
-from ..record.record import ActivityRecord
-from ..store.table import user_activity
-from .arguments import moment_of, record_id
-from .conditions import Shape, conditions
-from .connect import Bind, on_any_bind
-from .dates import Span
-from .filter import ActivityFilter
-from .policy import AccessPolicy
-from .rows import Search, search, spans_of
-from .shortcut import Reader, reader
-from .statements import COLUMNS, Cut, bounds, literal, to_record, within
+from ...record.record import ActivityRecord
+from ...store.table import user_activity
+from ..arguments import moment_of, record_id
+from ..conditions import Shape, conditions
+from ..connect import Bind, on_any_bind
+from ..dates import Span
+from ..filter import ActivityFilter
+from ..policy import AccessPolicy
+from ..shortcut import Reader, reader
+from ..statements import COLUMNS, Cut, bounds, literal, to_record, within
+from .search import Search, search, spans_of
 
 
 _C: Final = user_activity.c

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
-from ..record.record import ActivityRecord
+from ...record.record import ActivityRecord
 from .tail import Tail
 
 

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from ..conditions import selection
+from ..connect import Bind, on_any_bind
+from ..filter import ActivityFilter
+from ..policy import AccessPolicy
+from ..shortcut import reader
 from .buckets import calendar, filled
-from .conditions import selection
-from .connect import Bind, on_any_bind
-from .counting import counts_of, ends_of
-from .filter import ActivityFilter
-from .policy import AccessPolicy
-from .shortcut import reader
+from .pieces import counts_of, ends_of
 
 
 @on_any_bind

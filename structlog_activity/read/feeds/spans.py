@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
-from .dates import Span, midnight, month_of
-from .filter import ActivityFilter
+from ..dates import Span, midnight, month_of
+from ..filter import ActivityFilter
 
 
 _FIRST: Final = 2

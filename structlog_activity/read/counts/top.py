@@ -9,14 +9,14 @@ from typing import Any, Final
 
 from sqlalchemy import Integer, Select, func, select
 
-from ..store.table import user_activity
-from .arguments import Key, top_columns, top_limit
-from .conditions import Shape, conditions, has_only_dimensions, selection
-from .connect import Bind, on_any_bind
-from .filter import ActivityFilter
-from .policy import AccessPolicy
-from .shortcut import reader
-from .statements import literal
+from ...store.table import user_activity
+from ..arguments import Key, top_columns, top_limit
+from ..conditions import Shape, conditions, has_only_dimensions, selection
+from ..connect import Bind, on_any_bind
+from ..filter import ActivityFilter
+from ..policy import AccessPolicy
+from ..shortcut import reader
+from ..statements import literal
 from .stats import count_by
 
 

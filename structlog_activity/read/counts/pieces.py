@@ -27,13 +27,13 @@ from sqlalchemy import (
     select,
 )
 
-from ..record.times import from_microseconds, to_microseconds
-from ..store.table import user_activity, user_activity_daily
+from ...record.times import from_microseconds, to_microseconds
+from ...store.table import user_activity, user_activity_daily
+from ..conditions import Selection, Shape, conditions, dimensions, has_only_dimensions
+from ..dates import Span, midnight, month_of, next_midnight, whole_days
+from ..shortcut import Reader
+from ..statements import Cut, bounds, within
 from .buckets import Piece
-from .conditions import Selection, Shape, conditions, dimensions, has_only_dimensions
-from .dates import Span, midnight, month_of, next_midnight, whole_days
-from .shortcut import Reader
-from .statements import Cut, bounds, within
 
 
 _ROWS: Final = user_activity.c

@@ -1,0 +1,1 @@
+"""How many records there are: in all, by kind, over time."""

@@ -1,0 +1,1 @@
+"""The feed of a filter, page by page, and single records."""

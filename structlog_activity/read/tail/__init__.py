@@ -1,0 +1,1 @@
+"""Records as they are committed, in the order of the ledger."""
