@@ -6,6 +6,7 @@ import logging
 import tomllib
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,22 @@ def test_what_is_expected_is_found(expected: dict[str, Any], indexes: list[int])
 def test_details_are_compared_as_they_are_stored() -> None:
     record = made(at=NOON, key=UUID(int=5), path=Path("a/b"))
     assert_recorded([record], at=NOON, key=UUID(int=5))
+
+    with capture_activity() as seen:
+        price, tags = Decimal("1.50"), ("a", UUID(int=5))
+        structlog.get_logger().info("x", verb="a.b", object="c", price=price, tags=tags, at=NOON)
+
+    assert_recorded(seen, price=price, tags=tags, at=NOON, data={"price": price, "tags": tags})
+    assert "price is '1.50', not Decimal('1.5')" in failure(seen, price=Decimal("1.5"))
+
+
+def test_a_detail_that_is_none_equals_nothing_else() -> None:
+    with capture_activity() as seen:
+        structlog.get_logger().info("x", verb="a.b", object="c", to=None)
+
+    assert_recorded(seen, to=None, data={"to": None})
+    assert "to is None, not 'dark'" in failure(seen, to="dark")
+    assert "data['to'] is None, not 0" in failure(seen, data={"to": 0})
 
 
 @pytest.mark.parametrize(
