@@ -39,7 +39,7 @@ def install(
         loggers: Names of loggers; ``""`` is the root.
     """
     rules = list(rules)
-    mapper = ActivityMapper(rules) if rules else None
+    mapper = ActivityMapper(rules, keys=handler.recorder().keys) if rules else None
     chain = _without(_processors(), (ActivityProcessor, ActivityMapper))
     index = right_index(chain)
     chain[index:index] = [processor] if mapper is None else [mapper, processor]

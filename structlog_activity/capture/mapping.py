@@ -15,7 +15,7 @@ from uuid import UUID
 
 from .attributes import message_of
 from .faults import count_fault
-from .keys import EVENT
+from .keys import EVENT, ActivityKeys
 
 
 Pattern: TypeAlias = "Callable[[str], Any]"
@@ -24,8 +24,6 @@ _PLACEHOLDER = re.compile(r"\{([\w.-]+)\}", re.ASCII)
 _TEXTS: Final = (str, int, UUID)
 _MOST_NAMES: Final = 4096
 _LONGEST: Final = 8_192  # characters of a text that is looked at
-_VERB: Final = "verb"
-_OBJECT: Final = "object"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +90,9 @@ class ActivityMapper:
         rules: `MappingRule`, or mappings with their attributes, as
             configuration files have them.
 
+        keys: Those of the log, which say under which keys verb and object are
+            set, and which calls have a verb; default are those of `ActivityKeys`.
+
     Raises:
 
         ValueError: A rule makes no sense.
@@ -101,15 +102,22 @@ class ActivityMapper:
     .. versionadded:: 0.1.0
     """
 
-    def __init__(self, rules: Iterable[MappingRule | Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        rules: Iterable[MappingRule | Mapping[str, Any]],
+        *,
+        keys: ActivityKeys | None = None,
+    ) -> None:
+        keys = keys or ActivityKeys()
         made = [rule if isinstance(rule, MappingRule) else MappingRule(**rule) for rule in rules]
-        self._rules = tuple(map(_Compiled, made))
+        self._rules = tuple(_Compiled(rule, keys) for rule in made)
+        self._verbs = keys.verb
         self._by_logger: dict[str, tuple[_Compiled, ...]] = {}
 
     def __call__(self, logger: Any, method_name: str, event_dict: Any) -> Any:
         """Return *event_dict*, with a verb if a rule fits it."""
         try:
-            if type(event_dict) is dict and _VERB not in event_dict:
+            if type(event_dict) is dict and not self._has_verb(event_dict):
                 name = getattr(logger, "name", None) or event_dict.get("logger")
                 rules = self._rules_of(name)
                 if rules:
@@ -121,14 +129,17 @@ class ActivityMapper:
     def filter(self, record: LogRecord) -> bool:
         """Give *record* a verb if a rule fits it; let everything pass."""
         try:
-            rules = self._rules_of(record.name) if _VERB not in record.__dict__ else ()
+            rules = () if self._has_verb(record.__dict__) else self._rules_of(record.name)
             if rules:
                 event = _event_of(record)
-                if _VERB not in event:
+                if not self._has_verb(event):
                     record.__dict__.update(_found(rules, event))
         except Exception as error:  # noqa: BLE001  As above.
             _failed(error)
         return True
+
+    def _has_verb(self, event: Mapping[Any, Any]) -> bool:
+        return any(verb in event for verb in self._verbs)
 
     def _rules_of(self, name: Any) -> tuple[_Compiled, ...]:
         name = name if type(name) is str else ""
@@ -143,9 +154,12 @@ class ActivityMapper:
 class _Compiled:
     """A rule with its patterns compiled."""
 
-    __slots__ = ("_event", "_fields", "_keys", "_logger", "_object", "_verb")
+    __slots__ = (
+        "_event", "_fields", "_keys", "_logger", "_object", "_object_key", "_verb", "_verb_key",
+    )  # fmt: skip
 
-    def __init__(self, rule: MappingRule) -> None:
+    def __init__(self, rule: MappingRule, keys: ActivityKeys) -> None:
+        self._verb_key, self._object_key = keys.verb[0], keys.object[0]
         self._verb = rule.verb
         self._object = rule.object
         self._logger = _pattern(rule.logger)
@@ -170,7 +184,7 @@ class _Compiled:
             for key, template in self._fields.items()
             if key not in event and (text := _filled(template, event)) is not None
         }
-        return {**more, _VERB: self._verb, _OBJECT: object_}
+        return {**more, self._verb_key: self._verb, self._object_key: object_}
 
 
 def _found(rules: Iterable[_Compiled], event: Mapping[Any, Any]) -> dict[str, str]:

@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 import structlog
 
-from structlog_activity import ActivityLog, ActivityMapper, MappingRule, shared, to_uuid
+from structlog_activity import (
+    ActivityKeys,
+    ActivityLog,
+    ActivityMapper,
+    MappingRule,
+    shared,
+    to_uuid,
+)
 from structlog_activity.capture.faults import fault_counts
 
 from .conftest import Kit
@@ -244,6 +251,25 @@ def test_rules_out_of_a_configuration(tmp_path: Path) -> None:
 
     assert shared._shared[url].flush(10)
     assert ["a.b"] == [r.verb for r in shared._shared[url].feed(tenant_id="t").records]
+
+
+def test_rules_use_the_keys_of_the_log(tmp_path: Path) -> None:
+    structlog.configure(processors=[structlog.testing.LogCapture()])
+    logging.getLogger().setLevel(logging.INFO)
+    keys = ActivityKeys(verb=("action", "act"), object=("target",))
+    with ActivityLog(f"sqlite:///{tmp_path / 'activity.db'}", keys=keys) as activity:
+        activity.configure(rules=[{"verb": "a.b", "object": "a:{n}", "event": "x"}])
+
+        structlog.get_logger().info("x", n=1, tenant_id="t")
+        structlog.get_logger().info("x", n=2, tenant_id="t", act="c.d", target="c:2")
+        logging.getLogger("app").info("x", extra={"n": 3, "tenant_id": "t"})
+
+        assert activity.flush(10)
+        records = activity.feed(tenant_id="t").records
+        activity.unconfigure()
+
+    told = [(r.verb, r.object) for r in records]
+    assert [("a.b", ("a", "1")), ("c.d", ("c", "2")), ("a.b", ("a", "3"))] == told[::-1]
 
 
 def test_configure_puts_rules_in_both_places(activity: ActivityLog) -> None:
