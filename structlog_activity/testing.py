@@ -14,7 +14,9 @@ from uuid import UUID
 
 import structlog
 
+from .capture.chain import own_index
 from .capture.handler import RecorderHandler, RecordingHandler
+from .capture.install import put_in, take_out
 from .capture.keys import ActivityKeys
 from .capture.processor import ActivityProcessor
 from .capture.recorder import Recorder, all_diverted
@@ -225,18 +227,15 @@ def _place(seen: CapturedActivities) -> int:
 
 @contextmanager
 def _processing(recorder: Recorder) -> Iterator[None]:
-    # In place: loggers that are cached hold on to this very list.
-    processors: list[Any] = structlog.get_config()["processors"]
-    if any(isinstance(processor, ActivityProcessor) for processor in processors):
+    if own_index(structlog.get_config()["processors"]) is not None:
         yield
         return
-    processor = ActivityProcessor(recorder)
-    processors.insert(max(0, len(processors) - 1), processor)
+    ours = [ActivityProcessor(recorder)]
+    put_in(ours)
     try:
         yield
     finally:
-        if processor in processors:  # Whoever configured anew meanwhile may have emptied it.
-            processors.remove(processor)
+        take_out(ours)
 
 
 @contextmanager

@@ -16,6 +16,9 @@ from uuid import UUID
 import pytest
 import structlog
 
+from structlog.contextvars import bound_contextvars, merge_contextvars
+from structlog.processors import JSONRenderer
+
 from structlog_activity import ActivityLog, ActivityRecord, build_record_from_uuid, to_uuid
 from structlog_activity.testing import assert_recorded, capture_activity
 
@@ -154,6 +157,21 @@ def test_without_records_nothing_was_recorded() -> None:
         == "expected at least 1 of verb='a.b', found 0; nothing was recorded"
     )
     assert_recorded([], count=0)
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_a_block_records_before_the_renderer_wherever_that_stands(
+    request: pytest.FixtureRequest, kind: Any
+) -> None:
+    request.addfinalizer(structlog.reset_defaults)
+    chain = kind([merge_contextvars, JSONRenderer(), lambda *args: args[2] + "\n"])
+    structlog.configure(processors=chain)
+
+    with bound_contextvars(tenant_id="acme"), capture_activity() as seen:
+        structlog.get_logger().info("x", verb="a.b", object="c")
+
+    assert_recorded(seen, verb="a.b", tenant_id="acme", count=1)
+    assert list(chain) == list(structlog.get_config()["processors"])
 
 
 def test_the_innermost_block_is_looked_at() -> None:

@@ -40,10 +40,8 @@ def install(
     """
     rules = list(rules)
     mapper = ActivityMapper(rules, keys=handler.recorder().keys) if rules else None
-    chain = _without(_processors(), (ActivityProcessor, ActivityMapper))
-    index = right_index(chain)
-    chain[index:index] = [processor] if mapper is None else [mapper, processor]
-    _set_processors(chain)
+    ours = [processor] if mapper is None else [mapper, processor]
+    put_in(ours, instead_of=(ActivityProcessor, ActivityMapper))
     for name in loggers:
         _attach(logging.getLogger(name), handler, mapper)
 
@@ -52,14 +50,33 @@ def uninstall(processor: ActivityProcessor, handler: RecordingHandler) -> None:
     """Take *processor*, *handler* and what maps for them out of where `install` put them."""
     chain = _processors()
     if processor in chain:
-        ours = (processor, *(other for other in chain if isinstance(other, ActivityMapper)))
-        _set_processors([other for other in chain if other not in ours])
+        take_out([processor, *(other for other in chain if isinstance(other, ActivityMapper))])
     for logger in all_loggers():
         if handler in logger.handlers:
             logger.removeHandler(handler)
             if logger.handlers == [logging.lastResort]:
                 logger.handlers.clear()
     _set_mapper(handler, None)
+
+
+def put_in(ours: Sequence[Any], *, instead_of: tuple[type, ...] = ()) -> None:
+    """
+    Put *ours* where they belong among structlog's live processors.
+
+    Args:
+
+        ours: Processors of this package, in their order.
+
+        instead_of: Classes whose instances are taken out meanwhile.
+    """
+    chain = _without(_processors(), instead_of)
+    index = right_index(chain)
+    _set_processors([*chain[:index], *ours, *chain[index:]])
+
+
+def take_out(ours: Sequence[Any]) -> None:
+    """Take *ours* out of structlog's live processors, as far as they are there."""
+    _set_processors([other for other in _processors() if other not in ours])
 
 
 def all_loggers() -> list[logging.Logger]:
