@@ -15,6 +15,7 @@ from ..record.record import FIELDS, ActivityRecord
 from ..record.row import Row
 from ..record.rowmaker import RowMaker
 from ..record.times import to_datetime, to_microseconds
+from ..record.traces import refuse_traces
 from .keys import ActivityKeys, KeyMap
 from .marks import ID
 
@@ -83,7 +84,8 @@ class LineReader:
         """
         event = _parsed(line)
         if event.keys() == _RECORD_KEYS:
-            return self._rows.make_from(ActivityRecord.from_dict(event), strict=True)
+            record = ActivityRecord.from_dict(event)
+            return refuse_traces(self._rows.make_from(record, strict=True))
         if not any(verb in event for verb in self._keys.verb):
             return None
         fields, data = self._map.split(event)
@@ -92,7 +94,7 @@ class LineReader:
         us = _time_of(fields, event)
         own = to_uuid(event.get(ID)) if isinstance(event.get(ID), str) else NIL
         fields["id"] = derived_uuid7(us * 1000, line) if own == NIL else own
-        row = self._rows.make(fields, data)
+        row = refuse_traces(self._rows.make(fields, data))
         if row.created_at != us:  # It was out of range, and became now.
             raise InvalidRecordError("occurred_at", "lies before 1970 or after tomorrow")
         return row

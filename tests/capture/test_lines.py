@@ -15,6 +15,7 @@ from structlog_activity import NIL, ActivityKeys, ActivityRecord, InvalidRecordE
 from structlog_activity.capture.lines import MAX_LINE, LineReader, numbered_lines
 from structlog_activity.record.ids import derived_uuid7
 from structlog_activity.record.rowmaker import RowMaker
+from structlog_activity.record.traces import TRACES
 
 
 NOON = 1_773_489_600  # 2026-03-14T12:00:00Z
@@ -171,6 +172,17 @@ def test_what_makes_no_record_is_refused_and_the_field_named(
     with pytest.raises(InvalidRecordError) as caught:
         read(line)
     assert field == caught.value.field
+
+
+@pytest.mark.parametrize("verb", TRACES)
+def test_what_a_check_of_the_seals_believes_is_no_line_s_to_say(verb: str) -> None:
+    """Neither of a log line, whose call was refused, nor of a record that somebody wrote."""
+    for line in (
+        {**LINE, "verb": f" {verb}", "activity_error": "verb: is for what erase and prune write"},
+        must_read(LINE).to_dict() | {"verb": verb},
+    ):
+        with pytest.raises(InvalidRecordError, match="erase and prune"):
+            read(line)
 
 
 @pytest.mark.parametrize("seconds", [0, NOON, NOON + 86_400])
