@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import socket
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -18,17 +18,16 @@ import psycopg
 from psycopg.pq import TransactionStatus as _Status
 from sqlalchemy import URL
 
-from ..errors import RepositoryError
 from ..record.row import Row
 from ..record.times import EPOCH, from_microseconds
 from .batch import Batch, is_number_taken
-from .chain import Chain, SealedBatch
+from .chain import SealedBatch
 from .citus import worker_problem
+from .connected import ConnectedRepository
 from .copyformat import COLUMNS, UnencodableRowError, encode
 from .diagnosis import diagnosed, is_primary_key
 from .engine import POSTGRESQL, shown
 from .faults import Fault, StoreError
-from .interruption import Interruption
 from .listening import TELL
 from .opening import interruptible
 from .partitions import make_months, month_of, months_ahead, months_there
@@ -82,21 +81,17 @@ _STORED = """
     JOIN user_activity a USING (tenant_id, created_at, id)
     WHERE a.created_at BETWEEN %s AND %s
 """
-# A forked child's copies of its parent's connections, kept so that nothing
-# closes them.
-_abandoned: Final[list[Any]] = []
 _TIMES: Final = (4, 8, 9)  # Where a ledger's row has times.
 _READ_ONLY = "25006"
 _FIRST_DAY = EPOCH.date()
 
 
-class PostgresRepository:
+class PostgresRepository(ConnectedRepository[psycopg.Connection[Any], bytes]):
     """
     Write batches to PostgreSQL 15 or newer through one connection of its own.
 
-    The ledger's row goes first: where a batch was committed already it is
-    refused there, and where an earlier try of it is still in doubt on a dying
-    connection it waits for that one's end, so no batch is ever written twice.
+    Where an earlier try of a batch is still in doubt on a dying connection, the
+    ledger's row waits for that one's end.
 
     Args:
 
@@ -126,41 +121,15 @@ class PostgresRepository:
     ) -> None:
         _, given = url.get_dialect()().create_connect_args(url)
         self._arguments = {**_CONNECT, **given, "client_encoding": "UTF8", "autocommit": True}
-        self._where = shown(url)
-        self._chain = Chain(key)
-        self._migrate = migrate
+        super().__init__(shown(url), key=key, migrate=migrate)
         self._on_power = on_power
         self._today = today
-        self._connection: psycopg.Connection[Any] | None = None
         self._socket: socket.socket | None = None  # A second handle on the connection's.
         self._begin = ""
         self._made_for: date | None = None
-        self._interruption = Interruption()
-
-    def write(self, batch: Batch) -> bool:
-        """Commit *batch*; return `False` if the ledger held it already."""
-        with self._connected() as connection:
-            data = self._enter(connection, batch)
-            if data is None:
-                self._chain.found(partial(_stored_seal, connection, batch))
-                return False
-            self._chain.refused()
-            with connection.cursor() as cursor:
-                with cursor.copy(_COPY) as copy:
-                    copy.write(data)
-                    batch.meanwhile()
-                cursor.execute(_DAILY, _daily_columns(batch))
-            self._commit(connection)
-            return True
 
     def _enter(self, connection: psycopg.Connection[Any], batch: Batch) -> bytes | None:
-        """
-        Begin a transaction with the ledger's row of *batch*.
-
-        Returns:
-
-            The rows as COPY takes them; `None` if the ledger has the batch already.
-        """
+        self._make_months_ahead(connection)
         while True:
             sealed = self._chain.seal(batch)
             data = encode(sealed.batch, sealed.salts)
@@ -177,14 +146,19 @@ class PostgresRepository:
             else:
                 return data
 
-    def finish(self) -> None:
-        """Write into the ledger that the writer ended as it should."""
-        if not self._chain.is_begun or self._connection is None:
-            return
-        with contextlib.suppress(StoreError), self._connected() as connection:
-            closing = _ledger_row(self._chain.seal_end())
-            connection.execute(self._begin + closing, prepare=False)
-            self._commit(connection)
+    def _send(self, connection: psycopg.Connection[Any], batch: Batch, rows: bytes) -> None:
+        with connection.cursor() as cursor:
+            with cursor.copy(_COPY) as copy:
+                copy.write(rows)
+                batch.meanwhile()
+            cursor.execute(_DAILY, _daily_columns(batch))
+
+    def _enter_end(self, connection: psycopg.Connection[Any], sealed: SealedBatch) -> None:
+        connection.execute(self._begin + _ledger_row(sealed), prepare=False)
+
+    def _stored_seal(self, connection: psycopg.Connection[Any], batch: Batch) -> bytes:
+        (found,) = connection.execute(_SEAL, (batch.writer_id, batch.seq)).fetchone() or (b"",)
+        return bytes(found)
 
     def stored(self, rows: Sequence[Row]) -> set[int]:
         """Return the indexes of those *rows* whose primary key is in the table."""
@@ -202,53 +176,17 @@ class PostgresRepository:
         with self._connected() as connection, connection.transaction():
             make_months(connection, month_of(first), month_of(last))
 
-    def interrupt(self) -> None:
-        """Break off the call under way, from another thread, even if the server is stopped."""
-        self._interruption.ask()
-
     def close(self) -> None:
         """Close the connection; the next use opens another."""
         self._let_go_of_socket()
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(Exception):
-                connection.close()
+        super().close()
 
     def abandon(self) -> None:
         """Forget the connection without closing it."""
-        self._chain.restart()
-        self._interruption = Interruption()  # A thread of the parent may hold the old one's lock.
+        super().abandon()
         self._let_go_of_socket()
-        _abandoned.append(self._connection)
-        self._connection = None
-
-    @contextlib.contextmanager
-    def _connected(self) -> Iterator[psycopg.Connection[Any]]:
-        with self._interruption.call():
-            try:
-                self._leave_unfinished()
-                if self._connection is None:
-                    self._connection = self._connect()
-                self._make_months_ahead(self._connection)
-                yield self._connection
-            except RepositoryError as error:
-                self.close()
-                raise StoreError.of(error) from None
-            except Exception as error:  # noqa: BLE001  Drivers raise more than their own classes.
-                raise self._failure(error) from None
-            except BaseException:  # Nobody else may find rows locked meanwhile.
-                self.close()
-                raise
-
-    def _commit(self, connection: psycopg.Connection[Any]) -> None:
-        self._chain.in_doubt()
-        connection.execute("COMMIT")
-        self._chain.committed()
 
     def _connect(self) -> psycopg.Connection[Any]:
-        if self._migrate is not None:
-            self._migrate()
-            self._migrate = None
         try:
             connection = interruptible(self._interruption).connect(**self._arguments)
         except psycopg.Error as error:
@@ -292,7 +230,6 @@ class PostgresRepository:
         return StoreError(fault, message, sqlstate=error.sqlstate or "")
 
     def _failure(self, error: Exception) -> StoreError:
-        """Translate *error*, and leave the connection usable or none at all."""
         if isinstance(error, UnencodableRowError | UnsealableRowError):
             return StoreError(Fault.DATA, f"a row can't be encoded: {error}", row=error.row)
         failure = diagnosed(error, self._where)
@@ -301,7 +238,6 @@ class PostgresRepository:
         return failure
 
     def _leave_unfinished(self) -> None:
-        """Let go of a connection that is in the middle of something, as an interrupt leaves it."""
         # Within a transaction that never ended, the ledger would have the very
         # batch that is sent again, and it would pass for committed.
         connection = self._connection
@@ -352,11 +288,6 @@ def _ledger_row(sealed: SealedBatch) -> str:
     for index in _TIMES:
         values[index] = from_microseconds(values[index]).isoformat()
     return _LEDGER.format(*(v.hex() if type(v) is bytes else v for v in values))
-
-
-def _stored_seal(connection: psycopg.Connection[Any], batch: Batch) -> bytes:
-    (found,) = connection.execute(_SEAL, (batch.writer_id, batch.seq)).fetchone() or (b"",)
-    return bytes(found)
 
 
 def _daily_columns(batch: Batch) -> list[str]:

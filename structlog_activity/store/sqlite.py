@@ -4,24 +4,21 @@ The repository on SQLite: each batch is one transaction around executemany.
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 import time
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Engine
 
-from ..errors import RepositoryError
 from ..record.row import Row
 from .batch import Batch, is_number_taken
-from .chain import Chain, SealedBatch
+from .chain import SealedBatch
+from .connected import ConnectedRepository
 from .engine import SQLITE, shown
 from .faults import Fault, StoreError
-from .interruption import Interruption
 from .schema import check_version
 from .seal import UnsealableRowError
 from .shortage import is_out_of_files, shortage
@@ -45,9 +42,6 @@ _DAILY = """
     ON CONFLICT (tenant_id, day, channel, verb, object_type, folded)
         DO UPDATE SET n = n + excluded.n
 """
-# A forked child's copies of its parent's connections, kept so that nothing
-# closes them.
-_abandoned: Final[list[Any]] = []
 # SQLite waits for a lock in a way that nothing breaks off, so it waits in pieces.
 _BUSY = "SQLITE_BUSY"
 # What SQLite says of a folder that is missing, and where too many files are open.
@@ -57,7 +51,7 @@ _PIECE: Final = 100  # milliseconds
 _STORED = "SELECT 1 FROM user_activity WHERE tenant_id = ? AND created_at = ? AND id = ?"
 
 
-class SqliteRepository:
+class SqliteRepository(ConnectedRepository[sqlite3.Connection, list[tuple[Any, ...]]]):
     """
     Write batches to a SQLite file through one connection of its own.
 
@@ -83,63 +77,40 @@ class SqliteRepository:
         key: bytes = b"",
         migrate: Callable[[], object] | None = None,
     ) -> None:
+        super().__init__(shown(engine.url), key=key, migrate=migrate)
         self._engine = engine
-        self._chain = Chain(key)
-        self._migrate = migrate
-        self._where = shown(engine.url)
-        self._connection: sqlite3.Connection | None = None
         self._patience = 0.0  # Seconds that a lock of somebody else is waited for.
-        self._interruption = Interruption()
 
-    def write(self, batch: Batch) -> bool:
-        """Commit *batch*; return `False` if the ledger held it already."""
-        with self._connected() as connection:
-            self._chain.seal(batch)  # Kept there: others need not wait for it.
-            self._begin(connection)
-            sealed = self._enter(connection, batch)
-            if sealed is None:
-                connection.rollback()
-                self._chain.found(partial(_stored_seal, connection, batch))
-                return False
-            self._chain.refused()
-            batch_id = sealed.batch.batch_id
-            rows = zip(batch.rows, sealed.salts, strict=True)
-            # Data as text of no other type, for which sqlite3 would look for an adapter.
-            connection.executemany(
-                _ROW,
-                [
-                    (*row[:-1], str(row[-1]), batch_id, index, salt)
-                    for index, (row, salt) in enumerate(rows)
-                ],
-            )
-            connection.executemany(_DAILY, batch.daily_counts())
-            self._commit(connection)
-            return True
-
-    def _enter(self, connection: sqlite3.Connection, batch: Batch) -> SealedBatch | None:
-        """Write the ledger's row of *batch*; `None` if it is there already."""
+    def _enter(self, connection: sqlite3.Connection, batch: Batch) -> list[tuple[Any, ...]] | None:
+        self._chain.seal(batch)  # Kept there: others need not wait for it.
+        self._begin(connection)
         while True:
             sealed = self._chain.seal(batch)
             try:
                 connection.execute(_LEDGER, _ledger_row(sealed))
             except sqlite3.IntegrityError as error:
                 if fault_of_sqlite(_name(error)) is Fault.DUPLICATE:
+                    connection.rollback()
                     return None
                 if not is_number_taken(str(error)):
                     raise
                 batch = batch.renumbered()
             else:
-                return sealed
+                return _rows(sealed)
 
-    def finish(self) -> None:
-        """Write into the ledger that the writer ended as it should."""
-        if not self._chain.is_begun or self._connection is None:
-            return
-        with contextlib.suppress(StoreError), self._connected() as connection:
-            closing = _ledger_row(self._chain.seal_end())
-            self._begin(connection)
-            connection.execute(_LEDGER, closing)
-            self._commit(connection)
+    def _send(
+        self, connection: sqlite3.Connection, batch: Batch, rows: list[tuple[Any, ...]]
+    ) -> None:
+        connection.executemany(_ROW, rows)
+        connection.executemany(_DAILY, batch.daily_counts())
+
+    def _enter_end(self, connection: sqlite3.Connection, sealed: SealedBatch) -> None:
+        self._begin(connection)
+        connection.execute(_LEDGER, _ledger_row(sealed))
+
+    def _stored_seal(self, connection: sqlite3.Connection, batch: Batch) -> bytes:
+        found = connection.execute(_SEAL, (batch.writer_id.bytes, batch.seq)).fetchone()
+        return found[0] if found else b""
 
     def stored(self, rows: Sequence[Row]) -> set[int]:
         """Return the indexes of those *rows* whose primary key is in the table."""
@@ -153,47 +124,7 @@ class SqliteRepository:
     def make_room(self, first: int, last: int) -> None:
         """Do nothing: one table holds all of time."""
 
-    def interrupt(self) -> None:
-        """Break off the call under way, from another thread."""
-        self._interruption.ask()
-
-    def close(self) -> None:
-        """Close the connection; the next use opens another."""
-        self._interruption.use(None)
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
-
-    def abandon(self) -> None:
-        """Forget the connection without closing it."""
-        self._chain.restart()
-        self._interruption = Interruption()  # A thread of the parent may hold the old one's lock.
-        _abandoned.append(self._connection)
-        self._connection = None
-
-    @contextlib.contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
-        with self._interruption.call():
-            try:
-                self._roll_back()  # What an interrupt left unfinished.
-                if self._connection is None:
-                    self._connection = self._connect()
-                yield self._connection
-            except RepositoryError as error:
-                self.close()
-                raise StoreError.of(error) from None
-            except Exception as error:  # noqa: BLE001  Binding raises more than sqlite3's classes.
-                self._roll_back()
-                raise self._failure(error) from None
-            except BaseException:  # Nobody else may find the file locked meanwhile.
-                self._roll_back()
-                raise
-
     def _connect(self) -> sqlite3.Connection:
-        if self._migrate is not None:
-            self._migrate()
-            self._migrate = None
         pooled = self._engine.raw_connection()
         connection = pooled.driver_connection
         pooled.detach()
@@ -228,15 +159,13 @@ class SqliteRepository:
 
     def _commit(self, connection: sqlite3.Connection) -> None:
         self._go_on()
-        self._chain.in_doubt()
-        connection.execute("COMMIT")
-        self._chain.committed()
+        super()._commit(connection)
 
     def _go_on(self) -> None:
         if self._interruption.asked:
             raise StoreError(Fault.TRANSIENT, f"{self._where}: the write was broken off")
 
-    def _roll_back(self) -> None:
+    def _leave_unfinished(self) -> None:
         try:
             # A full disk rolls back by itself, and a second rollback would raise.
             if self._connection is not None and self._connection.in_transaction:
@@ -245,6 +174,7 @@ class SqliteRepository:
             self.close()
 
     def _failure(self, error: Exception) -> StoreError:
+        self._leave_unfinished()
         if isinstance(error, UnsealableRowError):
             return StoreError(Fault.DATA, f"a row can't be sealed: {error}", row=error.row)
         original = getattr(error, "orig", None) or error  # SQLAlchemy wraps what connecting raises.
@@ -266,13 +196,16 @@ def _fault(error: BaseException) -> Fault:
     return Fault.UNKNOWN
 
 
+def _rows(sealed: SealedBatch) -> list[tuple[Any, ...]]:
+    batch_id, rows = sealed.batch.batch_id, zip(sealed.batch.rows, sealed.salts, strict=True)
+    # Data as text of no other type, for which sqlite3 would look for an adapter.
+    return [
+        (*row[:-1], str(row[-1]), batch_id, index, salt) for index, (row, salt) in enumerate(rows)
+    ]
+
+
 def _ledger_row(sealed: SealedBatch) -> list[Any]:
     return [v.bytes if isinstance(v, UUID) else v for v in sealed.ledger_row()]
-
-
-def _stored_seal(connection: sqlite3.Connection, batch: Batch) -> bytes:
-    found = connection.execute(_SEAL, (batch.writer_id.bytes, batch.seq)).fetchone()
-    return found[0] if found else b""
 
 
 def _name(error: BaseException) -> str:

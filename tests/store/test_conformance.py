@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from structlog_activity import ALL_TENANTS, ActivityRecord, to_uuid
 from structlog_activity.record.rowmaker import RowMaker
-from structlog_activity.store import postgresql, sqlite
+from structlog_activity.store.connected import abandoned
 from structlog_activity.store.faults import Fault, StoreError
 from tests.support.records import NOON, random_records, record
 from tests.support.stores import Store
@@ -173,7 +173,7 @@ def test_an_abandoned_connection_is_replaced_by_a_new_one(store: Store) -> None:
     store.add(record(verb="settings.reset"))
 
     assert 2 == store.stats(tenant_id="acme").total
-    for connection in (*postgresql._abandoned, *sqlite._abandoned):
+    for connection in abandoned:
         connection.close()  # Not in a child here, so this one is ours.
 
 
