@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from .log import ActivityLog
     from .read.counts.stats import stats
     from .read.feeds.feed import feed
-    from .read.filter import ALL_TENANTS, ActivityFilter
+    from .read.filter import ActivityFilter
     from .read.page import ActivityPage, ActivityStats
     from .read.policy import AccessPolicy
+    from .read.tenants import ALL_TENANTS
     from .record.actor import ActorContext
     from .record.builders import build_record_from_actor, build_record_from_uuid
     from .record.ids import NIL, to_uuid
@@ -117,9 +118,10 @@ _MODULES: Final = {
     "log": ("ActivityLog",),
     "read.counts.stats": ("stats",),
     "read.feeds.feed": ("feed",),
-    "read.filter": ("ALL_TENANTS", "ActivityFilter"),
+    "read.filter": ("ActivityFilter",),
     "read.page": ("ActivityPage", "ActivityStats"),
     "read.policy": ("AccessPolicy",),
+    "read.tenants": ("ALL_TENANTS",),
     "record.actor": ("ActorContext",),
     "record.builders": ("build_record_from_actor", "build_record_from_uuid"),
     "record.ids": ("NIL", "to_uuid"),

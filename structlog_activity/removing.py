@@ -13,7 +13,8 @@ from uuid import UUID
 
 from .errors import InvalidFilterError, InvalidRecordError
 from .findings import Finding
-from .read.filter import ALL_TENANTS, ActivityFilter
+from .read.filter import ActivityFilter
+from .read.tenants import ALL_TENANTS
 from .record.ids import NIL, to_uuid
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from ..read.filter import ALL_TENANTS
+from ..read.tenants import ALL_TENANTS
 from .codes import FINDINGS, OK
 from .database import opened
 from .output import print_json, print_table

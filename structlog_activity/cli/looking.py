@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..read.arguments import TOP_FIELDS
 from ..read.counts.buckets import BUCKETS
-from ..read.filter import ALL_TENANTS
+from ..read.tenants import ALL_TENANTS
 from ..record.ids import NIL
 from ..record.record import ID_FIELDS, RAW, ActivityRecord
 from .codes import FINDINGS, OK, USAGE

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InvalidFilterError
 from ..log import SPOOL_VARIABLE
-from ..read.filter import ALL_TENANTS, ActivityFilter
+from ..read.filter import ActivityFilter
 from ..read.query import duration
+from ..read.tenants import ALL_TENANTS
 from .codes import FINDINGS, OK, USAGE
 from .database import key_options, keyed_log
 from .output import print_findings, print_json, printable

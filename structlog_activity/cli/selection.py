@@ -9,8 +9,8 @@ import argparse
 from datetime import UTC, datetime
 from typing import Any
 
-from ..read.filter import ALL_TENANTS
 from ..read.query import parse_moment
+from ..read.tenants import ALL_TENANTS
 from ..record.ids import NIL
 from .query import refuse_blanks, with_query
 

@@ -33,7 +33,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from ..store.engine import POSTGRESQL
-from .filter import ActivityFilter, AllTenants, Scalar
+from .filter import ActivityFilter
+from .tenants import AllTenants
+from .values import Scalar
 
 
 Columns: TypeAlias = Any

@@ -8,28 +8,21 @@ import difflib
 import hashlib
 import json
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from operator import attrgetter
-from typing import Any, Final, Literal, Required, Self, TypeAlias, TypedDict
+from typing import Any, Final, Literal, Required, Self, TypedDict
 from uuid import UUID
 
 from ..errors import InvalidFilterError, InvalidRecordError
-from ..record.budgets import INT64, MAX_CHANNEL, MAX_OBJECT_ID, MAX_OBJECT_TYPE, MAX_VERB
-from ..record.ids import MAX_ID_BITS, NIL, to_uuid
 from ..record.rowmaker import RowMaker
-from ..record.text import shortened, storable
-from ..record.times import to_datetime
+from .values import READ_BY, Scalar, tenant, whole
 
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
 MAX_OFFSET: Final = 2**31 - 1
-_NO_MOMENT: Final = (
-    "can't be read as ISO 8601, such as 2026-01-31 or 2026-01-31T12:00Z; commands and queries take "
-    "how long ago, too, such as 7d"
-)
 TOTALS: Final = ("capped", "exact", "none")
 MACHINE_TYPES: Final = ("system", "machine", "job", "task")
 """Types of actors that are no person."""
@@ -37,37 +30,8 @@ MACHINE_TYPES: Final = ("system", "machine", "job", "task")
 MACHINE_KEYS: Final = ("system", "machine")
 """Keys of ``data`` that are true where no person acted."""
 
-_LONGEST_KEYWORD = 200
-_MOST_VALUES = 200
-_LONGEST = {
-    "verbs": MAX_VERB,
-    "object_type": MAX_OBJECT_TYPE,
-    "object_id": MAX_OBJECT_ID,
-    "channel": MAX_CHANNEL,
-    "channels": MAX_CHANNEL,
-    "channel_denylist": MAX_CHANNEL,
-}
 _DIGEST_SIZE = 16
-_CURSORS = ("after", "before")
 _ROWS: Final = RowMaker()
-
-
-class AllTenants:
-    """The type of `ALL_TENANTS`, of which there is one."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "ALL_TENANTS"
-
-    def __reduce__(self) -> str:
-        return "ALL_TENANTS"
-
-
-ALL_TENANTS: Final = AllTenants()
-"""Say aloud that a read crosses tenants."""
-
-Scalar: TypeAlias = "str | int | float | bool | None"
 
 
 class Conditions(TypedDict, total=False):
@@ -201,12 +165,12 @@ class ActivityFilter:
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
-        set_(self, "tenant_id", _tenant(self.tenant_id))
+        set_(self, "tenant_id", tenant(self.tenant_id))
         for (name, read, unset), value in zip(_READERS, _READ(self), strict=True):
             # Else nothing is to be read, as mostly.
             if value is not unset and value is not None and value != ():
                 set_(self, name, read(name, value))
-        limit, offset = _whole("limit", self.limit), _whole("offset", self.offset)
+        limit, offset = whole("limit", self.limit), whole("offset", self.offset)
         set_(self, "limit", min(limit, MAX_LIMIT) if limit > 0 else DEFAULT_LIMIT)
         set_(self, "offset", min(max(offset, 0), MAX_OFFSET))
         self._check()
@@ -294,8 +258,8 @@ _UNSET: Final = {field.name: field.default for field in fields(ActivityFilter)}
 _NAMES: Final = frozenset(_UNSET)
 _CONDITIONS: Final = [item for item in _UNSET.items() if item[0] not in _PAGING]
 _CONDITIONS_OF: Final = attrgetter(*(name for name, _ in _CONDITIONS))
-
-
+_READERS: Final = [(name, read, _UNSET[name]) for name, read in READ_BY.items()]
+_READ: Final = attrgetter(*READ_BY)
 _ENCODER: Final = json.JSONEncoder(sort_keys=True)
 
 
@@ -313,151 +277,7 @@ def channels_of(where: ActivityFilter) -> Sequence[str]:
     return where.channels or ((where.channel,) if where.channel else ())
 
 
-def _tenant(value: Any) -> UUID | AllTenants:
-    if isinstance(value, AllTenants):
-        return value
-    if value is None or (isinstance(value, str) and not value.strip()):
-        raise InvalidFilterError(
-            "tenant_id", value, "is required: NIL reads records without a tenant, ALL_TENANTS all"
-        )
-    return _uuid("tenant_id", value)
-
-
-def _id(name: str, value: Any) -> UUID | None:
-    found = _uuid(name, value)
-    return None if found == NIL else found
-
-
-def _uuid(name: str, value: Any) -> UUID:
-    if type(value) is UUID and hasattr(value, "int"):  # Which one made by hand may lack.
-        return value
-    try:
-        return to_uuid(value)
-    except InvalidRecordError as error:
-        raise InvalidFilterError(name, value, error.problem) from None
-
-
-def _text(name: str, value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return _as_stored(name, value) if value else None
-    raise InvalidFilterError(name, value, "text is needed")
-
-
-def _as_stored(name: str, text: str) -> str:
-    """Return *text* as a record has it; long ones are stored shortened."""
-    problem = _unstorable(text) if name not in _CURSORS else ""
-    if problem:
-        raise InvalidFilterError(name, text, problem)
-    # Of a class that has its own ``repr`` or its own way into a database, the text alone.
-    text = str.__str__(text)
-    return shortened(text, _LONGEST[name]) if name in _LONGEST else text
-
-
-def _object_id(name: str, value: Any) -> str | None:
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    if isinstance(value, UUID) or (is_number and value.bit_length() <= MAX_ID_BITS):
-        value = str(value)
-    return _text(name, value)
-
-
-def _texts(name: str, value: Any) -> tuple[str, ...]:
-    if value == "":
-        return ()
-    values = (value,) if isinstance(value, str) else value
-    if not _are_texts(values):
-        raise InvalidFilterError(name, value, "text or a list of texts is needed")
-    if len(values) > _MOST_VALUES:
-        raise InvalidFilterError(name, len(values), f"at most {_MOST_VALUES} values")
-    found = tuple(dict.fromkeys(_as_stored(name, item) for item in values if item))
-    if values and not found:
-        raise InvalidFilterError(name, value, "holds nothing but empty texts")
-    return found
-
-
-def _verbs(name: str, value: Any) -> tuple[str, ...]:
-    found = _texts(name, value)
-    if "*" in found:  # Any verb: no condition.
-        return ()
-    for pattern in found:
-        if "*" in pattern[:-1]:
-            raise InvalidFilterError(name, pattern, "a * may only stand at the end")
-    return found
-
-
-def _are_texts(values: Any) -> bool:
-    is_list = isinstance(values, list | tuple | set | frozenset)
-    return is_list and all(isinstance(item, str) for item in values)
-
-
 def _unknown(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), n=1)
     hint = f"; did you mean {near[0]}=" if near else ""
     return f"is no condition that a filter has{hint}"
-
-
-def _moment(name: str, value: Any) -> datetime:
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    if not isinstance(value, datetime | str):
-        raise InvalidFilterError(name, value, "a datetime, a date or ISO 8601 text is needed")
-    try:
-        return to_datetime(value)
-    except InvalidRecordError:
-        raise InvalidFilterError(name, value, _NO_MOMENT) from None
-
-
-def _keyword(name: str, value: Any) -> str | None:
-    text = _text(name, value)
-    if text is None or not text.strip():
-        return None
-    if len(text) > _LONGEST_KEYWORD:
-        raise InvalidFilterError(name, value, f"at most {_LONGEST_KEYWORD} characters")
-    return ascii_lower(text.strip())
-
-
-def ascii_lower(text: str) -> str:
-    """Return *text* with A to Z in lower case, which is what both databases do."""
-    return text.translate(_LOWER)
-
-
-def _data(name: str, value: Any) -> dict[str, Scalar] | None:
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise InvalidFilterError(name, value, "a mapping with text keys is needed")
-    if len(value) > _MOST_VALUES:
-        raise InvalidFilterError(name, len(value), f"at most {_MOST_VALUES} keys")
-    for key, item in value.items():
-        problem = _unstorable(key) or _unstorable(item)
-        if problem:
-            raise InvalidFilterError(f"{name}[{key!r}]", item, problem)
-    return dict(value) or None
-
-
-def _unstorable(item: Any) -> str:
-    """Return why *item* can't be a value that is stored; ``""`` if it can."""
-    if isinstance(item, str):
-        return "" if storable(item) == item else "NUL and lone surrogates are never stored"
-    if isinstance(item, int | float):
-        return "" if -INT64 <= item < INT64 else "is stored as text"
-    return "" if item is None else "a scalar is needed"
-
-
-def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidFilterError(name, value, "a whole number is needed")
-    return value
-
-
-_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
-
-_READ_BY: Final[dict[str, Callable[[str, Any], Any]]] = {
-    **dict.fromkeys(("org_id", "actor_id", "user_id", "involving"), _id),
-    **dict.fromkeys(("object_type", "channel", "after", "before"), _text),
-    "object_id": _object_id,
-    "verbs": _verbs,
-    **dict.fromkeys(("channels", "channel_denylist", "machine_types", "machine_keys"), _texts),
-    **dict.fromkeys(("since", "until"), _moment),
-    "keyword": _keyword,
-    "data": _data,
-}
-_READERS: Final = [(name, read, _UNSET[name]) for name, read in _READ_BY.items()]
-_READ: Final = attrgetter(*_READ_BY)

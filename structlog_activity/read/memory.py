@@ -13,9 +13,11 @@ from ..record.record import ActivityRecord
 from .arguments import moment_of, record_id, top_columns, top_limit
 from .counts.buckets import calendar, filled
 from .cursor import decode_cursor, encode_cursor, place_of
-from .filter import ActivityFilter, AllTenants, ascii_lower, channels_of
+from .filter import ActivityFilter, channels_of
 from .page import CAP, ActivityPage, ActivityStats
 from .policy import AccessPolicy
+from .tenants import AllTenants
+from .values import ascii_lower
 
 
 class MemoryReads:
