@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -16,17 +17,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from structlog_activity.capture.keys import ActivityKeys, KeyMap
+from structlog_activity.record.budgets import (
+    MAX_CHANNEL,
+    MAX_IP,
+    MAX_ITEMS,
+    MAX_KEY,
+    MAX_OBJECT_ID,
+    MAX_OBJECT_TYPE,
+    MAX_VERB,
+)
 from structlog_activity.record.canonical import Canonical, canonical
 from structlog_activity.record.redact import REDACTED, Redactor
 from structlog_activity.record.row import Row
 from structlog_activity.record.rowmaker import RowMaker
 from structlog_activity.record.template import Template, template_for
+from tests.record.hostile import nested
+from tests.record.test_secrets import GITHUB, HASH_KEY
 
 
 ID = UUID("0199c8a2-7d3f-7b1a-9c4e-1f2a3b4c5d6e")
 NOW_NS = 1_714_996_800_123_456_000
 ROWS = RowMaker(Redactor(), clock=lambda: NOW_NS)
 USUAL: dict[str, Any] = {"verb": "a.b", "object": "c:1"}
+CARD = "4111111111111111"
+SHORT = "pin=1234"  # No shorter text is looked at.
 
 TEXTS = st.one_of(
     st.text(max_size=12),
@@ -76,19 +90,33 @@ EVENTS = st.fixed_dictionaries(
 )
 
 
-def template(event: dict[str, Any], defaults: dict[str, Any] | None = None) -> Template | None:
+@dataclass
+class Box:
+    """No type that JSON knows."""
+
+    inside: Any
+    password: str = "hunter2"
+
+
+def template(
+    event: dict[str, Any], defaults: dict[str, Any] | None = None, rows: RowMaker = ROWS
+) -> Template | None:
     places = KeyMap(ActivityKeys(), defaults or {}).places(tuple(event))
-    return None if places is None else template_for(ROWS, *places)
+    return None if places is None else template_for(rows, *places)
 
 
-def by_template(event: dict[str, Any], defaults: dict[str, Any] | None = None) -> Row | None:
-    found = template(event, defaults)
+def by_template(
+    event: dict[str, Any], defaults: dict[str, Any] | None = None, rows: RowMaker = ROWS
+) -> Row | None:
+    found = template(event, defaults, rows)
     return None if found is None else found.row(event, ID.bytes, NOW_NS // 1000)
 
 
-def by_rule(event: dict[str, Any], defaults: dict[str, Any] | None = None) -> Row:
+def by_rule(
+    event: dict[str, Any], defaults: dict[str, Any] | None = None, rows: RowMaker = ROWS
+) -> Row:
     fields, data = KeyMap(ActivityKeys(), defaults or {}).split(event)
-    return ROWS.make(fields, data, id=ID.int, ns=NOW_NS)
+    return rows.make(fields, data, id=ID.int, ns=NOW_NS)
 
 
 @settings(max_examples=300, deadline=None)
@@ -129,9 +157,34 @@ def test_a_template_makes_the_same_row_as_the_rules(
         {"object": ("export.job", 7)},
         {"job": ID, "at": datetime(2026, 3, 14, tzinfo=UTC)},
         {"level": "info", "timestamp": "2026-03-14T12:00:00Z", "event": "done"},
+        {"channel": None, "ip": None},
+        {"channel": "", "ip": ""},
+        {"object": "folder:a:b"},
+        {"object": ("c", ID)},
     ],
 )
 def test_usual_events_have_a_template_that_makes_their_row(more: dict[str, Any]) -> None:
+    event = {**USUAL, **more}
+
+    assert by_template(event) == by_rule(event)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"verb": "v" * MAX_VERB},
+        {"object": ("t" * MAX_OBJECT_TYPE, "i" * MAX_OBJECT_ID)},
+        {"object": ("c", -(2**63))},
+        {"object": ("c", 2**63 - 1)},
+        {"channel": "c" * MAX_CHANNEL},
+        {"ip": "::1%".ljust(MAX_IP, "e")},
+        {"actor_id": "u" * 128},
+        {"actor_id": -(2**63), "user_id": 2**63 - 1},
+        {"k" * MAX_KEY: 1},
+        {f"k{ix}": ix for ix in range(MAX_ITEMS // 2)},
+    ],
+)
+def test_a_template_takes_what_is_as_long_as_it_may_be(more: dict[str, Any]) -> None:
     event = {**USUAL, **more}
 
     assert by_template(event) == by_rule(event)
@@ -146,7 +199,13 @@ def test_an_object_said_in_two_parts_has_a_template() -> None:
 
 
 def test_defaults_are_part_of_a_template() -> None:
-    defaults = {"channel": "billing", "tenant": "acme", "region": "eu"}
+    defaults = {
+        "channel": "billing",
+        "tenant": "acme",
+        "region": "eu",
+        "box": Box([1]),
+        "deep": Box(nested(100)),
+    }
     for event in (USUAL, {**USUAL, "channel": "other", "region": "us"}):
         row = by_template(event, defaults)
 
@@ -170,11 +229,83 @@ def test_defaults_are_part_of_a_template() -> None:
         {"data": {"a": 1}},
         {"occurred_at": "2026-03-14T12:00:00Z"},
         {"_raw": 1},
-        {"k" * 300: 1},
+        {"verb": "v" * (MAX_VERB + 1)},
+        {"object": ("t" * (MAX_OBJECT_TYPE + 1), 1)},
+        {"object": ("c", "i" * (MAX_OBJECT_ID + 1))},
+        {"object": ("c", 2**63)},
+        {"channel": "c" * (MAX_CHANNEL + 1)},
+        {"ip": "::1%".ljust(MAX_IP + 1, "e")},
+        {"actor_id": "u" * 129},
+        {"actor_id": 2**63},
+        {"k" * (MAX_KEY + 1): 1},
+        {f"k{ix}": ix for ix in range(MAX_ITEMS // 2 + 1)},
+        {f"a key with {CARD}": 1},
     ],
 )
 def test_what_is_unusual_is_left_to_the_rules(more: dict[str, Any]) -> None:
     assert by_template({**USUAL, **more}) is None
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        (f"see {REDACTED}", f"see {GITHUB}"),
+        (f"pin={REDACTED}", SHORT),
+        (CARD, CARD),  # A number where an id belongs is no card's.
+    ],
+)
+def test_an_id_of_a_template_has_no_secret(stored: str, said: str) -> None:
+    event = {"verb": "a.b", "object": ("c", said), "actor_id": said}
+
+    row = by_template(event)
+
+    assert row == by_rule(event)
+    assert row is not None
+    assert row.object_id == stored
+    assert json.loads(row.data) == {"_raw": {"actor_id": stored}}
+
+
+@pytest.mark.parametrize(
+    "redactor",
+    [
+        Redactor(mode="drop"),
+        Redactor(mode="hash", hash_key=HASH_KEY),
+        Redactor(keys={"password": "drop"}),
+        Redactor(keys={"password": lambda key, value: f"{key}={value}"}),
+    ],
+    ids=["drop", "hash", "one key", "function"],
+)
+def test_a_secret_that_is_not_masked_is_left_to_the_rules(redactor: Redactor) -> None:
+    rows = RowMaker(redactor, clock=lambda: NOW_NS)
+    other = {**USUAL, "name": "plain"}
+
+    assert by_template({**USUAL, "password": "x"}, rows=rows) is None
+    assert by_template(other, rows=rows) == by_rule(other, rows=rows)
+
+
+def test_where_verbs_have_allowed_keys_all_is_left_to_the_rules() -> None:
+    rows = RowMaker(Redactor(allow={"a.b": ["name"]}), clock=lambda: NOW_NS)
+
+    assert by_template({**USUAL, "name": "plain"}, rows=rows) is None
+
+
+def test_without_a_redactor_a_template_stores_what_was_said() -> None:
+    rows = RowMaker(clock=lambda: NOW_NS)
+    event = {"verb": "a.b", "object": ("c", GITHUB), "note": f"pin=1 {GITHUB}", "password": "x"}
+
+    row = by_template(event, rows=rows)
+
+    assert row == by_rule(event, rows=rows)
+    assert row is not None
+    assert row.object_id == GITHUB
+    assert json.loads(row.data) == {"note": f"pin=1 {GITHUB}", "password": "x"}
+
+
+def test_a_value_of_a_class_of_a_foreign_class_is_left_to_the_rules() -> None:
+    """Its type would be looked up by a hash of its own."""
+    kind = type("Meta", (type,), {"__hash__": lambda _: 1})("Kind", (), {})
+
+    assert by_template(USUAL, {"kind": kind()}) is None
 
 
 def test_a_secret_is_hidden_by_a_template() -> None:
