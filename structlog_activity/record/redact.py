@@ -320,7 +320,7 @@ class Redactor:
         name = _folded(key)
         mode = self._modes.get(name)
         if mode is None:
-            hidden = self._is_secret(name) or self._has_secret_part(key)
+            hidden = self._mode != KEEP and (self._is_secret(name) or self._has_secret_part(key))
         else:
             hidden = mode != KEEP
         if len(self._known) < _CACHE_SIZE:

@@ -113,6 +113,13 @@ def test_dropped_values_leave_no_key() -> None:
     }
 
 
+def test_where_secrets_are_kept_only_names_of_another_mode_are_hidden() -> None:
+    data = {"password": "x", "note": "pin=1234", "headers": [["Cookie", "y"]]}
+    redactor = Redactor(mode="keep", keys={"email": "mask"})
+
+    assert data_of({**data, "email": "bob"}, redactor) == {**data, "email": "[redacted]"}
+
+
 def test_hashed_values_can_be_searched_for() -> None:
     redactor = Redactor(keys={"email": "hash"}, hash_key=HASH_KEY)
 
