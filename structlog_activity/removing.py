@@ -15,6 +15,7 @@ from .errors import InvalidFilterError, InvalidRecordError
 from .findings import Finding
 from .read.filter import ActivityFilter
 from .read.tenants import ALL_TENANTS
+from .read.values import utc_moment
 from .record.ids import NIL, to_uuid
 
 
@@ -281,9 +282,7 @@ def _before(older_than: Any, now: datetime) -> datetime:
             raise InvalidFilterError("older_than", older_than, problem) from None
     if not isinstance(older_than, datetime):
         raise InvalidFilterError("older_than", older_than, "a timedelta or a datetime is needed")
-    moment = ActivityFilter(tenant_id=ALL_TENANTS, until=older_than).until
-    assert isinstance(moment, datetime)  # noqa: S101  For the type checker.
-    return moment
+    return utc_moment("older_than", older_than)
 
 
 def _age(name: str, age: Any) -> timedelta:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InvalidFilterError
 from ..log import SPOOL_VARIABLE
-from ..read.filter import ActivityFilter
 from ..read.query import duration
 from ..read.tenants import ALL_TENANTS
+from ..read.values import utc_moment
 from .codes import FINDINGS, OK, USAGE
 from .database import key_options, keyed_log
 from .output import print_findings, print_json, printable
@@ -150,11 +150,7 @@ def _confirmed(question: str, options: argparse.Namespace) -> bool:
 
 def _older_than(text: str) -> timedelta | datetime:
     age = duration("older-than", text)
-    if age is not None:
-        return age
-    moment = ActivityFilter(tenant_id=ALL_TENANTS, until=text).until
-    assert isinstance(moment, datetime)  # noqa: S101  For the type checker.
-    return moment
+    return utc_moment("older-than", text) if age is None else age
 
 
 def _age(name: str, text: str) -> timedelta:

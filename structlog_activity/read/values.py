@@ -120,7 +120,20 @@ def _are_texts(values: Any) -> bool:
     return is_list and all(isinstance(item, str) for item in values)
 
 
-def _moment(name: str, value: Any) -> datetime:
+def utc_moment(name: str, value: Any) -> datetime:
+    """
+    Return a moment in UTC, of what *since* and *until* take.
+
+    Args:
+
+        name: What the moment is for, which an error names.
+
+        value: A datetime (a naive one is UTC), a date, or ISO 8601 text.
+
+    Raises:
+
+        InvalidFilterError: It is none of these.
+    """
     if isinstance(value, date) and not isinstance(value, datetime):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
     if not isinstance(value, datetime | str):
@@ -174,7 +187,7 @@ READ_BY: Final[dict[str, Callable[[str, Any], Any]]] = {
     "object_id": _object_id,
     "verbs": _verbs,
     **dict.fromkeys(("channels", "channel_denylist", "machine_types", "machine_keys"), _texts),
-    **dict.fromkeys(("since", "until"), _moment),
+    **dict.fromkeys(("since", "until"), utc_moment),
     "keyword": _keyword,
     "data": _data,
 }

@@ -103,10 +103,19 @@ def test_a_floor_and_a_scope_narrow_it(cli: Cli, sqlite_log: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [("--older-than", "soon"), ("--older-than", "9d", "--floor", "x")]
+    ("wrong", "words"),
+    [
+        (("--older-than", "1x"), "error: older-than='1x': can't be read"),
+        (("--older-than", ""), "error: older-than='': can't be read"),
+        (("--older-than", "9d", "--floor", "x"), "error: floor='x': an age is needed"),
+    ],
 )
-def test_an_age_that_is_none_is_refused(cli: Cli, sqlite_log: str, wrong: tuple[str, ...]) -> None:
-    assert 2 == cli("--url", sqlite_log, "prune", "--yes", *wrong).code
+def test_an_age_that_is_none_is_refused_by_its_name(
+    cli: Cli, sqlite_log: str, wrong: tuple[str, ...], words: str
+) -> None:
+    found = cli("--url", sqlite_log, "prune", "--yes", *wrong)
+
+    assert (2, True) == (found.code, words in found.err), found.err
 
 
 def test_a_person_is_erased_when_told_so(cli: Cli, url: str) -> None:
