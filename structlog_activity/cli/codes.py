@@ -1,10 +1,12 @@
 """
-What commands exit with.
+What commands exit with, and how a mistake of whoever typed them is told.
 """
 
 from __future__ import annotations
 
 from typing import Final
+
+from ..errors import ActivityError
 
 
 OK: Final = 0
@@ -26,3 +28,7 @@ INTERRUPTED: Final = 130
 
 BROKEN_PIPE: Final = 141
 """As of a program that SIGPIPE ended."""
+
+
+class UsageError(ActivityError):
+    """Say what is wrong with a command line, or with something that it names."""

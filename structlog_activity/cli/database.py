@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InvalidFilterError, RepositoryError
-from ..log import ActivityLog
+from ..log import SPOOL_VARIABLE, ActivityLog
+from .codes import UsageError
 
 
 def key_options() -> argparse.ArgumentParser:
@@ -27,6 +28,29 @@ def key_options() -> argparse.ArgumentParser:
         "is one that was used before",
     )
     return parser
+
+
+def spool_options() -> argparse.ArgumentParser:
+    """Return the option that names the spool."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--spool-dir", metavar="FOLDER", help=f"folder of the spool; default ${SPOOL_VARIABLE}"
+    )
+    return parser
+
+
+def require_spool(options: argparse.Namespace) -> None:
+    """
+    Make sure that the folder of ``--spool-dir`` is there.
+
+    A log would make an empty one, in which nothing is to be found.
+
+    Raises:
+
+        UsageError: It isn't.
+    """
+    if options.spool_dir is not None and not Path(options.spool_dir).is_dir():
+        raise UsageError(f"--spool-dir {options.spool_dir}: there is no such folder")
 
 
 @contextlib.contextmanager

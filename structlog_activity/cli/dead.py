@@ -5,14 +5,13 @@ The commands about dead letters: ``dead list``, ``show``, ``retry`` and ``purge`
 from __future__ import annotations
 
 import argparse
-import contextlib
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import InvalidRecordError
 from ..log import SPOOL_VARIABLE, ActivityLog
-from .codes import FINDINGS, OK
+from .codes import FINDINGS, OK, UsageError
+from .database import require_spool, spool_options
 from .output import object_text, print_json, print_table, printable
 from .progress import Progress, say
 
@@ -35,11 +34,7 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
         "dead", help="look at records that the database refused", description=_DESCRIPTION
     )
     actions = dead.add_subparsers(title="actions", metavar="ACTION", required=True)
-    spool = argparse.ArgumentParser(add_help=False)
-    spool.add_argument(
-        "--spool-dir", metavar="FOLDER", help=f"folder of the spool; default ${SPOOL_VARIABLE}"
-    )
-    parents = [common, spool]
+    parents = [common, spool_options()]
     actions.add_parser("list", parents=parents, help="list them").set_defaults(run=list_)
     show_ = actions.add_parser("show", parents=parents, help="print one as JSON")
     show_.add_argument("id", help="as `dead list` prints it")
@@ -56,9 +51,9 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def list_(options: argparse.Namespace) -> int:
     """Run ``dead list``."""
-    with _letters(options) as (_, letters):
-        names = letters.names()
-        found = list(_readable(letters, names))
+    letters = _letters(_log(options))
+    names = letters.names()
+    found = list(_readable(letters, names))
     if options.json:
         for name, letter in found:
             print_json({"id": name, **letter.to_dict()})
@@ -70,18 +65,19 @@ def list_(options: argparse.Namespace) -> int:
 
 def show(options: argparse.Namespace) -> int:
     """Run ``dead show``."""
-    with _letters(options) as (_, letters):
-        print_json(_read(letters, options.id).to_dict())
+    print_json(_read(_letters(_log(options)), options.id).to_dict())
     return OK
 
 
 def retry(options: argparse.Namespace) -> int:
     """Run ``dead retry``."""
-    with _letters(options) as (activity, letters):
-        # What is named has to be there; of all, those that can be read.
-        tried = [(name, _read(letters, name)) for name in options.ids]
-        names = options.ids or letters.names()
-        stored, refused = _retry(activity, letters, tried or list(_readable(letters, names)))
+    activity = _log(options)
+    letters = _letters(activity)
+    # What is named has to be there; of all, those that can be read.
+    tried = [(name, _read(letters, name)) for name in options.ids]
+    names = options.ids or letters.names()
+    tried = tried or list(_readable(letters, names))
+    stored, refused = _retry(activity, letters, tried) if tried else (0, 0)
     if options.json:
         print_json({"stored": stored, "refused": refused})
     say(f"{stored:,} dead letters stored, {refused:,} refused again")
@@ -90,10 +86,10 @@ def retry(options: argparse.Namespace) -> int:
 
 def purge(options: argparse.Namespace) -> int:
     """Run ``dead purge``."""
-    with _letters(options) as (_, letters):
-        for name in options.ids:
-            _known(letters, name)
-        count = sum(letters.remove(name) for name in options.ids or letters.names())
+    letters = _letters(_log(options))
+    for name in options.ids:
+        _require(letters, name)
+    count = sum(letters.remove(name) for name in options.ids or letters.names())
     say(f"{count:,} dead letters deleted")
     return OK
 
@@ -102,36 +98,40 @@ def _retry(
     activity: ActivityLog, letters: LettersInFolder, tried: Sequence[tuple[str, DeadLetter]]
 ) -> tuple[int, int]:
     stored = refused = 0
-    progress, importer = Progress("letters", len(tried)), activity.importer()
-    try:
-        for name, letter in tried:
-            before = importer.counts["dead"]
-            importer.store([letter.row])
-            if importer.counts["dead"] > before:
-                refused += 1
-            else:
-                stored += 1
-                letters.remove(name)
-            progress.update(stored + refused, stored + refused)
-    finally:
-        progress.finish()
-        importer.close()
+    with activity:
+        progress, importer = Progress("letters", len(tried)), activity.importer()
+        try:
+            for name, letter in tried:
+                before = importer.counts["dead"]
+                importer.store([letter.row])
+                if importer.counts["dead"] > before:
+                    refused += 1
+                else:
+                    stored += 1
+                    letters.remove(name)
+                progress.update(stored + refused, stored + refused)
+        finally:
+            progress.finish()
+            importer.close()
     return stored, refused
 
 
-@contextlib.contextmanager
-def _letters(options: argparse.Namespace) -> Iterator[tuple[ActivityLog, LettersInFolder]]:
-    with ActivityLog(options.url, spool_dir=options.spool_dir, migrate=False) as activity:
-        letters = activity.letters_on_disk
-        if letters is None:
-            raise InvalidRecordError("--spool-dir", f"is needed, or ${SPOOL_VARIABLE}")
-        yield activity, letters
+def _log(options: argparse.Namespace) -> ActivityLog:
+    """Return the log whose spool it is; nothing of it is opened, or made, by looking at letters."""
+    require_spool(options)
+    return ActivityLog(options.url, spool_dir=options.spool_dir, migrate=False)
 
 
-def _known(letters: LettersInFolder, name: str) -> str:
+def _letters(activity: ActivityLog) -> LettersInFolder:
+    letters = activity.letters_on_disk
+    if letters is None:
+        raise UsageError(f"--spool-dir is needed, or ${SPOOL_VARIABLE}")
+    return letters
+
+
+def _require(letters: LettersInFolder, name: str) -> None:
     if name not in letters.names():
-        raise InvalidRecordError("id", f"there is no dead letter {name!r}: see `dead list`")
-    return name
+        raise UsageError(f"there is no dead letter {name!r}: see `dead list`")
 
 
 def _readable(letters: LettersInFolder, names: Sequence[str]) -> Iterator[tuple[str, DeadLetter]]:
@@ -144,10 +144,11 @@ def _readable(letters: LettersInFolder, names: Sequence[str]) -> Iterator[tuple[
 
 
 def _read(letters: LettersInFolder, name: str) -> DeadLetter:
+    _require(letters, name)
     try:
-        return letters.get(_known(letters, name))
+        return letters.get(name)
     except (OSError, ValueError) as error:
-        raise InvalidRecordError("id", f"{name!r} can't be read: {error}") from None
+        raise UsageError(f"dead letter {name!r} can't be read: {error}") from None
 
 
 def _cells(name: str, letter: DeadLetter) -> list[str]:

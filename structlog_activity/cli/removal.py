@@ -12,12 +12,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InvalidFilterError
-from ..log import SPOOL_VARIABLE
+from ..read.filter import ALL_TENANTS, utc_moment
 from ..read.query import duration
-from ..read.tenants import ALL_TENANTS
-from ..read.values import utc_moment
 from .codes import FINDINGS, OK, USAGE
-from .database import key_options, keyed_log
+from .database import key_options, keyed_log, require_spool, spool_options
 from .output import print_findings, print_json, printable
 from .progress import Stepwise, say
 from .selection import tenant_of, tenant_options
@@ -61,7 +59,7 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     prune_.set_defaults(run=prune)
     erase_ = commands.add_parser(
         "erase",
-        parents=[common, tenant_options(), key_options(), _careful()],
+        parents=[common, tenant_options(), key_options(), spool_options(), _careful()],
         help="erase what records say of a person",
         description=_ERASE,
     )
@@ -71,9 +69,6 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     who.add_argument("--involving", metavar="ID", help="where the person is either")
     erase_.add_argument("--reason", required=True, help="for the record of it; name nobody")
     erase_.add_argument("--requested-by", default="", help="for the record of it; name nobody")
-    erase_.add_argument(
-        "--spool-dir", metavar="FOLDER", help=f"folder of the spool; default ${SPOOL_VARIABLE}"
-    )
     erase_.set_defaults(run=erase)
 
 
@@ -119,6 +114,7 @@ def erase(options: argparse.Namespace) -> int:
         "reason": options.reason,
         "requested_by": options.requested_by,
     }
+    require_spool(options)
     with keyed_log(options, spool_dir=options.spool_dir) as activity:
         report = activity.erase(dry_run=True, **how)
         if not options.dry_run:

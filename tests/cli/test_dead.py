@@ -117,7 +117,32 @@ def test_a_file_that_is_no_letter_is_told_and_keeps_nobody_from_the_others(
 def test_an_id_that_is_none_is_a_mistake(cli: Cli, url: str, spool: Path, action: str) -> None:
     result = cli("--url", url, "dead", action, "no-such", "--spool-dir", spool)
     assert 2 == result.code
-    assert "there is no dead letter 'no-such'" in result.err
+    assert "error: there is no dead letter 'no-such': see `dead list`" == last(result.err)
+
+
+@pytest.mark.parametrize("action", [["list"], ["show", "x"], ["retry"], ["purge", "--all"]])
+def test_a_folder_that_is_not_there_is_a_mistake_and_is_not_made(
+    cli: Cli, sqlite_log: str, tmp_path: Path, action: list[str]
+) -> None:
+    folder = tmp_path / "mistyped"
+    result = cli("--url", sqlite_log, "dead", *action, "--spool-dir", folder)
+    assert (2, "") == (result.code, result.out)
+    assert f"error: --spool-dir {folder}: there is no such folder" == last(result.err)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("action", [["list"], ["retry"], ["purge", "--all"]])
+def test_the_spool_of_the_environment_may_be_still_to_come(
+    cli: Cli,
+    sqlite_log: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    action: list[str],
+) -> None:
+    folder = tmp_path / "later"
+    monkeypatch.setenv("STRUCTLOG_ACTIVITY_SPOOL_DIR", str(folder))
+    assert last(cli.ok("--url", sqlite_log, "dead", *action).err).startswith("0 dead letters")
+    assert not folder.exists()
 
 
 def test_without_a_spool_there_is_none(cli: Cli, sqlite_log: str) -> None:

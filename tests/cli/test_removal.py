@@ -154,6 +154,21 @@ def test_what_another_process_holds_is_told_by_the_code(
     assert "problem: 1 records of the person wait in files" in found.out
 
 
+def test_a_mistyped_spool_is_not_taken_for_one_without_records(
+    cli: Cli, sqlite_log: str, tmp_path: Path
+) -> None:
+    fill(sqlite_log, 2, actor_id="ana")
+    found = cli(
+        "--url", sqlite_log, "erase", "--all-tenants", "--actor", "ana", "--reason", "asked",
+        "--spool-dir", tmp_path / "mistyped", "--yes",
+    )  # fmt: skip
+
+    assert 2 == found.code
+    assert "mistyped: there is no such folder" in found.err
+    assert not (tmp_path / "mistyped").exists()
+    assert "1 of 1 records" in cli.ok(*f"--url {sqlite_log} feed --all-tenants".split()).err
+
+
 def test_erasing_wants_a_tenant_or_all_of_them(cli: Cli, sqlite_log: str) -> None:
     assert 2 == cli("--url", sqlite_log, "erase", "--actor", "ana", "--reason", "r").code
 
