@@ -54,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _code_of(error: ActivityError) -> int:
     if isinstance(error, SchemaError):
         return SCHEMA
+    # What a command line asks for may also be refused by the log, as a filter is.
     return UNREACHABLE if isinstance(error, RepositoryError) else USAGE
 
 

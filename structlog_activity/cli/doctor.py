@@ -13,16 +13,11 @@ from typing import Any
 
 from ..capture.living import living
 from ..doctor import check_log, check_setup
-from ..errors import ActivityError
 from ..findings import Finding
 from ..log import ActivityLog
-from .codes import FINDINGS, OK
+from .codes import FINDINGS, OK, UsageError
 from .output import print_findings, print_json
 from .progress import say
-
-
-class _ImportProblemError(ActivityError):
-    """The application can't be imported."""
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -77,7 +72,7 @@ def _load(path: str) -> None:
     except Exception as error:  # noqa: BLE001  Whatever an application raises.
         # Without its text: anybody's error may hold anything.
         kind = type(error).__name__
-        raise _ImportProblemError(
+        raise UsageError(
             f"{path} can't be loaded: {kind}; python -c 'import {module}' shows where"
         ) from None
 

@@ -14,7 +14,7 @@ from ..read.counts.buckets import BUCKETS
 from ..read.tenants import ALL_TENANTS
 from ..record.ids import NIL
 from ..record.record import ID_FIELDS, RAW, ActivityRecord
-from .codes import FINDINGS, OK, USAGE
+from .codes import FINDINGS, OK, UsageError
 from .database import key_options, keyed_log, opened
 from .output import object_text, originals, print_fields, print_json, print_table
 from .pages import add_paging, positive, show_pages
@@ -83,8 +83,7 @@ def history(options: argparse.Namespace) -> int:
 def get(options: argparse.Namespace) -> int:
     """Run ``get``."""
     if options.key_file and not options.seal:
-        say("error: --key-file is for --seal")
-        return USAGE
+        raise UsageError("--key-file is for --seal")
     with keyed_log(options) as activity:
         record = activity.get(tenant_of(options), options.id)
         if record is None:

@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InvalidFilterError
-from ..read.filter import ALL_TENANTS, utc_moment
 from ..read.query import duration
+from ..read.tenants import ALL_TENANTS
+from ..read.values import utc_moment
 from .codes import FINDINGS, OK, USAGE
 from .database import key_options, keyed_log, require_spool, spool_options
 from .output import print_findings, print_json, printable

@@ -9,10 +9,9 @@ import argparse
 from typing import Any
 
 from ..log import ActivityLog
-from .codes import FINDINGS, OK, USAGE
+from .codes import FINDINGS, OK, UsageError
 from .database import require_file
 from .output import print_json, print_table
-from .progress import say
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -45,10 +44,7 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 def migrate(options: argparse.Namespace) -> int:
     """Run ``migrate``."""
     with ActivityLog(options.url, migrate=False) as activity:
-        problem = _problem(options, activity.engine.dialect.name)
-        if problem:
-            say(f"error: {problem}")
-            return USAGE
+        _check(options, activity.engine.dialect.name)
         if options.roles:
             return _roles(activity, apply=options.apply)
         if options.sql:
@@ -58,20 +54,30 @@ def migrate(options: argparse.Namespace) -> int:
         return _migrate(activity, options)
 
 
-def _problem(options: argparse.Namespace, dialect: str) -> str:
+def _check(options: argparse.Namespace, dialect: str) -> None:
+    """
+    Refuse what doesn't go together.
+
+    Raises:
+
+        UsageError: Something doesn't.
+    """
     from ..store.schema import migrations
 
     if options.roles and dialect != "postgresql":
-        return "--roles: SQLite has no roles; who may read the file may change it"
+        raise UsageError("--roles: SQLite has no roles; who may read the file may change it")
     if options.apply and not options.roles:
-        return "--apply goes with --roles only"
+        raise UsageError("--apply goes with --roles only")
     last = migrations(dialect)[-1].version
     version = options.to if options.down is None else options.down
     if version is not None and not 0 <= version <= last:
-        return f"there is no version {version}: the newest is {last}, 0 is before the first"
+        raise UsageError(
+            f"there is no version {version}: the newest is {last}, 0 is before the first"
+        )
     if options.down is not None and not options.yes:
-        return f"--down {version} drops tables and the records in them; add --yes if you mean it"
-    return ""
+        raise UsageError(
+            f"--down {version} drops tables and the records in them; add --yes if you mean it"
+        )
 
 
 def _migrate(activity: ActivityLog, options: argparse.Namespace) -> int:

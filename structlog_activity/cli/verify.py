@@ -8,7 +8,7 @@ import argparse
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .codes import FINDINGS, OK, USAGE
+from .codes import FINDINGS, OK, UsageError
 from .database import key_options, keyed_log
 from .output import print_json, printable
 from .progress import Stepwise, say
@@ -56,12 +56,10 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 def verify(options: argparse.Namespace) -> int:
     """Run ``verify``."""
     if options.since_checkpoint and not options.checkpoint:
-        say("error: --since-checkpoint needs --checkpoint FILE")
-        return USAGE
+        raise UsageError("--since-checkpoint needs --checkpoint FILE")
     with keyed_log(options) as activity:
         if options.in_database and activity.engine.dialect.name != "postgresql":
-            say("error: --in-database needs PostgreSQL")
-            return USAGE
+            raise UsageError("--in-database needs PostgreSQL")
         with Stepwise("rows") as progress:
             report = activity.verify(
                 checkpoint=options.checkpoint,
