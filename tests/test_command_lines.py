@@ -16,8 +16,8 @@ import structlog_activity
 
 from structlog_activity.cli import codes
 from structlog_activity.cli.arguments import make_parser
+from structlog_activity.cli.catalog.registry import read_registry
 from structlog_activity.cli.examples import commands_of
-from structlog_activity.cli.registry import read_registry
 from structlog_activity.read.query import parse_query
 from tests.cli.commands import jsonl, line, run
 

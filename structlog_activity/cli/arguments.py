@@ -10,9 +10,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import __version__
-from . import catalog, dead, demo, doctor, ingest, looking, reading, removal, schema, upkeep, verify
+from . import (
+    dead,
+    demo,
+    doctor,
+    erase,
+    export,
+    feed,
+    get,
+    ingest,
+    maintain,
+    migrate,
+    prune,
+    stats,
+    tail,
+    verify,
+)
+from .catalog import command as catalog
 from .examples import add_examples
-from .query import may_be_words
+from .selection import may_be_words
 
 
 _DESCRIPTION = "Look at, fill and look after an activity log."
@@ -64,10 +80,12 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     # Given after the command they count; not given there, what stood before it does.
     common = _common(url=argparse.SUPPRESS, json=argparse.SUPPRESS)
-    for room in (
-        schema, upkeep, reading, looking, ingest, verify, removal, dead, doctor, catalog, demo,
+    # In the order of the help.
+    for module in (
+        migrate, maintain, feed, stats, export, tail, get, ingest, verify, prune, erase, dead,
+        doctor, catalog, demo,
     ):  # fmt: skip
-        room.add_commands(commands, common)
+        module.add_commands(commands, common)
     add_examples(parser)
     return parser
 

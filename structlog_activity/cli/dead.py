@@ -35,14 +35,36 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     )
     actions = dead.add_subparsers(title="actions", metavar="ACTION", required=True)
     parents = [common, spool_options()]
-    actions.add_parser("list", parents=parents, help="list them").set_defaults(run=list_)
-    show_ = actions.add_parser("show", parents=parents, help="print one as JSON")
+    list__ = actions.add_parser(
+        "list",
+        parents=parents,
+        help="list them",
+        description="List the records that were set aside.",
+    )
+    list__.set_defaults(run=list_)
+    show_ = actions.add_parser(
+        "show",
+        parents=parents,
+        help="print one as JSON",
+        description="Print a record that was set aside, as JSON.",
+    )
     show_.add_argument("id", help="as `dead list` prints it")
     show_.set_defaults(run=show)
-    retry_ = actions.add_parser("retry", parents=parents, help="write them, now that it may work")
+    retry_ = actions.add_parser(
+        "retry",
+        parents=parents,
+        help="write them, now that it may work",
+        description="Write records that were set aside, now that it may work. Each is removed once "
+        "it is stored; an interrupted run loses none. Exits with 1 where some are refused again.",
+    )
     retry_.add_argument("ids", metavar="ID", nargs="*", help="these only; default is all")
     retry_.set_defaults(run=retry)
-    purge_ = actions.add_parser("purge", parents=parents, help="delete them for good")
+    purge_ = actions.add_parser(
+        "purge",
+        parents=parents,
+        help="delete them for good",
+        description="Delete records that were set aside, for good.",
+    )
     which = purge_.add_mutually_exclusive_group(required=True)
     which.add_argument("ids", metavar="ID", nargs="*", default=[], help="these")
     which.add_argument("--all", action="store_true", help="all of them")

@@ -18,8 +18,8 @@ import structlog
 from ..capture.context import acting_as
 from ..log import ActivityLog
 from .codes import OK, UNREACHABLE
+from .numbers import positive
 from .output import print_counts, print_records
-from .pages import positive
 from .progress import Progress, say
 
 

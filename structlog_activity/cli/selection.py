@@ -1,18 +1,38 @@
 """
-Which records a command is about: the options that name a tenant and conditions.
+Which records a command is about: the tenant, the conditions, and the query that says them shortly.
 """
 
 from __future__ import annotations
 
 import argparse
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
-from ..read.query import parse_moment
+from ..errors import InvalidFilterError
+from ..read.filter import ActivityFilter
+from ..read.query import NOTHING, parse_moment, parse_query
 from ..read.tenants import ALL_TENANTS
 from ..record.ids import NIL
-from .query import refuse_blanks, with_query
+
+
+_WITHOUT: Final = "-channel:"
+# What options call the conditions of a query.
+_OPTIONS: Final = {
+    "verbs": "--verb",
+    "actor_id": "--actor",
+    "user_id": "--user",
+    "involving": "--involving",
+    "org_id": "--org",
+    "object_type": "--object",
+    "object_id": "--object",
+    "channels": "--channel",
+    "since": "--since",
+    "until": "--until",
+    "keyword": "--keyword",
+}
+_SEVERAL: Final = frozenset({"verbs", "channels"})  # Blank ones are refused as they are read.
 
 
 def tenant_options() -> argparse.ArgumentParser:
@@ -55,6 +75,23 @@ def _add_tenant(group: Any) -> None:
     tenant.add_argument("--all-tenants", action="store_true", help="records of all tenants")
 
 
+def add_query(parser: argparse.ArgumentParser) -> None:
+    """Add the words of a query, behind all other arguments that have no name."""
+    parser.add_argument(
+        "query",
+        metavar="QUERY",
+        nargs="*",
+        help="words as in 'verb:settings.* actor:42 -channel:system since:7d data.to:dark theme', "
+        "all of which must hold; the keys are verb, actor, user, involving, org, object, channel, "
+        "-channel, since, until and data.KEY",
+    )
+
+
+def may_be_words(arguments: Sequence[str]) -> list[str]:
+    """Return *arguments* with ``-channel:x`` made recognisable as none of the options."""
+    return [f" {text}" if text.startswith(_WITHOUT) else text for text in arguments]
+
+
 def where_of(options: argparse.Namespace) -> dict[str, Any]:
     """Return the conditions that `filter_options` and the query were given."""
     now = datetime.now(UTC)
@@ -74,8 +111,8 @@ def where_of(options: argparse.Namespace) -> dict[str, Any]:
         "until": _moment("until", options.until, now),
         "keyword": options.keyword,
     }
-    refuse_blanks(where, options)
-    return with_query(where, " ".join(options.query), now)
+    _refuse_blanks(where, options)
+    return _with_query(where, " ".join(options.query), now)
 
 
 def tenant_of(options: argparse.Namespace) -> Any:
@@ -87,3 +124,46 @@ def tenant_of(options: argparse.Namespace) -> Any:
 
 def _moment(name: str, text: str | None, now: datetime) -> datetime | str | None:
     return parse_moment(name, text, now) if text else text
+
+
+def _refuse_blanks(where: Mapping[str, Any], options: argparse.Namespace) -> None:
+    """
+    Refuse options that set no condition, as ``--actor "$ID"`` where nobody set ID.
+
+    Args:
+
+        where: The conditions that the options were understood as.
+
+        options: As they were given.
+
+    Raises:
+
+        InvalidFilterError: One of them selects everything, or more than it says.
+    """
+    for name, option in _OPTIONS.items():
+        given = getattr(options, option.removeprefix("--"), None)
+        if given is None or name in _SEVERAL:
+            continue
+        if name == "object_id" and ":" not in given:
+            continue
+        if not getattr(ActivityFilter.of({"tenant_id": NIL, name: where[name]}), name):
+            raise InvalidFilterError(option, given, NOTHING)
+
+
+def _with_query(where: Mapping[str, Any], query: str, now: datetime) -> dict[str, Any]:
+    """
+    Return the conditions of options and those of a query, all of which must hold.
+
+    Raises:
+
+        InvalidFilterError: The query can't be understood, or says what an option
+            says already.
+    """
+    found = parse_query(query, now=now)
+    for name, option in _OPTIONS.items():
+        if found.get(name) and where.get(name):
+            raise InvalidFilterError(
+                "query", query, f"{option} says that already: say it in one of the two places"
+            )
+    denied = (*where["channel_denylist"], *found.pop("channel_denylist", ()))
+    return {**where, **found, "channel_denylist": denied}

@@ -1,53 +1,54 @@
 """
-The command ``tail``, and what ``export --since-last`` adds to the last time.
+The command ``tail``.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
-import os
 import sys
-import tempfile
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from ..errors import InvalidCursorError, InvalidFilterError
 from ..log import ActivityLog
-from ..read.tail.position import BEGINNING
-from ..read.tail.tail import Tail
 from ..record.record import ActivityRecord
-from .codes import OK
+from .codes import INTERRUPTED, OK
+from .database import opened
+from .numbers import whole
 from .output import print_json, print_record
 from .pages import walk
+from .selection import add_query, filter_options, where_of
 
 
-_KEY: Final = "position"
-_OFTEN: Final = 10_000
-
-
-def add_command(commands: Any, parents: list[argparse.ArgumentParser]) -> argparse.ArgumentParser:
-    """Add ``tail``, whose ``run`` the caller sets."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
+    """Add ``tail``."""
+    parser = commands.add_parser(
         "tail",
-        parents=parents,
+        parents=[common, filter_options()],
         help="show the last records, and those to come",
         description="Show the last records, oldest first, a line each. With -f go on with what "
         "is committed from now on, in that order, until interrupted.",
     )
-    parser.add_argument("-n", type=_whole, default=10, metavar="N", help="how many (default 10)")
+    parser.add_argument("-n", type=whole, default=10, metavar="N", help="how many (default 10)")
     parser.add_argument("-f", "--follow", action="store_true", help="wait for more")
-    return parser
+    add_query(parser)
+    parser.set_defaults(run=tail)
 
 
-def show_tail(activity: ActivityLog, where: dict[str, Any], options: argparse.Namespace) -> int:
-    """Print the last records of a filter, and with ``--follow`` those that come."""
-    if not options.follow:
-        _show(_last(activity, where, options.n), options)
-        return OK
+def tail(options: argparse.Namespace) -> int:
+    """Run ``tail``."""
+    try:
+        with opened(options) as activity:
+            where = where_of(options)
+            if options.follow:
+                _follow(activity, where, options)
+            else:
+                _show(_last(activity, where, options.n), options)
+    except KeyboardInterrupt:  # The usual way to end it, so nothing is said.
+        return INTERRUPTED
+    return OK
+
+
+def _follow(activity: ActivityLog, where: dict[str, Any], options: argparse.Namespace) -> None:
     # Begun first, so that no record falls between the two.
     with activity.tail(**_from_now(where)) as coming:
         last = _last(activity, where, options.n)
@@ -56,48 +57,6 @@ def show_tail(activity: ActivityLog, where: dict[str, Any], options: argparse.Na
         for record in coming:
             if record.id not in shown:
                 _show([record], options)
-    return OK
-
-
-def records_since(
-    activity: ActivityLog, where: dict[str, Any], file: Path, keep: Callable[[], None]
-) -> Iterator[ActivityRecord]:
-    """
-    Yield the records that were committed since the last time, and remember how far that was.
-
-    What was yielded is remembered only after it was kept: where something fails in
-    between, it comes again the next time.
-
-    Args:
-
-        activity: The log.
-
-        where: Which records.
-
-        file: Where the position is remembered; without it all records come.
-
-        keep: Puts what was yielded out of harm's way.
-
-    Raises:
-
-        InvalidFilterError: The file holds no position, or one of another filter.
-    """
-    with _begun(activity, where, file) as records:
-        for count, record in enumerate(records, 1):
-            yield record
-            if count % _OFTEN == 0:
-                keep()
-                _remember(file, records.position)
-        keep()
-        _remember(file, records.position)
-
-
-def _begun(activity: ActivityLog, where: dict[str, Any], file: Path) -> Tail:
-    try:
-        return activity.tail(**where, position=_remembered(file), timeout=0)
-    except InvalidCursorError as error:
-        problem = str(error).partition(": ")[2]
-        raise InvalidFilterError("since-last", str(file), f"its position {problem}") from None
 
 
 def _from_now(where: dict[str, Any]) -> dict[str, Any]:
@@ -117,51 +76,3 @@ def _show(records: list[ActivityRecord], options: argparse.Namespace) -> None:
         else:
             print_record(record)
     sys.stdout.flush()  # Whoever reads along need not wait for more.
-
-
-def _remembered(file: Path) -> str:
-    """Return the position in a file, the beginning where there is no file."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return BEGINNING
-    except UnicodeDecodeError:
-        text = ""
-    with contextlib.suppress(ValueError):
-        found = json.loads(text)
-        if isinstance(found, dict) and isinstance(found.get(_KEY), str):
-            return str(found[_KEY])
-    raise InvalidFilterError(
-        "since-last", str(file), "the file holds no position: remove it to export everything"
-    )
-
-
-def _remember(file: Path, position: str) -> None:
-    """Put a position into a file: the new one or the old one is there, whatever happens."""
-    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as new:
-            new.write(json.dumps({_KEY: position}) + "\n")
-            new.flush()
-            os.fsync(new.fileno())
-        Path(name).replace(file)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
-    _sync(file.parent)
-
-
-def _sync(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # Where folders can't be opened, as on Windows.
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _whole(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
-    return int(text)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from structlog_activity import ActivityLog
-from structlog_activity.cli import tail as tail_module
+from structlog_activity.cli import since_last
 from tests.cli.commands import COMMAND, LIMIT, Cli, environment, jsonl, line, run
 from tests.write.doubles import eventually
 
@@ -188,10 +188,10 @@ def test_a_long_export_remembers_on_the_way(
     state: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tail_module, "_OFTEN", 2)
+    monkeypatch.setattr(since_last, "_OFTEN", 2)
     record(activity, *"abcde")
     kept: list[str] = []
-    remember = tail_module._remember
+    remember = since_last._remember
 
     def interrupted(file: Path, position: str) -> None:
         remember(file, position)
@@ -200,7 +200,7 @@ def test_a_long_export_remembers_on_the_way(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as context:
-        context.setattr(tail_module, "_remember", interrupted)
+        context.setattr(since_last, "_remember", interrupted)
         with pytest.raises(AssertionError, match="interrupted"):
             export()
     assert kept[-1] == json.loads(state.read_text())["position"]

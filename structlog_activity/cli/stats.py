@@ -1,31 +1,27 @@
 """
-The commands that look closer: ``history``, ``get``, ``timeline`` and ``top``.
+The commands that count: ``stats``, ``timeline`` and ``top``.
 """
 
 from __future__ import annotations
 
 import argparse
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ..read.arguments import TOP_FIELDS
 from ..read.counts.buckets import BUCKETS
 from ..read.tenants import ALL_TENANTS
 from ..record.ids import NIL
-from ..record.record import ID_FIELDS, RAW, ActivityRecord
-from .codes import FINDINGS, OK, UsageError
-from .database import key_options, keyed_log, opened
-from .output import object_text, originals, print_fields, print_json, print_table
-from .pages import add_paging, positive, show_pages
+from .codes import OK
+from .database import opened
+from .numbers import positive
+from .output import object_text, originals, print_counts, print_json, print_table
 from .progress import say
-from .query import add_query
-from .selection import filter_options, tenant_of, tenant_options, where_of
+from .selection import add_query, filter_options, tenant_of, where_of
 
 
 if TYPE_CHECKING:
     from ..log import ActivityLog
-    from ..store.recordseal import RecordSeal
 
 _BAR: Final = 30
 _NAMED: Final = ("actor_id", "user_id")  # fields of which an index has one record of each id
@@ -34,29 +30,22 @@ _DAY: Final = "%Y-%m-%d"
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Add ``history``, ``get``, ``timeline`` and ``top``."""
-    where = filter_options()
-    history_ = commands.add_parser(
-        "history",
-        parents=[common, filter_options(of_object=False)],
-        help="show what was done to an object, newest first",
+    """Add ``stats``, ``timeline`` and ``top``."""
+    parents = [common, filter_options()]
+    stats_ = commands.add_parser(
+        "stats",
+        parents=parents,
+        help="count records by kind",
+        description="Count records by verb, channel, object type and day. Whole days come from "
+        "counts that are kept; they always equal counting the rows.",
     )
-    history_.add_argument(
-        "thing", metavar="OBJECT", help="TYPE:ID, or TYPE for the object without an id"
-    )
-    add_paging(history_)
-    add_query(history_)
-    history_.set_defaults(run=history)
-    get_ = commands.add_parser(
-        "get", parents=[common, tenant_options(), key_options()], help="show one record"
-    )
-    get_.add_argument("id", metavar="ID", help="id of the record")
-    get_.add_argument(
-        "--seal", action="store_true", help="say whether it is as it was written, too"
-    )
-    get_.set_defaults(run=get)
+    add_query(stats_)
+    stats_.set_defaults(run=stats)
     timeline_ = commands.add_parser(
-        "timeline", parents=[common, where], help="count records by hour, day, week or month"
+        "timeline",
+        parents=parents,
+        help="count records by hour, day, week or month",
+        description="Count records by hour, day, week or month, empty ones too.",
     )
     timeline_.add_argument("--bucket", choices=BUCKETS, default="day", help="default is day")
     timeline_.add_argument(
@@ -65,7 +54,10 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     add_query(timeline_)
     timeline_.set_defaults(run=timeline)
     top_ = commands.add_parser(
-        "top", parents=[common, where], help="show who, or what, has most records"
+        "top",
+        parents=parents,
+        help="show who, or what, has most records",
+        description="Show who, or what, has most records.",
     )
     top_.add_argument("--by", choices=TOP_FIELDS, required=True, help="what to count by")
     top_.add_argument("--limit", type=positive, default=10, help="most lines (default 10)")
@@ -73,28 +65,19 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     top_.set_defaults(run=top)
 
 
-def history(options: argparse.Namespace) -> int:
-    """Run ``history``."""
+def stats(options: argparse.Namespace) -> int:
+    """Run ``stats``."""
     with opened(options) as activity:
-        show_pages(partial(activity.history, options.thing), where_of(options), options)
-    return OK
-
-
-def get(options: argparse.Namespace) -> int:
-    """Run ``get``."""
-    if options.key_file and not options.seal:
-        raise UsageError("--key-file is for --seal")
-    with keyed_log(options) as activity:
-        record = activity.get(tenant_of(options), options.id)
-        if record is None:
-            say(f"there is no record {options.id} {_whose(options)}")
-            return FINDINGS
-        seal = activity.seal_of(record.tenant_id, record.id) if options.seal else None
+        found = activity.stats(**where_of(options))
     if options.json:
-        print_json(record.to_dict() | ({} if seal is None else {"seal": seal.to_dict()}))
-    else:
-        print_fields(_told(record) | ({} if seal is None else _sealed(seal)))
-    return OK if seal is None or seal.ok else FINDINGS
+        print_json(found.to_dict())
+        return OK
+    print(f"{found.total:,} records")
+    print_counts("by verb", found.by_verb)
+    print_counts("by channel", found.by_channel)
+    print_counts("by object type", found.by_object_type)
+    print_counts("by day (UTC)", found.by_day)
+    return OK
 
 
 def timeline(options: argparse.Namespace) -> int:
@@ -134,19 +117,6 @@ def top(options: argparse.Namespace) -> int:
     return OK
 
 
-def _told(record: ActivityRecord) -> dict[str, Any]:
-    """Return what is set of a record, each key of its data by itself."""
-    fields = record.to_dict()
-    data = fields.pop("data")
-    unset = ("", None, str(NIL))
-    found = {name: value for name, value in fields.items() if value not in unset}
-    raw = originals(record)
-    for name in ID_FIELDS:
-        if name in raw and name in found:
-            found[name] = f"{found[name]} ({raw[name]})"
-    return found | {f"data.{key}": value for key, value in data.items() if key != RAW}
-
-
 def _names(activity: ActivityLog, options: argparse.Namespace, keys: list[Any]) -> dict[Any, str]:
     """Return the callers' words for the ids *keys*, each of the newest record that has it."""
     tenant = tenant_of(options)
@@ -159,21 +129,6 @@ def _names(activity: ActivityLog, options: argparse.Namespace, keys: list[Any]) 
             if options.by in originals(record):
                 names[key] = f" ({originals(record)[options.by]})"
     return names
-
-
-def _sealed(seal: RecordSeal) -> dict[str, Any]:
-    """Return what is set of a seal, without what the record says itself."""
-    fields = seal.to_dict()
-    found = {"seal": f"{fields.pop('state')}: {fields.pop('text')}"}
-    for name in ("id", "ok"):
-        del fields[name]
-    return found | {f"seal.{name}": value for name, value in fields.items() if value}
-
-
-def _whose(options: argparse.Namespace) -> str:
-    if options.all_tenants:
-        return "of any tenant"
-    return "without a tenant" if options.no_tenant else f"of tenant {options.tenant}"
 
 
 def _numbers(counts: list[int]) -> list[str]:

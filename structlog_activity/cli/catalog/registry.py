@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ..errors import InvalidFilterError
+from ...errors import InvalidFilterError
 from .constants import Constants, class_scope
 from .scan import parse
 

@@ -1,5 +1,5 @@
 """
-The commands that read: ``feed``, ``stats``, ``tail`` and ``export``.
+The command ``export``.
 """
 
 from __future__ import annotations
@@ -21,16 +21,14 @@ from typing import Any, Final, TextIO, cast
 from ..errors import InvalidFilterError
 from ..log import ActivityLog
 from ..record.record import ActivityRecord
-from .codes import INTERRUPTED, OK
+from .codes import OK
 from .csvline import CSV_HEADING, csv_line
 from .database import opened
-from .output import json_line, print_counts, print_json
-from .pages import add_paging, show_pages, walk
+from .output import json_line
+from .pages import walk
 from .progress import Progress, say
-from .query import add_query
-from .selection import filter_options, where_of
-from .tail import add_command as add_tail
-from .tail import records_since, show_tail
+from .selection import add_query, filter_options, where_of
+from .since_last import records_since
 
 
 # A pipe or a terminal can't be synced.
@@ -38,66 +36,35 @@ _NO_DISK: Final = {errno.EINVAL, errno.ENOTSUP, errno.EROFS}
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
-    """Add ``feed``, ``stats``, ``tail`` and ``export``."""
-    where = filter_options()
-    feed_ = commands.add_parser("feed", parents=[common, where], help="show records, newest first")
-    add_paging(feed_)
-    add_query(feed_)
-    feed_.set_defaults(run=feed)
-    stats_ = commands.add_parser("stats", parents=[common, where], help="count records by kind")
-    add_query(stats_)
-    stats_.set_defaults(run=stats)
-    export_ = commands.add_parser(
+    """Add ``export``."""
+    parser = commands.add_parser(
         "export",
-        parents=[common, where],
+        parents=[common, filter_options()],
         help="write all records as JSON lines or CSV, newest first",
-        description="Write all records that are selected. All that is stored about a person: "
-        "--involving ID --all-tenants.",
+        description="Write all records as JSON lines, newest first, with progress on stderr. With "
+        "--since-last only what was committed since the last time, oldest first: nothing is "
+        "left out where an export is interrupted; what was not remembered comes again. All that is "
+        "stored about a person: --involving ID --all-tenants.",
     )
-    export_.add_argument(
+    parser.add_argument(
         "--format",
         choices=("jsonl", "csv"),
         default="jsonl",
         help="jsonl (the default) loses nothing; csv is safe to open in a spreadsheet",
     )
-    export_.add_argument(
+    parser.add_argument(
         "--raw", action="store_true", help="csv without the ' before what looks like a formula"
     )
-    export_.add_argument("-o", "--output", metavar="FILE", help="default is standard output")
-    export_.add_argument(
+    parser.add_argument("-o", "--output", metavar="FILE", help="default is standard output")
+    parser.add_argument(
         "--since-last",
         metavar="FILE",
         type=Path,
         help="only what was committed since the last time, in that order; FILE remembers how far "
         "it came, after the output was written; -o is appended to",
     )
-    add_query(export_)
-    export_.set_defaults(run=export)
-    tail_ = add_tail(commands, [common, where])
-    add_query(tail_)
-    tail_.set_defaults(run=tail)
-
-
-def feed(options: argparse.Namespace) -> int:
-    """Run ``feed``."""
-    with opened(options) as activity:
-        show_pages(activity.feed, where_of(options), options)
-    return OK
-
-
-def stats(options: argparse.Namespace) -> int:
-    """Run ``stats``."""
-    with opened(options) as activity:
-        found = activity.stats(**where_of(options))
-    if options.json:
-        print_json(found.to_dict())
-        return OK
-    print(f"{found.total:,} records")
-    print_counts("by verb", found.by_verb)
-    print_counts("by channel", found.by_channel)
-    print_counts("by object type", found.by_object_type)
-    print_counts("by day (UTC)", found.by_day)
-    return OK
+    add_query(parser)
+    parser.set_defaults(run=export)
 
 
 def export(options: argparse.Namespace) -> int:
@@ -118,15 +85,6 @@ def export(options: argparse.Namespace) -> int:
     progress.finish()
     say(f"{count:,} records exported")
     return OK
-
-
-def tail(options: argparse.Namespace) -> int:
-    """Run ``tail``."""
-    try:
-        with opened(options) as activity:
-            return show_tail(activity, where_of(options), options)
-    except KeyboardInterrupt:  # The usual way to end it, so nothing is said.
-        return INTERRUPTED
 
 
 def _line_of(options: argparse.Namespace, output: TextIO) -> Callable[[ActivityRecord], str]:

@@ -12,11 +12,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from ..read.tenants import ALL_TENANTS
-from .codes import FINDINGS, OK
-from .database import opened
-from .output import print_json, print_table
-from .progress import say
+from ...read.tenants import ALL_TENANTS
+from ..codes import FINDINGS, OK
+from ..database import opened
+from ..output import print_json, print_table
+from ..progress import say
 from .registry import Registry, read_registry
 from .scan import Found, scan
 

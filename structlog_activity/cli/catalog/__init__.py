@@ -1,0 +1,1 @@
+"""The verbs that source code uses: the command ``catalog``, and how it reads code."""
