@@ -28,7 +28,7 @@ from .output import json_line
 from .pages import walk
 from .progress import Progress, say
 from .selection import add_query, filter_options, where_of
-from .since_last import records_since
+from .since_last import records_since, require_place
 
 
 # A pipe or a terminal can't be synced.
@@ -71,17 +71,19 @@ def export(options: argparse.Namespace) -> int:
     """Run ``export``."""
     progress = Progress("records")
     count = 0
-    with opened(options) as activity, _output(options.output) as output:
-        records = _exported(activity, options, output)
-        # Whatever is wrong shows before the file loses what it held.
-        first = [*itertools.islice(records, 1)]
-        if not options.since_last:
-            _empty(output)
-        line = _line_of(options, output)
-        for record in itertools.chain(first, records):
-            output.write(line(record) + "\n")
-            count += 1
-            progress.update(count)
+    with opened(options) as activity:
+        where = _checked_where(options)
+        with _output(options.output) as output:
+            records = _exported(activity, where, options, output)
+            # Whatever is wrong shows before the file loses what it held.
+            first = [*itertools.islice(records, 1)]
+            if not options.since_last:
+                _empty(output)
+            line = _line_of(options, output)
+            for record in itertools.chain(first, records):
+                output.write(line(record) + "\n")
+                count += 1
+                progress.update(count)
     progress.finish()
     say(f"{count:,} records exported")
     return OK
@@ -100,17 +102,33 @@ def _has_content(path: str | None) -> bool:
     return path not in {None, "-"} and Path(str(path)).stat().st_size > 0
 
 
-def _exported(
-    activity: ActivityLog, options: argparse.Namespace, output: TextIO
-) -> Iterator[ActivityRecord]:
+def _checked_where(options: argparse.Namespace) -> dict[str, Any]:
+    """
+    Return the conditions, if all that is asked for can be done.
+
+    Raises:
+
+        InvalidFilterError: A condition can't be read, or is another one each time.
+
+        OSError: No position can be remembered in the file of ``--since-last``.
+    """
     where = where_of(options)
     if options.since_last is None:
-        return walk(activity, where)
+        return where
     for name in ("since", "until"):
         if isinstance(where[name], datetime):
             problem = "is another moment each time: with --since-last give a date"
             given = getattr(options, name) or " ".join(options.query)
             raise InvalidFilterError(name, given, problem)
+    require_place(options.since_last)
+    return where
+
+
+def _exported(
+    activity: ActivityLog, where: dict[str, Any], options: argparse.Namespace, output: TextIO
+) -> Iterator[ActivityRecord]:
+    if options.since_last is None:
+        return walk(activity, where)
     return records_since(activity, where, options.since_last, lambda: _keep(output))
 
 

@@ -24,6 +24,19 @@ _KEY: Final = "position"
 _OFTEN: Final = 10_000
 
 
+def require_place(file: Path) -> None:
+    """
+    Make sure that a position can be remembered, before what it is for is done.
+
+    Raises:
+
+        OSError: The file can't be put where it is to be.
+    """
+    handle, name = _draft(file)
+    os.close(handle)
+    Path(name).unlink()
+
+
 def records_since(
     activity: ActivityLog, where: dict[str, Any], file: Path, keep: Callable[[], None]
 ) -> Iterator[ActivityRecord]:
@@ -84,7 +97,7 @@ def _remembered(file: Path) -> str:
 
 def _remember(file: Path, position: str) -> None:
     """Put a position into a file: the new one or the old one is there, whatever happens."""
-    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    handle, name = _draft(file)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as new:
             new.write(json.dumps({_KEY: position}) + "\n")
@@ -96,6 +109,15 @@ def _remember(file: Path, position: str) -> None:
             Path(name).unlink()
         raise
     _sync(file.parent)
+
+
+def _draft(file: Path) -> tuple[int, str]:
+    """Make an empty file beside another one; return its descriptor and its name."""
+    try:
+        return tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    except OSError as error:
+        error.filename = str(file)  # The draft's name says nothing to anybody.
+        raise
 
 
 def _sync(folder: Path) -> None:

@@ -223,6 +223,21 @@ def test_a_state_of_another_filter_or_none_is_told(
         assert "holds no position: remove it to export everything" in broken.err
 
 
+def test_a_place_where_nothing_can_be_remembered_is_told_before_anything_is_read(
+    url: str, cli: Cli, activity: ActivityLog, tmp_path: Path
+) -> None:
+    record(activity, "a")
+    (tmp_path / "a file").write_bytes(b"")
+    output = tmp_path / "out.jsonl"
+    for place in ("no such folder/acme.json", "a file/acme.json"):
+        common = ("--url", url, "export", "--tenant", "acme", "--since-last", tmp_path / place)
+        for more in ((), ("-o", output)):
+            failed = cli(*common, *more)
+            assert (2, "") == (failed.code, failed.out)
+            assert f"error: {tmp_path / place} can't be used: " in failed.err
+    assert not output.exists()
+
+
 def test_a_moment_that_moves_is_refused(url: str, cli: Cli, state: Path) -> None:
     common = ("--url", url, "export", "--tenant", "acme", "--since-last", state)
     result = cli(*common, "--since", "24h")
