@@ -66,7 +66,7 @@ class Plainer:
         self.cleaned: Callable[[str, str], str] = redactor.cleaned if redactor else _as_it_is
         self.may_hold: Callable[[str], bool] = redactor.may_hold if redactor else _never
 
-    def mapping(self, values: dict[Any, Any], verb: str = "") -> dict[str, Any]:
+    def mapping(self, values: dict[Any, Any], verb: str | None = None) -> dict[str, Any]:
         """
         Return a plain copy of *values*.
 
@@ -74,10 +74,12 @@ class Plainer:
 
             values: The ``data`` of a record, or what is to be added to it.
 
-            verb: The record's; it may say which keys are stored at all.
+            verb: The record's, which may say what keys are stored at all; `None` allows
+                all.
         """
         pairs: Iterable[tuple[Any, Any]] = dict.items(values)
-        allowed = None if self._redactor is None else self._redactor.allowed(verb)
+        redactor = self._redactor
+        allowed = None if redactor is None or verb is None else redactor.allowed(verb)
         if allowed is not None:
             pairs = [(k, v) for k, v in pairs if type(k) is str and k in allowed]
         return _Walk(self._redactor).items(pairs, 0)

@@ -71,6 +71,13 @@ def test_secrets_are_found_at_any_depth() -> None:
     assert actual["error"] == {"type": "ValueError", "message": "[redacted]"}
 
 
+def test_what_may_be_stored_with_a_verb_is_no_matter_of_the_log_line() -> None:
+    redactor = Redactor(allow={"a.b": ["in"]})
+    event = {"verb": "a.b", "in": {"n": 1}, "more": [2], "text": "three", 4: "four"}
+
+    assert cleaned({**event, "pin": 5}, redactor) == {**event, "pin": "[redacted]"}
+
+
 def test_dropped_values_leave_the_event_and_marked_ones_are_unwrapped() -> None:
     redactor = Redactor(mode="drop")
 
