@@ -13,6 +13,7 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
+from itertools import count
 from typing import Any, Final
 
 from .budgets import MAX_BYTES, MAX_DEPTH, MAX_ITEMS, MAX_KEY, MAX_NODES, MAX_STRING, MAX_TOTAL
@@ -188,7 +189,7 @@ class _Walk:
         self._characters -= len(name)
         if name not in taken:
             return name
-        return next(n for i in range(2, MAX_ITEMS + 3) if (n := f"{name}#{i}") not in taken)
+        return next(n for i in count(2) if (n := f"{name}#{i}") not in taken)
 
     def _instead(self, value: Any, depth: int) -> Any:
         """Return what is stored instead of a value that its key hides."""

@@ -551,11 +551,23 @@ def test_keys_that_become_the_same_text_are_numbered() -> None:
     assert actual == {"1": "a", "1#2": "b", "1#3": "c", "1#2#2": "d"}
 
 
+def test_as_many_keys_as_are_kept_may_become_the_same_text() -> None:
+    actual = plain({(1, i): i for i in range(MAX_ITEMS)})
+
+    assert list(actual) == ["<tuple>", *(f"<tuple>#{i}" for i in range(2, MAX_ITEMS + 1))]
+
+
 def test_long_keys_are_shortened_and_stay_different() -> None:
     actual = plain({"k" * 300 + "a": 1, "k" * 300 + "b": 2})
 
     assert list(actual.values()) == [1, 2]
     assert list(map(len, actual)) == [MAX_KEY, MAX_KEY]
+
+
+def test_a_long_key_is_shortened_alike_with_and_without_a_redactor() -> None:
+    key = "a key with many words " * 40
+
+    assert redacted({key: None}) == plain({key: None})
 
 
 def test_keys_of_lying_classes_are_named_by_their_type() -> None:
@@ -589,7 +601,7 @@ def test_values_nest_eight_levels() -> None:
     actual = Plainer(None).mapping({"a": nested(100)})
 
     assert depth_of(actual) == MAX_DEPTH
-    assert "<too deep>" in json.dumps(actual)
+    assert '"<too deep>"' in json.dumps(actual)
 
 
 def test_eight_levels_are_kept_whole() -> None:
@@ -634,11 +646,32 @@ def test_a_record_holds_two_thousand_values() -> None:
     assert CUT in actual[-1]
 
 
-def test_the_text_of_a_record_is_bounded_in_all() -> None:
-    actual = plain(["a" * MAX_STRING for _ in range(20)])
+def test_two_thousand_values_are_kept_whole() -> None:
+    values: dict[str, Any] = {str(i): [0] * 249 for i in range(8)}
+    plainer = Plainer(None)
 
-    assert sum(text != CUT for text in actual) == MAX_TOTAL // MAX_STRING + 1
+    assert plainer.mapping(values) == values
+    assert plainer.mapping({**values, "one more": 0}) == {**values, "one more": CUT}
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["a" * MAX_STRING, StrEnum("Long", {"A": "a" * MAX_STRING}).A, bytes(MAX_BYTES)],  # type: ignore[attr-defined]
+    ids=["text", "enum", "bytes"],
+)
+def test_the_text_of_a_record_is_bounded_in_all(value: Any) -> None:
+    actual = plain([value] * 20)
+
+    assert sum(text != CUT for text in actual) == MAX_TOTAL // len(actual[0]) + 1
     assert actual[-1] == CUT
+
+
+def test_keys_are_text_of_a_record_too() -> None:
+    keys = [str(i).rjust(MAX_KEY) for i in range(MAX_TOTAL // MAX_KEY)]
+
+    actual = plain([dict.fromkeys(keys, 0), {"one more": 0, "cut": 0}])
+
+    assert actual == [dict.fromkeys(keys, 0), {"one more": 0, "cut": CUT}]
 
 
 def test_every_mapping_has_a_budget_of_its_own() -> None:

@@ -6,15 +6,19 @@ from __future__ import annotations
 
 import json
 
+from base64 import b64encode
+from enum import StrEnum
+from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
 
-from structlog_activity.record.budgets import MAX_STRING
+from structlog_activity.record.budgets import MAX_KEY, MAX_STRING
 from structlog_activity.record.plain import Plainer
 from structlog_activity.record.redact import Redactor, unsafe
 from structlog_activity.record.row import Row
 from structlog_activity.record.rowmaker import RowMaker
+from tests.record.hostile import nested
 from tests.record.test_secrets import AWS, GITHUB, HASH_KEY, JWT, PEM, STRIPE
 
 
@@ -41,6 +45,8 @@ def data_of(data: dict[Any, Any], redactor: Redactor | None = None) -> Any:
         lambda token: {"note": ValueError(token)},
         lambda token: {"note": token.encode()},
         lambda token: {"note": bytearray(token.encode())},
+        lambda token: {"note": StrEnum("Note", {"A": token}).A},  # type: ignore[attr-defined]
+        lambda token: {"note": PurePosixPath(token)},
         lambda token: {token: 1},
         lambda token: {"note": {token: 1}},
         lambda token: {"password": token},
@@ -55,6 +61,7 @@ def test_no_place_in_data_keeps_a_secret(token: str, wrap: Any) -> None:
 
     assert token[:12] not in stored.replace("-----BEGIN RSA", "")
     assert "MIIBOgIBAAJBAKj34GkxFhD9" not in stored
+    assert b64encode(token.encode())[:12].decode() not in stored
 
 
 @pytest.mark.parametrize("field", ["actor_id", "user_id", "tenant_id", "ip", "occurred_at"])
@@ -82,6 +89,17 @@ def test_numbers_ids_and_moments_stay_as_they_are() -> None:
     assert data_of(data) == data
 
 
+def test_bytes_without_a_secret_stay() -> None:
+    """Read as Latin-1, which any bytes are."""
+    card = b"4111111111111111"
+
+    assert data_of({"note": b"plain\xff", "order_id": card, "number": card}) == {
+        "note": "base64:cGxhaW7/",
+        "order_id": "base64:NDExMTExMTExMTExMTExMQ==",
+        "number": "[redacted]",
+    }
+
+
 def test_half_a_secret_at_the_edge_of_what_is_kept_goes_with_its_other_half() -> None:
     before = "word " * ((MAX_STRING - 10) // 5)
     text = f"{before}{AWS} {'after ' * 100}"
@@ -91,10 +109,30 @@ def test_half_a_secret_at_the_edge_of_what_is_kept_goes_with_its_other_half() ->
     assert actual == f"{before}<cut: {len(text) - len(before)} characters>"
 
 
+def test_a_word_that_ends_where_a_text_is_cut_is_whole() -> None:
+    text = f"{'word ' * ((MAX_STRING - 2) // 5)}no"
+
+    assert data_of({"note": f"{text} more"}) == {"note": f"{text}<cut: 5 characters>"}
+
+
+def test_a_text_whose_last_word_is_too_long_to_be_a_secret_is_cut_within_it() -> None:
+    text = "a " + "x" * MAX_STRING
+
+    assert data_of({"note": text}) == {"note": f"{text[:MAX_STRING]}<cut: 2 characters>"}
+
+
 def test_a_marked_value_is_stored_as_it_is() -> None:
     data = {"token": unsafe("page-2"), "note": unsafe(f"see {AWS}"), "deep": {"pin": unsafe([1])}}
 
     assert data_of(data) == {"token": "page-2", "note": f"see {AWS}", "deep": {"pin": [1]}}
+
+
+def test_a_marked_value_nests_as_deep_as_others() -> None:
+    deep = nested(100)
+
+    marked = data_of({"a": unsafe(deep), "pin": unsafe(deep), "h": [("Cookie", unsafe(deep))]})
+
+    assert marked == Plainer(None).mapping({"a": deep, "pin": deep, "h": [("Cookie", deep)]})
 
 
 def test_what_lies_beside_a_marked_value_is_still_redacted() -> None:
@@ -137,6 +175,49 @@ def test_what_a_function_returns_is_made_plain(answer: Any, stored: Any) -> None
     redactor = Redactor(keys={"email": lambda key, value: answer})
 
     assert data_of({"email": "bob"}, redactor) == {"email": stored}
+
+
+def test_what_a_function_sees_and_returns_nests_as_deep_as_others() -> None:
+    seen = []
+    deep = nested(100)
+
+    def note(_key: str, value: Any) -> Any:
+        seen.append(value)
+        return deep
+
+    redactor = Redactor(keys={"x": note})
+    stored = data_of({"x": deep}, redactor)
+
+    assert [stored, {"x": seen[0]}] == [Plainer(None).mapping({"x": deep})] * 2
+
+
+@pytest.mark.parametrize(
+    ("options", "stored"),
+    [
+        ({"mode": "drop"}, "[redacted]"),  # A pair without its second is none.
+        ({"keys": {"cookie": lambda key, value: f"{key}={value}"}}, "Cookie=a"),
+    ],
+    ids=["drop", "function"],
+)
+def test_of_a_header_is_stored_what_its_mode_says(options: Any, stored: str) -> None:
+    data = {"h": [("Cookie", "a")]}
+
+    assert data_of(data, Redactor(**options)) == {"h": [["Cookie", stored]]}
+
+
+@pytest.mark.parametrize("inner", [{"note": "x"}, ["Cookie", "[redacted]"], [["x"]]], ids=str)
+def test_what_lies_before_a_number_in_a_list_of_ids_makes_it_no_card(inner: Any) -> None:
+    data = {"order_ids": [inner, "4111111111111111"]}
+
+    assert data_of(data) == data
+
+
+def test_a_header_may_have_as_long_a_name_as_any_key() -> None:
+    longest, too_long = ["cookie".ljust(length, "x") for length in (MAX_KEY, MAX_KEY + 1)]
+
+    assert data_of({"h": [(longest, "a"), (too_long, "a")]}) == {
+        "h": [[longest, "[redacted]"], [too_long, "a"]]
+    }
 
 
 def test_a_function_sees_plain_values_only() -> None:

@@ -140,6 +140,7 @@ def test_a_template_makes_the_same_row_as_the_rules(
         {},
         {"count": 3, "ratio": 0.5, "ok": True, "none": None, "text": "plain"},
         {"name": "Zoë 名前"},
+        {"note": f"see {GITHUB}"},
         {"tiny": 1e-7, "least": -5e-324, "within": {"b": [2e-9], "aa": 1e-5, "é": 3e-6}},
         {
             "said": 'a "word"\n',
