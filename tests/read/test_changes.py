@@ -30,7 +30,7 @@ from structlog_activity.read.tail.position import (
 from structlog_activity.record.rowmaker import RowMaker
 from structlog_activity.store.batch import Batch
 from structlog_activity.store.inside import write_inside
-from tests.support.records import record
+from tests.support.records import NOON, record
 from tests.support.sent import sent_by
 from tests.support.stores import Store
 
@@ -341,6 +341,20 @@ def test_a_batch_of_more_rows_than_a_look_should_have_comes_whole(
     first = changes.after(position)
     assert (20, False) == (len(first.changes), first.is_last)
     assert [*range(40)] == drained(changes, position)[0]
+
+
+def test_the_rows_of_a_batch_come_in_its_order_whatever_their_times(
+    changes: Changes, tenant: str, shared: Store
+) -> None:
+    position = changes.now()
+    hours = [1, 0, 2]
+    shared.add(
+        *(
+            record(tenant_id=to_uuid(tenant), object_id=str(n), occurred_at=NOON.replace(hour=n))
+            for n in hours
+        )
+    )
+    assert hours == drained(changes, position)[0]
 
 
 def test_records_of_other_tenants_and_conditions_move_the_position_only(

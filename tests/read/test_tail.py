@@ -23,6 +23,7 @@ from structlog_activity.errors import (
     RepositoryError,
     SchemaError,
 )
+from structlog_activity.read.tail.async_tail import AsyncTail
 from structlog_activity.read.tail.changes import Change, Changes, Look
 from structlog_activity.read.tail.position import START, Position, Spot
 from structlog_activity.read.tail.tail import Tail
@@ -673,6 +674,82 @@ def test_an_error_reaches_the_coroutine(activity: ActivityLog) -> None:
 
     with pytest.raises(InvalidCursorError):
         asyncio.run(main())
+
+
+def test_a_coroutine_s_tail_takes_one_thread_however_many_tasks_await_it() -> None:
+    asked = threading.Event()
+
+    def begin() -> Tail:
+        assert asked.wait(DEADLINE)
+        return tail_of(Ledger(["a", "b"]), Watch())
+
+    async def main() -> tuple[list[str], list[str]]:
+        records = AsyncTail(begin, None)
+        waiting = [asyncio.ensure_future(first(records)) for _ in range(2)]
+        await asyncio.sleep(0)  # Both ask.
+        taken = threads()
+        asked.set()
+        found = await asyncio.gather(*waiting)
+        await records.aclose()
+        return taken, found
+
+    assert (["structlog-activity-tail_0"], ["a", "b"]) == asyncio.run(main())
+
+
+def test_a_coroutine_that_is_cancelled_while_its_tail_begins_closes_that() -> None:
+    begins, goes_on = threading.Event(), threading.Event()
+    watch, made = Watch(), []
+
+    def begin() -> Tail:
+        begins.set()
+        assert goes_on.wait(DEADLINE)
+        made.append(tail_of(Ledger(["a"]), watch))
+        return made[-1]
+
+    async def main() -> None:
+        waiting = asyncio.ensure_future(first(AsyncTail(begin, None)))
+        assert await asyncio.to_thread(begins.wait, DEADLINE)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):  # At once, and not when it has begun.
+            await waiting
+        goes_on.set()
+
+    asyncio.run(main())
+    eventually(lambda: not threads(), "the end of the thread")
+    assert made
+    assert watch.closed
+
+
+def test_closing_a_coroutine_s_tail_closes_the_one_that_it_follows() -> None:
+    watch = Watch()
+
+    async def main() -> tuple[str | None, str | None]:
+        records = AsyncTail(lambda: tail_of(Ledger(["a"]), watch), "0")
+        positions = [records.position]
+        assert "a" == await first(records)
+        positions.append(records.position)
+        assert not watch.closed
+        await records.aclose()
+        assert watch.closed
+        return positions[0], positions[1]
+
+    before, after = asyncio.run(main())
+    assert "0" == before
+    assert after not in (before, None)
+
+
+def test_a_coroutine_s_tail_that_was_never_awaited_can_be_closed() -> None:
+    def begin() -> Tail:
+        raise AssertionError("it begins when it is awaited")
+
+    records = AsyncTail(begin, None)
+    asyncio.run(records.aclose())
+    assert records.position is None
+    assert [] == asyncio.run(all_of(records))
+
+
+async def all_of(records: AsyncIterator[Any]) -> list[str]:
+    return [one.object_id async for one in records]
 
 
 def test_a_policy_lets_through_what_its_reader_may_see_and_shows_no_more_of_it(
