@@ -17,9 +17,10 @@ from ..record.redact import Redactor
 from ..record.rowmaker import RowMaker
 from ..store.repository import Repository
 from . import lifetime
-from .accounts import Health, Missing, count, judge, judge_disk, named
+from .accounts import Health, Missing, judge, judge_disk, named
 from .deadletters import LettersInFolder
 from .erasing import erase_waiting
+from .goal import Goal
 from .hooks import AfterWrite, Enricher, Hooks
 from .journal import Journal
 from .losses import OnLoss
@@ -30,7 +31,7 @@ from .report import Reporter
 from .spool.blotting import Blotted, Someone
 from .spool.spool import Spool
 from .watchdog import WatchedRepository
-from .writer import Goal, Writer
+from .writer import Writer
 
 
 _FLUSH_PERIOD = 1.0  # seconds between two tries while somebody waits for a flush
@@ -175,28 +176,28 @@ class BufferedRepository:
             self._journal = Journal(self._mailbox, self._spool, missing, drops_oldest=is_oldest)
             if options.durability != MEMORY:
                 self.put = self._journal.put
+        reporter = Reporter()
         self._writer = Writer(
             self._mailbox,
             self._repository,
             batch_size=options.batch_size,
             linger=options.linger,
-            plenty=options.plenty,
             spool=self._spool,
             missing=missing,
             dead_letters=self.letters_on_disk,
             rows=self._rows,
             on_loss=self._on_loss,
-            hooks=self._hooks if self._enrichers or self._after_write else None,
-            dropped=self._dropped,
-            at_end=self._end,
+            reporter=reporter,
+            hooks=self._new_hooks(reporter),
             clock=self._clock,
         )
         self._delivery = self._writer.delivery
-        self._has_ended = False
         self._thread: threading.Thread | None = None
         self._reported_losses = 0
 
-    def _hooks(self, reporter: Reporter) -> Hooks:
+    def _new_hooks(self, reporter: Reporter) -> Hooks | None:
+        if not (self._enrichers or self._after_write):
+            return None
         return Hooks(
             self._enrichers,
             self._after_write,
@@ -270,9 +271,9 @@ class BufferedRepository:
         deadline, before = self._deadline(timeout), self._reported_losses
         if self._spool is not None:
             self._mailbox.open()  # There may be something that others left.
-        goal = self._writer.goal()
+        goal = Goal(self._writer, self._mailbox)
         if not goal.is_reached() and not self._running():
-            self._drain_here(deadline)
+            self._writer.work_here(deadline)
         return self._await(goal, deadline) and self._nothing_lost_since(before)
 
     def erase(self, someone: Someone, *, counts_only: bool = False) -> Blotted:
@@ -320,33 +321,19 @@ class BufferedRepository:
         if self._mailbox.is_writer():
             return False  # It finishes after this call.
         if self._thread is not None and self._running():
-            self._thread.join(self._left(writer.deadline))
+            self._thread.join(writer.left(writer.deadline))
             self._break_off(self._thread)
         if not self._running():
-            self._drain_here(writer.deadline)
+            self._writer.work_here(writer.deadline)
         if not writer.has_settled_all():
             writer.give_up()
-        self._end()
+        writer.end()
         return not writer.gave_up and self._nothing_lost_since(before)
 
     def end(self) -> None:
         """Do what `close` does, at the end of the process, if there was a record at all."""
         if not self._mailbox.is_untouched:
             self.close()
-
-    def _end(self) -> None:
-        with self._writer.changed:
-            if self._has_ended:
-                return
-            self._has_ended = True
-        if self._spool is not None:
-            self._spool.close()
-        if self._writer.hooks is not None:
-            self._writer.hooks.stop()
-        dropped = self._dropped()
-        self._writer.losses.notice(dropped)
-        if lost := dropped.get("shutdown", 0):
-            self._writer.tell_of_loss(lost)
 
     def counters(self) -> dict[str, int]:
         """
@@ -359,7 +346,7 @@ class BufferedRepository:
         stored without one. ``recovered`` of those accepted were accepted by
         another process, which left them in the spool.
         """
-        counts = self._count() | named("missing", self._writer.missing.values())
+        counts = self._writer.counts() | named("missing", self._writer.missing.values())
         if self._spool is not None:
             on_disk = self._spool.counts()
             counts["recovered"] = on_disk.adopted
@@ -379,18 +366,6 @@ class BufferedRepository:
             reasons += judge_disk(self._spool, self._journal.in_memory.value)
         return Health(not reasons, tuple(reasons))
 
-    def _count(self) -> dict[str, int]:
-        writer = self._writer
-        with writer.changed:
-            # Settled first: what is settled by now was taken by then.
-            settled, spilled = dict(self._delivery.settled), writer.spilled
-            return count(self._mailbox, self._spool, settled, spilled, is_over=writer.gave_up)
-
-    def _dropped(self) -> dict[str, int]:
-        counts = self._count()
-        prefix = "dropped."
-        return {name.removeprefix(prefix): n for name, n in counts.items() if prefix in name}
-
     def _break_off(self, thread: threading.Thread) -> None:
         """Break off what the writer is doing, its time being up."""
         self._writer.reporter.mute()  # That a call fails now is our doing.
@@ -400,7 +375,7 @@ class BufferedRepository:
             thread.join(0.01)
 
     def _nothing_lost_since(self, before: int) -> bool:
-        counts = self._count()
+        counts = self._writer.counts()
         self._reported_losses = lost = counts["dead"] + counts["dropped"]
         return lost == before
 
@@ -446,26 +421,8 @@ class BufferedRepository:
     def _running(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
-    def _drain_here(self, deadline: float) -> None:
-        """Write from the calling thread, there being no other."""
-        writer = self._writer
-        if not writer.working.acquire(timeout=self._left(deadline)):
-            return
-        try:
-            writer.until = deadline
-            writer.work()
-            if self._mailbox.closed:
-                writer.finish()
-                self._repository.close()
-        finally:
-            writer.until = float("inf")
-            writer.working.release()
-
     def _deadline(self, timeout: float | None) -> float:
         return float("inf") if timeout is None else self._clock() + timeout
-
-    def _left(self, deadline: float) -> float:
-        return max(0.0, min(deadline - self._clock(), threading.TIMEOUT_MAX))
 
     # -- around a fork ------------------------------------------------------
 

@@ -275,6 +275,10 @@ class Mailbox:
         self._asleep = False
         self._bell.hush()  # Others rang, too, until they saw us awake.
 
+    def has_plenty(self) -> bool:
+        """Tell whether so many records wait that the writer need not linger for others."""
+        return len(self._queue) > self._threshold
+
     def take(self, most: int) -> list[Pending]:
         """Return up to *most* records, oldest first."""
         out: list[Pending] = []

@@ -16,7 +16,7 @@ from ..record.row import Row
 from ..record.rowmaker import RowMaker
 from ..record.sink import Pending, finished
 from ..store.repository import Repository
-from .accounts import Missing
+from .accounts import Missing, count
 from .bell import Bell
 from .deadletters import DeadLetters
 from .delivery import Delivery, DeliveryAbandonedError
@@ -54,8 +54,6 @@ class Writer:
         linger: How long the first record of a batch waits for others, in
             seconds.
 
-        plenty: So many records need not wait for others.
-
         spool: Where they wait on disk, and go when the database is away.
 
         missing: Counts rows without an actor or a tenant.
@@ -66,14 +64,9 @@ class Writer:
 
         on_loss: Told of losses.
 
-        hooks: Makes, of a reporter, the host's functions around the writing of
-            a batch; `None`: there are none.
+        reporter: Told of troubles.
 
-        dropped: Returns how many records were lost so far, by reason.
-
-        at_end: Called when the thread ends.
-
-        hurry: Ends a wait for another try.
+        hooks: The host's functions around the writing of a batch.
 
         clock: Returns seconds that never go back.
     """
@@ -85,36 +78,32 @@ class Writer:
         *,
         batch_size: int,
         linger: float,
-        plenty: int,
         spool: Spool | None,
         missing: Missing,
         dead_letters: DeadLetters | None,
         rows: RowMaker,
         on_loss: OnLoss | None,
-        hooks: Callable[[Reporter], Hooks] | None = None,
-        dropped: Callable[[], dict[str, int]],
-        at_end: Callable[[], object],
-        hurry: Bell | None = None,
+        reporter: Reporter,
+        hooks: Hooks | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._mailbox = mailbox
         self._repository = repository
         self._batch_size = batch_size
         self._linger = linger
-        self._plenty = plenty
         self.spool = spool
         self.missing = missing
         self._clock = clock
         self.feeder = Feeder(spool, clock) if spool is not None else None
-        self.reporter = Reporter()
-        self.hooks = None if hooks is None else hooks(self.reporter)
+        self.reporter = reporter
+        self.hooks = hooks
         self.delivery = Delivery(
             repository,
             wait=self._pause,
             more=self._next,
-            reporter=self.reporter,
+            reporter=reporter,
             dead_letters=dead_letters,
-            hooks=self.hooks,
+            hooks=hooks,
             clock=clock,
             meanwhile=self._look_ahead,
         )
@@ -122,16 +111,15 @@ class Writer:
         self._notes = Notes()
         self._rejections: dict[str, str] = {}
         self.losses = Losses(self.delivery.writer_id, rows, on_loss)
-        self._dropped = dropped
-        self._at_end = at_end
-        self.spilled = 0
+        self._spilled = 0
         self.changed = threading.Condition()  # Told of every batch's end.
-        self.working = threading.Lock()  # Held by whoever works.
-        self.hurry = hurry or Bell()
+        self._working = threading.Lock()  # Held by whoever works.
+        self.hurry = Bell()  # Ends a wait for another try.
         self.flushing = 0
-        self.deadline = self.until = float("inf")  # When to stop: for good, for this call.
+        self.deadline = self._until = float("inf")  # When to stop: for good, for this call.
         self.gave_up = False
         self._is_finished = False
+        self._has_ended = False
         self._is_stuck = False  # Rows are on disk, and not one of them could be read.
 
     # -- the thread ---------------------------------------------------------
@@ -145,25 +133,57 @@ class Writer:
         """Wait for something to do and do it; at the end let go of all, and return `False`."""
         mailbox = self._mailbox
         if mailbox.closed and (self.gave_up or self.has_settled_all()):
-            self.finish()
-            self._repository.close()
-            self._at_end()
+            self._disconnect()
+            self.end()
             return False
         mailbox.wait_for_first(self._patience(), self._must_not_sleep)
-        if not (mailbox.closed or self.flushing or self._enough()):
+        if not (mailbox.closed or self.flushing or mailbox.has_plenty()):
             mailbox.wait(self._linger)
-        with self.working:
-            self.work()
+        with self._working:
+            self._work()
         return True
 
-    def finish(self) -> None:
-        """Have it written that nothing is missing at the end, if that is so and takes no wait."""
-        if self._is_finished or self.gave_up or self.delivery.trouble or self._time_left() <= 0:
+    def work_here(self, deadline: float) -> None:
+        """Work in the calling thread, there being no other, until *deadline* at most."""
+        if not self._working.acquire(timeout=self.left(deadline)):
             return
-        self._is_finished = True
-        if self.has_settled_all():
-            with suppress(Exception):  # Of somebody else's repository; nothing is lost with it.
-                self._repository.finish()
+        try:
+            self._until = deadline
+            self._work()
+            if self._mailbox.closed:
+                self._disconnect()
+        finally:
+            self._until = float("inf")
+            self._working.release()
+
+    def end(self) -> None:
+        """Let go of spool and hooks, and tell what is lost; a second call does nothing."""
+        with self.changed:
+            if self._has_ended:
+                return
+            self._has_ended = True
+        if self.spool is not None:
+            self.spool.close()
+        if self.hooks is not None:
+            self.hooks.stop()
+        dropped = self._dropped()
+        self.losses.notice(dropped)
+        if lost := dropped.get("shutdown", 0):
+            self._tell_of_loss(lost)
+
+    def left(self, deadline: float) -> float:
+        """Return how many seconds there are until *deadline*, as locks and threads take them."""
+        return max(0.0, min(deadline - self._clock(), threading.TIMEOUT_MAX))
+
+    def _disconnect(self) -> None:
+        """Close the connection; before that the chain, if nothing is missing and none need wait."""
+        may_finish = not (self._is_finished or self.gave_up or self.delivery.trouble)
+        if may_finish and self._time_left() > 0:
+            self._is_finished = True
+            if self.has_settled_all():
+                with suppress(Exception):  # Of somebody else's repository; nothing is lost with it.
+                    self._repository.finish()
+        self._repository.close()
 
     def _patience(self) -> float:
         """Return how long to sleep at most: some things are to be done without a ring."""
@@ -173,9 +193,6 @@ class Writer:
             return PERIOD
         return LOOK_PERIOD if self.feeder else -1
 
-    def _enough(self) -> bool:
-        return self._mailbox.position()[1] >= self._plenty
-
     def _must_not_sleep(self) -> bool:
         return not self._is_stuck and self._has_backlog()
 
@@ -184,8 +201,8 @@ class Writer:
 
     # -- one round ----------------------------------------------------------
 
-    def work(self) -> None:
-        """Deliver what waits, from the calling thread, which holds `working`."""
+    def _work(self) -> None:
+        """Deliver what waits, from the calling thread."""
         self._mailbox.claim()
         try:
             self._drain()
@@ -284,7 +301,7 @@ class Writer:
     @property
     def settled(self) -> int:
         """How many of those records are settled, or on disk, that waited in memory."""
-        return self.delivery.memory.settled + self.spilled
+        return self.delivery.memory.settled + self._spilled
 
     def has_settled_all(self) -> bool:
         """Tell whether nothing waits and nothing is under way."""
@@ -293,10 +310,17 @@ class Writer:
             return False
         return self.spool is None or (self.spool.counts().unsettled == 0 and not self._must_look())
 
-    def goal(self) -> Goal:
-        """Return what is reached when everything is settled that was taken until now."""
-        look = 0 if self.feeder is None else self.feeder.want_look()
-        return Goal(self, sum(self._mailbox.position()), look)
+    def counts(self) -> dict[str, int]:
+        """Return how many records went where; see `accounts.count`."""
+        with self.changed:
+            # Settled first: what is settled by now was taken by then.
+            settled, spilled = dict(self.delivery.settled), self._spilled
+            return count(self._mailbox, self.spool, settled, spilled, is_over=self.gave_up)
+
+    def _dropped(self) -> dict[str, int]:
+        """Return how many records were lost, by reason."""
+        prefix, counts = "dropped.", self.counts()
+        return {name.removeprefix(prefix): n for name, n in counts.items() if prefix in name}
 
     # -- when it takes longer -----------------------------------------------
 
@@ -329,13 +353,13 @@ class Writer:
             kept = 0
             while kept < len(rows) and spool.append(rows[kept]):
                 kept += 1
-            self.spilled += kept
+            self._spilled += kept
             if kept < len(rows):
                 self.delivery.add(rows[kept:])
                 return
 
     def _time_left(self) -> float:
-        return min(self.deadline, self.until) - self._clock()
+        return min(self.deadline, self._until) - self._clock()
 
     def give_up(self) -> None:
         """Leave what is not settled to the spool; what it can't take is lost, and said so once."""
@@ -351,11 +375,11 @@ class Writer:
         if self.spool is not None:
             for batch, may_be_sent in self.delivery.surrender():
                 if self.spool.keep(batch, fixed=may_be_sent):
-                    self.spilled += len(batch.rows)
+                    self._spilled += len(batch.rows)
         # Taken in any case, so that a writer whose call returns late finds nothing to do.
         while pending := self._mailbox.take(self._batch_size):
             if self.spool is not None:
-                self.spilled += sum(map(self.spool.append, self._finish(pending)))
+                self._spilled += sum(map(self.spool.append, self._finish(pending)))
 
     # -- what is told -------------------------------------------------------
 
@@ -364,7 +388,7 @@ class Writer:
         self._rejections[reason] = detail
         self._mailbox.reject(reason)
 
-    def tell_of_loss(self, lost: int) -> None:
+    def _tell_of_loss(self, lost: int) -> None:
         """Say on stderr that records are lost, there being nobody left to tell."""
         trouble = self.delivery.trouble or "the database does not answer"
         text = f"structlog_activity: {lost} records were not written in time and are lost: "
@@ -378,35 +402,3 @@ class Writer:
                 f"rejected {field}", f"{total} activities were rejected so far: {detail or field}"
             ):
                 self._rejections.pop(field, None)
-
-
-class Goal:
-    """
-    A place in what waits, for those who wait for the writer to come there.
-
-    Args:
-
-        writer: Whom to wait for.
-
-        settled: So many of the records that waited in memory.
-
-        look: A look for what others left on disk.
-    """
-
-    def __init__(self, writer: Writer, settled: int, look: int) -> None:
-        self._writer = writer
-        self._settled = settled
-        self._look = look
-        self._on_disk: int | None = None
-
-    def is_reached(self) -> bool:
-        """Tell whether the writer has come so far."""
-        writer = self._writer
-        if writer.settled < self._settled:
-            return False
-        if writer.spool is None or writer.feeder is None:
-            return True
-        if self._on_disk is None:  # Only now: some of what was in memory may have gone there.
-            self._on_disk = writer.spool.counts().own
-        is_past = writer.spool.counts().gone >= self._on_disk
-        return is_past and writer.feeder.looks_done >= self._look
