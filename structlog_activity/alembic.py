@@ -18,12 +18,11 @@ In a revision, so that they are made together with the host's own::
 
 from __future__ import annotations
 
-import re
-
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from .errors import SchemaError
+from .store.partitions import is_partition
 from .store.schema import Schema
 from .store.table import VIEWS, metadata
 
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from .store.schema import Migration
-
-
-_PARTITION: Final = re.compile(r"user_activity_(y\d{4}m\d{2}|past|future)")
 
 
 def include_name(name: str | None, type_: str, parent_names: Mapping[str, Any]) -> bool:
@@ -128,4 +124,4 @@ def _required(connection: Connection | None) -> Connection:
 
 
 def _is_ours(name: str) -> bool:
-    return name in metadata.tables or name in VIEWS or _PARTITION.fullmatch(name) is not None
+    return name in metadata.tables or name in VIEWS or is_partition(name)

@@ -67,7 +67,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "shared": {"capture", "log"},
     "django": {"capture"},
-    "alembic": {"errors", "store.schema", "store.table"},
+    "alembic": {"errors", "store.partitions", "store.schema", "store.table"},
     "__main__": {"cli"},
     "__init__": {
         "errors",

@@ -6,22 +6,31 @@ from __future__ import annotations
 
 import re
 
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from datetime import date
+from typing import Any, Final, TypeAlias
+
+from ..record.times import from_microseconds
 
 
 MONTHS_AHEAD: Final = 3
 """How many months there are to be beyond the current one."""
 
 OLDEST_MONTHS: Final = 25 * 12
-"""How far back months are made; older rows share the partition ``user_activity_past``."""
+"""How far back months are made; older rows share the partition `PAST`."""
 
 LOCK_KEY: Final = 0x75736572_61637469  # "useracti"
 """Advisory lock that is held while the schema changes."""
 
-_NAME = re.compile(r"user_activity_y(\d{4})m(\d{2})")
-_PARTITIONS = """
+PAST: Final = "user_activity_past"
+"""The partition of what is older than the first month."""
+
+FUTURE: Final = "user_activity_future"
+"""The partition of what is dated after the last month."""
+
+_NAME: Final = re.compile(r"user_activity_y(\d{4})m(\d{2})")
+_Execute: TypeAlias = Callable[[str], Any]  # On a connection of any driver; returns its cursor.
+_PARTITIONS: Final = """
     SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
     WHERE i.inhparent = to_regclass('user_activity')
 """
@@ -35,11 +44,10 @@ def months_ahead(today: date) -> tuple[date, date]:
 
 def month_of(us: int) -> date:
     """Return the first day of the month (UTC) of a moment in microseconds since 1970."""
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
-    return moment.date().replace(day=1)
+    return from_microseconds(us).date().replace(day=1)
 
 
-def make_months(connection: Any, first: date, last: date) -> int:
+def make_months(execute: _Execute, first: date, last: date) -> int:
     """
     Make the partitions from the month of *first* to that of *last*, and between.
 
@@ -48,7 +56,7 @@ def make_months(connection: Any, first: date, last: date) -> int:
 
     Args:
 
-        connection: A psycopg connection.
+        execute: Runs SQL in that transaction.
 
         first: Any day of the first month.
 
@@ -58,25 +66,35 @@ def make_months(connection: Any, first: date, last: date) -> int:
 
         How many partitions were made.
     """
-    connection.execute(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
-    there = months_there(connection)
+    execute(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
+    there = months_there(execute)
     if not there:
         return 0
     first = max(first.replace(day=1), months_on(there[-1], -OLDEST_MONTHS))
     before = list(_months(first, months_on(there[0], -1)))
     after = list(_months(months_on(there[-1], 1), last.replace(day=1)))
     if before:
-        _split_edge(connection, "past", before, f"FROM (MINVALUE) TO ('{_at(before[0])}')")
+        _split_edge(execute, PAST, before, f"FROM (MINVALUE) TO ('{_at(before[0])}')")
     if after:
         end = months_on(after[-1], 1)
-        _split_edge(connection, "future", after, f"FROM ('{_at(end)}') TO (MAXVALUE)")
+        _split_edge(execute, FUTURE, after, f"FROM ('{_at(end)}') TO (MAXVALUE)")
     return len(before) + len(after)
 
 
-def months_there(connection: Any) -> list[date]:
+def months_there(execute: _Execute) -> list[date]:
     """Return the months that have a partition, in order."""
-    names = (row[0] for row in connection.execute(_PARTITIONS).fetchall())
+    names = (row[0] for row in execute(_PARTITIONS).fetchall())
     return sorted(month for name in names if (month := month_of_partition(name)))
+
+
+def partition_of(month: date) -> str:
+    """Return the name of the partition of a month."""
+    return f"user_activity_y{month:%Y}m{month:%m}"
+
+
+def is_partition(name: str) -> bool:
+    """Tell whether a partition of ours has that name."""
+    return name in {PAST, FUTURE} or _NAME.fullmatch(name) is not None
 
 
 def month_of_partition(name: str) -> date | None:
@@ -85,23 +103,21 @@ def month_of_partition(name: str) -> date | None:
     return date(int(match[1]), int(match[2]), 1) if match else None
 
 
-def _split_edge(connection: Any, edge: str, months: list[date], bounds: str) -> None:
+def _split_edge(execute: _Execute, edge: str, months: list[date], bounds: str) -> None:
     start, end = _at(months[0]), _at(months_on(months[-1], 1))
     span = f"created_at >= '{start}' AND created_at < '{end}'"
-    connection.execute(f"ALTER TABLE user_activity DETACH PARTITION user_activity_{edge}")
+    execute(f"ALTER TABLE user_activity DETACH PARTITION {edge}")
     for month in months:
-        connection.execute(
-            f"CREATE TABLE user_activity_y{month:%Y}m{month:%m} PARTITION OF user_activity "
+        execute(
+            f"CREATE TABLE {partition_of(month)} PARTITION OF user_activity "
             f"FOR VALUES FROM ('{_at(month)}') TO ('{_at(months_on(month, 1))}')"
         )
     # Two statements, for Citus takes no DELETE within another; both tables are locked.
-    connection.execute(
-        f"INSERT INTO user_activity SELECT * FROM user_activity_{edge} WHERE {span}"  # noqa: S608
+    execute(
+        f"INSERT INTO user_activity SELECT * FROM {edge} WHERE {span}"  # noqa: S608
     )
-    connection.execute(f"DELETE FROM user_activity_{edge} WHERE {span}")  # noqa: S608
-    connection.execute(
-        f"ALTER TABLE user_activity ATTACH PARTITION user_activity_{edge} FOR VALUES {bounds}"
-    )
+    execute(f"DELETE FROM {edge} WHERE {span}")  # noqa: S608
+    execute(f"ALTER TABLE user_activity ATTACH PARTITION {edge} FOR VALUES {bounds}")
 
 
 def _months(first: date, last: date) -> Iterator[date]:

@@ -174,7 +174,7 @@ class PostgresRepository(ConnectedRepository[psycopg.Connection[Any], bytes]):
     def make_room(self, first: int, last: int) -> None:
         """Make the monthly partitions of the span, which need the table's owner."""
         with self._connected() as connection, connection.transaction():
-            make_months(connection, month_of(first), month_of(last))
+            make_months(connection.execute, month_of(first), month_of(last))
 
     def close(self) -> None:
         """Close the connection; the next use opens another."""
@@ -261,11 +261,11 @@ class PostgresRepository(ConnectedRepository[psycopg.Connection[Any], bytes]):
             return
         self._made_for = today.replace(day=1)
         first, last = months_ahead(today)
-        if last in months_there(connection):
+        if last in months_there(connection.execute):
             return
         with contextlib.suppress(psycopg.Error), connection.transaction():
             connection.execute("SET LOCAL lock_timeout = '2s'")
-            make_months(connection, first, last)
+            make_months(connection.execute, first, last)
 
 
 def _is_busy(connection: psycopg.Connection[Any]) -> bool:

@@ -16,14 +16,14 @@ from sqlalchemy import Connection, Engine, delete, func, select, text
 from ..findings import Finding
 from ..record.traces import TRACES
 from .fold import FOLD_KEY
-from .partitions import LOCK_KEY, months_on, months_there
+from .partitions import LOCK_KEY, PAST, months_on, months_there, partition_of
 from .table import (
     user_activity_batch,
     user_activity_daily,
     user_activity_monthly,
 )
 from .takeback import in_transaction
-from .upkeep_postgresql import Driver, unless_locked_out
+from .upkeep_postgresql import unless_locked_out
 
 
 _LINE: Final = user_activity_batch.c
@@ -89,7 +89,7 @@ def _drop(
     before: datetime,
     leave: Callable[[Connection, datetime, Sequence[int], int], None],
 ) -> tuple[list[date], int]:
-    there = months_there(Driver(connection))
+    there = months_there(connection.exec_driver_sql)
     # One month stays, from which the others' bounds are told.
     months = [month for month in there[:-1] if _begin(months_on(month, 1)) <= before]
     if not months:
@@ -100,10 +100,10 @@ def _drop(
     rows = _forget_counts(connection, first)
     if rows:
         leave(connection, _begin(first), [*_straddling(connection, first), *traces], rows)
-    for name in ("past", *(f"y{month:%Y}m{month:%m}" for month in months)):
-        connection.exec_driver_sql(f"DROP TABLE IF EXISTS user_activity_{name}")
+    for name in (PAST, *map(partition_of, months)):
+        connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
     connection.exec_driver_sql(
-        "CREATE TABLE user_activity_past PARTITION OF user_activity "
+        f"CREATE TABLE {PAST} PARTITION OF user_activity "
         f"FOR VALUES FROM (MINVALUE) TO ('{first} 00:00:00+00')"
     )
     if traces:

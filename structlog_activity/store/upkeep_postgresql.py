@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
@@ -19,7 +19,9 @@ from .citus import is_spread
 from .engine import shown
 from .fold import fold_months
 from .partitions import (
+    FUTURE,
     OLDEST_MONTHS,
+    PAST,
     make_months,
     month_of_partition,
     months_ahead,
@@ -173,24 +175,17 @@ def _make_months(
     """Make the months ahead and, where asked for, those of old records."""
     first, last = months_ahead(today)
     with unless_locked_out("partitions", findings), engine.begin() as connection:
-        driver = Driver(connection)
-        there = set(months_there(driver))
+        execute = connection.exec_driver_sql
+        there = set(months_there(execute))
         if history:
             first = _oldest(connection) or first
         if there and (last not in there or first < min(there)):
             say("making partitions")
             connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE}'"))
             connection.execute(text("SET LOCAL statement_timeout = 0"))
-            make_months(driver, first, last)
-        return tuple(month for month in months_there(driver) if month not in there)
+            make_months(execute, first, last)
+        return tuple(month for month in months_there(execute) if month not in there)
     return ()
-
-
-class Driver:
-    """A connection of SQLAlchemy's, as partitions want one."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.execute: Any = connection.exec_driver_sql
 
 
 @contextmanager
@@ -213,11 +208,10 @@ def unless_locked_out(what: str, findings: list[Finding]) -> Iterator[None]:
 
 def _oldest(connection: Connection) -> date | None:
     """Return the month of the oldest record that has no month of its own."""
-    if connection.scalar(text("SELECT to_regclass('user_activity_past')")) is None:
+    if connection.scalar(text(f"SELECT to_regclass('{PAST}')")) is None:
         return None
     query = text(
-        "SELECT (min(created_at) AT TIME ZONE 'UTC')::date FROM user_activity_past "  # noqa: S608
-        f"WHERE {_NO_TRACE}"
+        f"SELECT (min(created_at) AT TIME ZONE 'UTC')::date FROM {PAST} WHERE {_NO_TRACE}"  # noqa: S608
     )
     oldest: date | None = connection.scalar(query)
     return oldest and oldest.replace(day=1)
@@ -255,12 +249,12 @@ def _closed_months(session: Connection, today: date) -> Iterator[tuple[str, date
 
 def _look_at_edges(session: Connection) -> Iterator[Finding]:
     """Yield what lies in the partitions that should be empty."""
-    months = months_there(Driver(session))
+    months = months_there(session.exec_driver_sql)
     if not months:
         return
     oldest = months_on(months[-1], -OLDEST_MONTHS)
     where = f"created_at >= '{oldest} 00:00+00' AND {_NO_TRACE}"
-    past = _count(session, "user_activity_past", where)
+    past = _count(session, PAST, where)
     if past:
         yield Finding(
             "partitions.past",
@@ -268,12 +262,12 @@ def _look_at_edges(session: Connection) -> Iterator[Finding]:
             "partition: reading them is slow, and they can't be dropped by the month",
             "structlog-activity maintain --history  # makes their months; writers wait meanwhile",
         )
-    future = _count(session, "user_activity_future", "true")
+    future = _count(session, FUTURE, "true")
     if future:
         yield Finding(
             "partitions.future",
             f"{future} records are dated after the last month, {months[-1]:%Y-%m}",
-            "SELECT * FROM user_activity_future  -- whose clock is wrong? They move to their "
+            f"SELECT * FROM {FUTURE}  -- whose clock is wrong? They move to their "  # noqa: S608
             "month when it is made",
         )
 

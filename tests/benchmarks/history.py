@@ -115,7 +115,7 @@ def load(
     """
     start, end = map(from_microseconds, span(datetime.now(UTC)))
     with connection.transaction():
-        make_months(connection, start.date(), end.date())
+        make_months(connection.execute, start.date(), end.date())
     for setting in ("work_mem = '512MB'", "maintenance_work_mem = '1GB'"):
         connection.execute(f"SET {setting}")
     indexes = [] if grown else _drop_indexes(connection)

@@ -59,7 +59,7 @@ def test_the_schema_starts_with_this_month_and_three_ahead(
     connection: psycopg.Connection,
 ) -> None:
     first, last = months_ahead(TODAY)
-    months = months_there(connection)
+    months = months_there(connection.execute)
 
     assert (first, last, 4) == (months[0], months[-1], len(months))
 
@@ -90,20 +90,20 @@ def test_months_of_history_take_their_rows_out_of_the_edge(engine: Engine, table
 def test_making_months_twice_changes_nothing(connection: psycopg.Connection) -> None:
     first = date(2025, 3, 9)
 
-    made = make_months(connection, first, TODAY)
+    made = make_months(connection.execute, first, TODAY)
 
     assert made > 0
-    assert 0 == make_months(connection, first, TODAY)
-    months = months_there(connection)
+    assert 0 == make_months(connection.execute, first, TODAY)
+    months = months_there(connection.execute)
     assert date(2025, 3, 1) == months[0]
     numbers = [month.year * 12 + month.month for month in months]
     assert list(range(numbers[0], numbers[-1] + 1)) == numbers
 
 
 def test_nobody_makes_partitions_for_a_thousand_years(connection: psycopg.Connection) -> None:
-    make_months(connection, date(1970, 1, 1), TODAY)
+    make_months(connection.execute, date(1970, 1, 1), TODAY)
 
-    assert len(months_there(connection)) <= OLDEST_MONTHS + 5
+    assert len(months_there(connection.execute)) <= OLDEST_MONTHS + 5
 
 
 def test_the_writer_makes_the_coming_months(tables_url: str, engine: Engine) -> None:
@@ -114,7 +114,7 @@ def test_the_writer_makes_the_coming_months(tables_url: str, engine: Engine) -> 
     repository.close()
 
     with psycopg.connect(tables_url.replace("+psycopg", "")) as connection:
-        assert months_ahead(later)[1] == months_there(connection)[-1]
+        assert months_ahead(later)[1] == months_there(connection.execute)[-1]
 
 
 def test_a_writer_that_may_only_insert_writes_all_the_same(tables_url: str, engine: Engine) -> None:
