@@ -31,7 +31,7 @@ from sqlalchemy import Connection, Engine, insert, text
 from ..record.times import to_microseconds
 from .engine import SQLITE
 from .ledgercheck import Head
-from .partitions import LOCK_KEY
+from .locks import CHECKPOINT, lock
 from .seal import key_id_of, keys_by_id
 from .sealreport import SealFindings
 from .table import user_activity_checkpoint
@@ -170,7 +170,7 @@ def _locked(connection: Connection) -> int:
     if connection.dialect.name == SQLITE:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_KEY + 1})")
+        lock(connection.exec_driver_sql, CHECKPOINT)
     return int(connection.scalar(_LAST_NO) or 0) + 1
 
 

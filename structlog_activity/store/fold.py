@@ -23,12 +23,10 @@ from sqlalchemy import Connection, CursorResult, Engine, bindparam, select, text
 
 from .citus import is_spread
 from .engine import SQLITE
+from .locks import COUNTS, lock
 from .partitions import months_on
 from .table import DAYS_OF_MONTH, user_activity_daily
 
-
-FOLD_KEY: Final = 0x75736572_666F6C64  # "userfold"
-"""Advisory lock of whoever moves counts between open and folded, in that transaction."""
 
 # Of today and yesterday: writers add to both, late or from another time zone's night,
 # and should wait for no fold.
@@ -36,7 +34,6 @@ _OPEN_DAYS: Final = timedelta(days=1)
 _DAILY: Final = user_activity_daily.c
 _KEY: Final = "tenant_id, day, channel, verb, object_type, folded"
 _SAME: Final = " AND ".join(f"d.{name} = c.{name}" for name in _KEY.split(", "))
-_LOCK: Final = f"SELECT pg_advisory_xact_lock({FOLD_KEY})"
 _OWN: Final = "tenant_id = :tenant_id"
 _SPAN: Final = "day >= :first AND day < :beyond"
 # As the index of open rows has it, which is chosen by its words.
@@ -86,7 +83,7 @@ def fold(connection: Connection, month: date, beyond: date, tenant_id: UUID | No
     if connection.dialect.name == SQLITE:
         _run(connection, _months_from("user_activity_daily", open_), values)
         return _move(connection, open_, "1", values)
-    _run(connection, _LOCK)
+    lock(connection.exec_driver_sql, COUNTS)
     values["tenant_id"] = tenant_id
     is_all = tenant_id is None
     # One statement, so that months, folded days and open days are of one moment.
@@ -179,7 +176,7 @@ def unfold(connection: Connection, first: date, last: date, tenant_id: UUID | No
         _run(connection, months, values)
         _move(connection, folded, "0", values)
         return
-    _run(connection, _LOCK)
+    lock(connection.exec_driver_sql, COUNTS)
     values["tenant_id"] = tenant_id
     is_all = tenant_id is None
     _run(connection, months + ("" if is_all else f" AND {_OWN}"), values)

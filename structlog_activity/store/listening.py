@@ -12,14 +12,15 @@ from typing import Any, Final
 
 from sqlalchemy import Engine
 
+from .locks import LISTENERS
+
 
 _CHANNEL: Final = "structlog_activity"
-_LOCK_KEY: Final = 7_152_904_431_718_846_226  # Whoever listens holds it, shared.
 _PATIENCE: Final = 20
 
 TELL: Final = f"""
-    SELECT CASE WHEN pg_try_advisory_lock({_LOCK_KEY})
-        THEN pg_advisory_unlock({_LOCK_KEY})::text
+    SELECT CASE WHEN pg_try_advisory_lock({LISTENERS})
+        THEN pg_advisory_unlock({LISTENERS})::text
         ELSE pg_notify('{_CHANNEL}', '')::text END
 """
 """
@@ -93,7 +94,7 @@ class Listener:
             pooled.detach()
             self._connection.autocommit = True
             self._connection.execute(f"LISTEN {_CHANNEL}")
-            self._connection.execute(f"SELECT pg_advisory_lock_shared({_LOCK_KEY})")
+            self._connection.execute(f"SELECT pg_advisory_lock_shared({LISTENERS})")
         except Exception:  # noqa: BLE001  Whatever it is, the time passes without it.
             self._let_go()
         return self._connection is not None

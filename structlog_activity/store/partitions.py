@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any, Final, TypeAlias
 
 from ..record.times import from_microseconds
+from .locks import SCHEMA, lock
 
 
 MONTHS_AHEAD: Final = 3
@@ -18,9 +19,6 @@ MONTHS_AHEAD: Final = 3
 
 OLDEST_MONTHS: Final = 25 * 12
 """How far back months are made; older rows share the partition `PAST`."""
-
-LOCK_KEY: Final = 0x75736572_61637469  # "useracti"
-"""Advisory lock that is held while the schema changes."""
 
 PAST: Final = "user_activity_past"
 """The partition of what is older than the first month."""
@@ -66,7 +64,7 @@ def make_months(execute: _Execute, first: date, last: date) -> int:
 
         How many partitions were made.
     """
-    execute(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
+    lock(execute, SCHEMA)
     there = months_there(execute)
     if not there:
         return 0

@@ -42,12 +42,12 @@ from .engine import SQLITE, shown
 from .fold import fold_months
 from .inside import write_inside
 from .lawful import pack_stubs, pruned_rows, stub
+from .locks import alone
 from .removalreport import PruneReport
 from .retention_postgresql import drop_months
 from .stored import columns
 from .table import user_activity, user_activity_batch, user_activity_daily
 from .takeback import Counted, in_transaction, take_back
-from .upkeep_postgresql import alone
 
 
 _ROW: Final = user_activity.c

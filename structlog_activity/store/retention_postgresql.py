@@ -15,15 +15,14 @@ from sqlalchemy import Connection, Engine, delete, func, select, text
 
 from ..findings import Finding
 from ..record.traces import TRACES
-from .fold import FOLD_KEY
-from .partitions import LOCK_KEY, PAST, months_on, months_there, partition_of
+from .locks import COUNTS, SCHEMA, lock, unless_locked_out
+from .partitions import PAST, months_on, months_there, partition_of
 from .table import (
     user_activity_batch,
     user_activity_daily,
     user_activity_monthly,
 )
 from .takeback import in_transaction
-from .upkeep_postgresql import unless_locked_out
 
 
 _LINE: Final = user_activity_batch.c
@@ -113,10 +112,10 @@ def _drop(
 
 def _lock(connection: Connection) -> None:
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
-    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
+    lock(connection.exec_driver_sql, SCHEMA)
     # Writers have come to their end, and wait for ours: what is counted is what is there.
     connection.exec_driver_sql("LOCK TABLE user_activity IN ACCESS EXCLUSIVE MODE")
-    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({FOLD_KEY})")
+    lock(connection.exec_driver_sql, COUNTS)
 
 
 def _keep_traces(connection: Connection, first: date) -> Sequence[int]:

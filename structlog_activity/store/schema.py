@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from ..errors import SchemaError
 from .engine import SQLITE, shown, to_run
 from .faults import Fault, StoreError
-from .partitions import LOCK_KEY
+from .locks import SCHEMA, lock
 from .sqlstate import NO_PRIVILEGE, NO_TABLE, TABLE_EXISTS
 from .table import user_activity_migration
 
@@ -300,7 +300,7 @@ class Schema:
                 if not _driver(connection).in_transaction:
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
+                lock(connection.exec_driver_sql, SCHEMA)
             user_activity_migration.create(connection, checkfirst=True)
             yield connection
             if connection is not self._bind:

@@ -5,19 +5,16 @@ Maintenance of PostgreSQL: partitions, indexes and figures for the planner.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from datetime import date, timedelta
 from typing import Final
 
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
 
-from ..errors import RepositoryError
 from ..findings import Finding
 from ..record.traces import TRACES
 from .citus import is_spread
-from .engine import shown
 from .fold import fold_months
+from .locks import alone, unless_locked_out
 from .partitions import (
     FUTURE,
     OLDEST_MONTHS,
@@ -33,9 +30,6 @@ from .upkeepreport import MaintenanceReport
 
 Say = Callable[[str], object]
 
-MAINTENANCE_KEY: Final = 0x75736572_6D61696E  # "usermain"
-"""Advisory lock of the one process that does maintenance."""
-
 _SETTLED: Final = timedelta(days=2)  # By then hardly a record of a closed month comes.
 # How long others' locks are waited for: writers wait for partitions meanwhile, and
 # nobody waits for a rebuild.
@@ -43,10 +37,6 @@ _PATIENCE = "5s"
 _LONG_PATIENCE = "60s"
 _REBUILT: Final = "structlog_activity: indexes rebuilt"
 _MANY: Final = 10_000
-_OWNER: Final = text(
-    "SELECT pg_get_userbyid(relowner), pg_has_role(relowner, 'USAGE'), current_user "
-    "FROM pg_class WHERE oid = to_regclass('user_activity')"
-)
 _PARTITIONS: Final = text(
     "SELECT c.oid::regclass::text, c.relname, obj_description(c.oid, 'pg_class') "
     "FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
@@ -64,7 +54,6 @@ _ANALYZED: Final = text(
     "WHERE relid = to_regclass('user_activity')"
 )
 _COUNTS: Final = ("user_activity_daily", "user_activity_monthly")
-_LOCKED_OUT: Final = "55P03"
 # What tells of retention and erasure outlives the month that it is of.
 _NO_TRACE: Final = f"verb NOT IN ({', '.join(repr(verb) for verb in TRACES)})"
 
@@ -95,29 +84,6 @@ def maintain_postgresql(
         return _work(engine, session, today, say, history=history)
 
 
-@contextmanager
-def alone(engine: Engine) -> Iterator[Connection | None]:
-    """
-    Keep others from maintenance and retention, as the owner of the tables.
-
-    Args:
-
-        engine: Of the database.
-
-    Returns:
-
-        A session of its own; `None` while somebody else has the lock.
-
-    Raises:
-
-        RepositoryError: The role does not own the tables.
-    """
-    with _own_session(engine) as session:
-        _require_owner(session, shown(engine.url))
-        with _locked(session) as is_alone:
-            yield session if is_alone else None
-
-
 def _work(
     engine: Engine, session: Connection, today: date, say: Say, *, history: bool
 ) -> MaintenanceReport:
@@ -134,39 +100,6 @@ def _work(
         months_rebuilt=rebuilt,
         findings=tuple(findings),
     )
-
-
-@contextmanager
-def _own_session(engine: Engine) -> Iterator[Connection]:
-    """Give a connection outside of the pool, whose end is the end of its settings."""
-    with engine.connect() as connection:
-        session = connection.execution_options(isolation_level="AUTOCOMMIT")
-        session.detach()
-        session.execute(text("SET statement_timeout = 0"))
-        yield session
-
-
-@contextmanager
-def _locked(session: Connection) -> Iterator[bool]:
-    """Keep others away; gives whether none is there already."""
-    key = {"key": MAINTENANCE_KEY}
-    is_alone = bool(session.scalar(text("SELECT pg_try_advisory_lock(:key)"), key))
-    try:
-        yield is_alone
-    finally:
-        # The server notices a closed connection a little later than its client.
-        if is_alone:
-            with suppress(DBAPIError):
-                session.execute(text("SELECT pg_advisory_unlock(:key)"), key)
-
-
-def _require_owner(session: Connection, where: str) -> None:
-    owner, is_owner, role = session.execute(_OWNER).one()
-    if not is_owner:
-        raise RepositoryError(
-            f"{where}: maintenance needs the owner of the tables, {owner}, and {role} is not: "
-            "give --url, or the log, that role"
-        )
 
 
 def _make_months(
@@ -186,24 +119,6 @@ def _make_months(
             make_months(execute, first, last)
         return tuple(month for month in months_there(execute) if month not in there)
     return ()
-
-
-@contextmanager
-def unless_locked_out(what: str, findings: list[Finding]) -> Iterator[None]:
-    """Note it where others hold locks for too long."""
-    try:
-        yield
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) != _LOCKED_OUT:
-            raise
-        findings.append(
-            Finding(
-                f"{what}.locked",
-                f"the work on {what} was given up: somebody's transaction holds user_activity",
-                "SELECT pid, xact_start, query FROM pg_stat_activity ORDER BY xact_start  "
-                "-- end that one, then run maintenance again",
-            )
-        )
 
 
 def _oldest(connection: Connection) -> date | None:

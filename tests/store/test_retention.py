@@ -392,13 +392,13 @@ def test_the_last_month_is_not_dropped(server: ActivityLog) -> None:
 
 
 def test_of_two_one_works_and_the_other_says_so(server: ActivityLog) -> None:
-    from structlog_activity.store.upkeep_postgresql import MAINTENANCE_KEY
+    from structlog_activity.store.locks import MAINTENANCE
 
     store(server, month(4))
     with server.engine.connect() as holder:
-        holder.execute(text(f"SELECT pg_advisory_lock({MAINTENANCE_KEY})"))
+        holder.execute(text(f"SELECT pg_advisory_lock({MAINTENANCE})"))
         report = server.prune(month(2))
-        holder.execute(text(f"SELECT pg_advisory_unlock({MAINTENANCE_KEY})"))
+        holder.execute(text(f"SELECT pg_advisory_unlock({MAINTENANCE})"))
 
     assert (True, 0) == (report.is_busy, report.rows)
     assert 1 == server.prune(month(2)).rows

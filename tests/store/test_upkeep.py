@@ -17,9 +17,9 @@ from sqlalchemy import Engine, text
 from structlog_activity import ActivityLog, RepositoryError, SchemaError
 from structlog_activity.store import partitions, upkeep_postgresql
 from structlog_activity.store.engine import make_engine, parse_url
+from structlog_activity.store.locks import MAINTENANCE
 from structlog_activity.store.partitions import MONTHS_AHEAD, months_on
 from structlog_activity.store.upkeep import maintain
-from structlog_activity.store.upkeep_postgresql import MAINTENANCE_KEY
 from tests.support.records import record
 from tests.write.doubles import eventually
 
@@ -259,7 +259,7 @@ def test_records_of_a_clock_that_is_wrong_are_reported(server: Engine) -> None:
 def test_who_comes_second_is_told_and_changes_nothing(server: Engine) -> None:
     store(server, datetime.now(UTC))
     with server.connect() as first:
-        first.execute(text(f"SELECT pg_advisory_lock({MAINTENANCE_KEY})"))
+        first.execute(text(f"SELECT pg_advisory_lock({MAINTENANCE})"))
 
         second = maintain(server, today=LATER)
         first.rollback()
