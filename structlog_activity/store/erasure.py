@@ -39,7 +39,7 @@ from .lawful import erased_commitment, erasure_rows
 from .seal import COMMIT_BYTES
 from .stored import columns
 from .table import user_activity, user_activity_daily
-from .takeback import in_transaction
+from .transactions import take_away
 
 
 _ROW: Final = user_activity.c
@@ -159,7 +159,7 @@ def erase_rows(
     for tenant_id in found:
         before = rows
         some = partial(_some, person=person, tenant_id=tenant_id, reason=reason, key=key)
-        while n := in_transaction(engine, some):
+        while n := take_away(engine, some):
             rows += n
             progress(rows)
         tenants += rows > before

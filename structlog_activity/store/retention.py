@@ -38,8 +38,8 @@ from ..record.row import Row
 from ..record.times import to_microseconds
 from ..record.traces import TRACES
 from .batch import Batch
+from .counts import Counted, fold_months, take_back
 from .engine import SQLITE, shown
-from .fold import fold_months
 from .inside import write_inside
 from .lawful import pack_stubs, pruned_rows, stub
 from .locks import alone
@@ -47,7 +47,7 @@ from .removalreport import PruneReport
 from .retention_postgresql import drop_months
 from .stored import columns
 from .table import user_activity, user_activity_batch, user_activity_daily
-from .takeback import Counted, in_transaction, take_back
+from .transactions import take_away
 
 
 _ROW: Final = user_activity.c
@@ -228,7 +228,7 @@ class _Run:
             return following, self._take(connection, batches) if batches else 0
 
         while True:
-            following, rows = in_transaction(self._engine, take)
+            following, rows = take_away(self._engine, take)
             self._tell(rows)
             if following is None:
                 return

@@ -22,7 +22,7 @@ from .table import (
     user_activity_daily,
     user_activity_monthly,
 )
-from .takeback import in_transaction
+from .transactions import take_away
 
 
 _LINE: Final = user_activity_batch.c
@@ -78,7 +78,7 @@ def drop_months(
     """
     findings: list[Finding] = []
     with unless_locked_out("partitions", findings):
-        months, rows = in_transaction(engine, lambda connection: _drop(connection, before, leave))
+        months, rows = take_away(engine, lambda connection: _drop(connection, before, leave))
         return Dropped(months, rows, findings)
     return Dropped([], 0, findings)
 

@@ -9,8 +9,8 @@ from datetime import date
 
 from sqlalchemy import Engine
 
+from .counts import fold_months
 from .engine import SQLITE
-from .fold import fold_months
 from .upkeep_postgresql import maintain_postgresql
 from .upkeepreport import MaintenanceReport
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from ..findings import Finding
 from ..record.traces import TRACES
 from .citus import is_spread
-from .fold import fold_months
+from .counts import fold_months
 from .locks import alone, unless_locked_out
 from .partitions import (
     FUTURE,

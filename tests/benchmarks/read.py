@@ -32,7 +32,7 @@ from structlog_activity.cli.progress import Progress
 from structlog_activity.read.cursor import Place, encode_cursor
 from structlog_activity.read.statements import COLUMNS
 from structlog_activity.record.times import to_microseconds
-from structlog_activity.store.fold import closed_before, fold_months, open_months
+from structlog_activity.store.counts import closed_before, fold_months, open_months
 from structlog_activity.store.schema import Schema
 from tests.benchmarks import history
 from tests.benchmarks.database import DURABLE

@@ -23,8 +23,8 @@ from structlog_activity.read.memory import MemoryReads
 from structlog_activity.record.rowmaker import RowMaker
 from structlog_activity.record.times import to_microseconds
 from structlog_activity.store.batch import Batch
+from structlog_activity.store.counts import closed_before, fold, open_months, unfold
 from structlog_activity.store.faults import StoreError
-from structlog_activity.store.fold import closed_before, fold, open_months, unfold
 from structlog_activity.store.repository import Repository
 from structlog_activity.store.table import (
     DAYS_OF_MONTH,

@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 import structlog_activity
 
 from structlog_activity import ActivityLog
-from structlog_activity.store import fold, postgresql, takeback
+from structlog_activity.store import counts, postgresql
 from structlog_activity.store.diagnosis import diagnosed
 from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.faults import Fault
@@ -160,8 +160,7 @@ def test_what_is_done_tenant_by_tenant_comes_to_the_same(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows of many machines can't be locked and moved in one statement."""
-    for module in (fold, takeback):
-        monkeypatch.setattr(module, "is_spread", lambda _: True)
+    monkeypatch.setattr(counts, "is_spread", lambda _: True)
     now = datetime.now(UTC)
     with ActivityLog(postgres_url, migrate=True, warn_role=False) as log:
         for days, n in product((0, 40, 45, 75, 100), range(12)):

@@ -115,7 +115,7 @@ def test_days_are_counted_whether_folded_or_not(sql_store: Store, engine: Engine
     if engine.dialect.name == "sqlite":
         maintain(engine, today=date(2026, 5, 1))
     else:
-        from structlog_activity.store.fold import fold_months
+        from structlog_activity.store.counts import fold_months
 
         fold_months(engine, date(2026, 5, 1), str)
     sql_store.add(record())

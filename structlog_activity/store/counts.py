@@ -1,6 +1,7 @@
 """
-Folding: the daily counts of closed days, counted once more by month.
+The counts of days and months: folded as days close, and less where records go.
 
+The daily counts of closed days are folded: counted once more by month.
 A row of the daily counts is either folded, and then its count is in its month's
 row too, or open. Writers add to open rows only. So the months and the open rows
 together hold every record once, at any instant, however late it came.
@@ -12,20 +13,20 @@ reading days.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, CursorResult, Engine, bindparam, select, text
+from sqlalchemy import Connection, CursorResult, Engine, bindparam, delete, select, text, update
 
 from .citus import is_spread
 from .engine import SQLITE
 from .locks import COUNTS, lock
 from .partitions import months_on
 from .table import DAYS_OF_MONTH, user_activity_daily
+from .transactions import begun
 
 
 # Of today and yesterday: writers add to both, late or from another time zone's night,
@@ -39,6 +40,17 @@ _SPAN: Final = "day >= :first AND day < :beyond"
 # As the index of open rows has it, which is chosen by its words.
 _OPEN: Final = {"postgresql": "NOT folded", "sqlite": "folded = 0"}
 _FOLDED: Final = {"postgresql": "folded", "sqlite": "folded = 1"}
+
+
+class Counted(NamedTuple):
+    """How many records of a kind went of a day."""
+
+    tenant_id: UUID
+    day: date
+    channel: str
+    verb: str
+    object_type: str
+    n: int
 
 
 def closed_before(today: date) -> date:
@@ -121,7 +133,7 @@ def fold_months(engine: Engine, today: date, say: Callable[[str], object]) -> di
         say(f"folding the counts of {month:%Y-%m}")
         found[month] = 0
         for tenant_id in _tenants(engine, month, beyond) if is_by_tenant else (None,):
-            with _transaction(engine) as connection:
+            with begun(engine) as connection:
                 found[month] += fold(connection, month, beyond, tenant_id)
     return found
 
@@ -134,27 +146,11 @@ def _tenants(engine: Engine, month: date, beyond: date) -> Sequence[UUID]:
         return connection.scalars(found).all()
 
 
-@contextmanager
-def _transaction(engine: Engine) -> Iterator[Connection]:
-    """Give a connection that may write at once, and for as long as it takes."""
-    with engine.begin() as connection:
-        if connection.dialect.name == SQLITE:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        else:
-            # Writers that come in between are to be waited for, and not a failure.
-            connection.execute(text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))
-            connection.execute(text("SET LOCAL statement_timeout = 0"))
-        yield connection
-
-
 def unfold(connection: Connection, first: date, last: date, tenant_id: UUID | None = None) -> None:
     """
     Take months out of the monthly counts, in the transaction that is open.
 
-    Whoever takes records away unfolds their months first, then takes their
-    numbers from the open rows of the daily counts in the order of the key, and
-    drops rows that come to nothing: no count may be less than 1. The next
-    `fold` brings back the rest.
+    Their days are open then; the next `fold` brings them back.
 
     Args:
 
@@ -182,6 +178,43 @@ def unfold(connection: Connection, first: date, last: date, tenant_id: UUID | No
     _run(connection, months + ("" if is_all else f" AND {_OWN}"), values)
     days = _days_from("taken", "true", folded="false")
     _run(connection, f"WITH {_taken(folded, is_all=is_all)} {days}", values)
+
+
+def take_back(connection: Connection, counts: Sequence[Counted]) -> None:
+    """
+    Take records out of the counts of days and months, in the transaction that is open.
+
+    Their months are unfolded first. No count may be less than 1: what comes to
+    nothing goes.
+
+    Args:
+
+        connection: To the database; on SQLite it holds the lock for writing.
+
+        counts: What went.
+    """
+    if not counts:
+        return
+    days = [counted.day for counted in counts]
+    first, last = min(days), max(days)
+    tenants = sorted({counted.tenant_id for counted in counts}) if is_spread(connection) else [None]
+    for tenant_id in tenants:
+        unfold(connection, first, last, tenant_id)
+    key = ("tenant_id", "day", "channel", "verb", "object_type")
+    less = update(user_activity_daily).where(
+        *(_DAILY[name] == bindparam(f"its_{name}") for name in key), ~_DAILY.folded
+    )
+    # In the order of the key, as writers lock them.
+    ordered = sorted(counts, key=lambda c: (c.tenant_id.bytes, *c[1:5]))
+    connection.execute(
+        less.values(n=_DAILY.n - bindparam("less")), [_values(counted) for counted in ordered]
+    )
+    beyond = months_on(last.replace(day=1), 1)
+    connection.execute(
+        delete(user_activity_daily).where(
+            _DAILY.day >= first, _DAILY.day < beyond, ~_DAILY.folded, _DAILY.n <= 0
+        )
+    )
 
 
 def _move(connection: Connection, chosen: str, folded: str, values: dict[str, Any]) -> int:
@@ -245,3 +278,8 @@ def _months_from(source: str, chosen: str) -> str:
         ON CONFLICT (tenant_id, month, channel, verb, object_type)
             DO UPDATE SET n = m.n + excluded.n, {merged}
     """  # noqa: S608
+
+
+def _values(counted: Counted) -> dict[str, Any]:
+    found = counted._asdict()
+    return {"less": found.pop("n")} | {f"its_{name}": value for name, value in found.items()}
