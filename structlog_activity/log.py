@@ -185,11 +185,11 @@ class ActivityLog(
         # would leave the child with its lock.
         from .store.choice import folder_for
         from .store.engine import SQLITE, parse_url
-        from .store.inside import write_inside
+        from .store.host_transaction import write_inside
         from .store.roles import RolePower
         from .store.table import user_activity
         from .write.buffer import BufferedRepository
-        from .write.transaction import TransactionSink
+        from .write.transaction.sink import TransactionSink
 
         self._url = parse_url(url_or_default(url))
         self._migrates = self._url.get_backend_name() == SQLITE if migrate is None else migrate

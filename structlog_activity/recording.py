@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .write.accounts import Health
     from .write.buffer import BufferedRepository
     from .write.deadletters import LettersInFolder
-    from .write.transaction import TransactionSink
+    from .write.transaction.sink import TransactionSink
 
     AnySession: TypeAlias = (
         "Session | AsyncSession | scoped_session[Any] | async_scoped_session[Any]"

@@ -87,8 +87,6 @@ FOREIGN: dict[str, set[str]] = {
         "store",
         "read",
         "write.transaction",
-        "write.held",
-        "write.phases",
         "recording",
         "removing",
         "log",

@@ -33,7 +33,7 @@ from ..record.times import from_microseconds
 from ..record.traces import TRACES
 from .batch import Batch
 from .engine import SQLITE
-from .inside import write_inside
+from .host_transaction import write_inside
 from .lawful import erased as erased_row
 from .lawful import erased_commitment, erasure_rows
 from .seal import COMMIT_BYTES

@@ -40,7 +40,7 @@ from ..record.traces import TRACES
 from .batch import Batch
 from .counts import Counted, fold_months, take_back
 from .engine import SQLITE, shown
-from .inside import write_inside
+from .host_transaction import write_inside
 from .lawful import pack_stubs, pruned_rows, stub
 from .locks import alone
 from .removalreport import PruneReport

@@ -29,7 +29,7 @@ from structlog_activity.read.tail.position import (
 )
 from structlog_activity.record.rowmaker import RowMaker
 from structlog_activity.store.batch import Batch
-from structlog_activity.store.inside import write_inside
+from structlog_activity.store.host_transaction import write_inside
 from tests.support.records import NOON, record
 from tests.support.sent import sent_by
 from tests.support.stores import Store

@@ -15,7 +15,7 @@ from sqlalchemy.event import registry
 from sqlalchemy.orm import Session, object_session
 
 from structlog_activity import RepositoryError
-from structlog_activity.write import transaction
+from structlog_activity.write.transaction import sink
 from tests.write.hosts import Account, Host, written
 
 
@@ -183,7 +183,7 @@ def test_a_session_is_let_go_with_all_that_it_held(host: Host) -> None:
 
 
 def _listened_to() -> list[Any]:
-    ours = id(transaction._before_commit)
+    ours = id(sink._before_commit)
     return [key for key in registry._key_to_collection if ours in key]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from ..record.row import Row
+from ...record.row import Row
 from .phases import COMMITS, running, surrounding
 
 

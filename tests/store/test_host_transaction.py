@@ -16,7 +16,7 @@ from structlog_activity import RepositoryError, SchemaError
 from structlog_activity.record.row import Row
 from structlog_activity.record.rowmaker import RowMaker
 from structlog_activity.store.batch import Batch
-from structlog_activity.store.inside import write_inside
+from structlog_activity.store.host_transaction import write_inside
 from tests.support.postgres import PostgresServer
 from tests.support.records import random_records, record
 from tests.support.stores import TABLES, Store, empty, postgresql_store

@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import Connection, Table, event
 from sqlalchemy.exc import UnboundExecutionError
 
-from ..errors import RepositoryError
-from ..record.ids import NIL_BYTES
-from ..record.row import Row
-from ..store.batch import Batch
-from .held import ROLLED_BACK, WRITTEN, HeldRow, HeldRows
+from ...errors import RepositoryError
+from ...record.row import Row
+from ...store.batch import Batch
+from ..accounts import Missing, named
+from ..ticks import TicksByReason
 from .phases import (
     CLOSES,
     COMMITS,
@@ -39,7 +39,7 @@ from .phases import (
     running,
     transactions,
 )
-from .ticks import TicksByReason
+from .rows import ROLLED_BACK, WRITTEN, HeldRow, HeldRows
 
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class TransactionSink:
     def __init__(self, write: Callable[[Connection, Batch], None], table: Table) -> None:
         self._write = write
         self._table = table
-        self._counts: dict[int, TicksByReason] = {}
+        self._counts: dict[int, _Counts] = {}
 
     def put(self, session: Session, row: Row, /) -> None:
         """
@@ -95,18 +95,18 @@ class TransactionSink:
         committed is submitted, accepted and written. One that was not is
         ``rolled_back``, and nothing else.
         """
-        counts = self._own_counts().values()
-        n = counts.setdefault(WRITTEN, 0)
-        return {ROLLED_BACK: 0, **counts, "submitted": n, "accepted": n}
+        counts = self._own_counts()
+        settled = {ROLLED_BACK: 0, WRITTEN: 0} | counts.settled.values()
+        n = settled[WRITTEN]
+        missing = named("missing", counts.missing.values())
+        return {**settled, "submitted": n, "accepted": n, **missing}
 
     def settle(self, row: Row, name: str) -> None:
         """Count a row whose transaction is over."""
         counts = self._own_counts()
-        counts.tick(name)
+        counts.settled.tick(name)
         if name == WRITTEN:
-            for field in ("actor_id", "tenant_id"):
-                if getattr(row, field) == NIL_BYTES:
-                    counts.tick(f"missing.{field}")
+            counts.missing.look_at(row)
 
     def write(self, session: Session, rows: list[Row]) -> None:
         """
@@ -125,9 +125,19 @@ class TransactionSink:
             ) from None
         self._write(connection, Batch.alone(rows))
 
-    def _own_counts(self) -> TicksByReason:
+    def _own_counts(self) -> _Counts:
         # A forked child counts its own; its parent's may be locked for ever.
-        return self._counts.setdefault(os.getpid(), TicksByReason())
+        return self._counts.setdefault(os.getpid(), _Counts())
+
+
+class _Counts:
+    """What became of the rows of one process."""
+
+    __slots__ = ("missing", "settled")
+
+    def __init__(self) -> None:
+        self.settled = TicksByReason()
+        self.missing = Missing()
 
 
 class _Held:

@@ -1,0 +1,1 @@
+"""How records wait for the transaction of a SQLAlchemy session, whose fate they share."""
