@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .store.erasure import Person
     from .store.removalreport import EraseReport, PruneReport
     from .write.buffer import BufferedRepository
-    from .write.spool.blotting import Blotted
+    from .write.spool.erasing import Erased
 
 
 class RemovalMethods:
@@ -229,13 +229,13 @@ class RemovalMethods:
         is_written = dry_run or flush(timeout) or flush(timeout)
         found = self._buffer.erase(person, counts_only=dry_run)
         return {
-            "on_disk": found.erased,
+            "on_disk": found.rows,
             "held": found.held,
             "findings": _left_behind(found, is_written=is_written),
         }
 
 
-def _left_behind(found: Blotted, *, is_written: bool) -> tuple[Finding, ...]:
+def _left_behind(found: Erased, *, is_written: bool) -> tuple[Finding, ...]:
     """Return what an erasure could not reach."""
     again = "erase again, once they are written"
     left = [

@@ -28,7 +28,7 @@ from .mailbox import DROP_NEWEST, DROP_OLDEST, Mailbox
 from .options import FSYNC, MEMORY, Options, check_functions
 from .pausable import PausableRepository
 from .report import Reporter
-from .spool.blotting import Blotted, Someone
+from .spool.erasing import Erased, Someone
 from .spool.spool import Spool
 from .watchdog import WatchedRepository
 from .writer import Writer
@@ -276,7 +276,7 @@ class BufferedRepository:
             self._writer.work_here(deadline)
         return self._await(goal, deadline) and self._nothing_lost_since(before)
 
-    def erase(self, someone: Someone, *, counts_only: bool = False) -> Blotted:
+    def erase(self, someone: Someone, *, counts_only: bool = False) -> Erased:
         """
         Erase someone from what lies in the spool's folder, and from dead letters.
 

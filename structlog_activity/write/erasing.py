@@ -7,13 +7,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .deadletters import DeadLetters, LettersInFolder, LettersInMemory
-from .spool.blotting import Blotted, Someone
+from .spool.erasing import Erased, Someone
 from .spool.spool import Spool
 
 
 def erase_waiting(
     spool: Spool | None, letters: DeadLetters, someone: Someone, *, counts_only: bool
-) -> Blotted:
+) -> Erased:
     """
     Erase someone from what lies in a spool's folder, and from dead letters.
 
@@ -32,17 +32,15 @@ def erase_waiting(
         How many rows were erased, how many are with others, or still to be
         written, and what went wrong.
     """
-    found = Blotted(0, 0)
+    found = Erased()
     if spool is not None:
-        found = spool.blot(someone, counts_only=counts_only)
+        found = spool.erase(someone, counts_only=counts_only)
     if not isinstance(letters, LettersInFolder | LettersInMemory):
         return found
     try:
-        erased = _erase_letters(letters, someone, counts_only=counts_only)
+        return found.plus(Erased(_erase_letters(letters, someone, counts_only=counts_only)))
     except OSError as error:
-        trouble = f"dead letters: {error.strerror}"
-        return found._replace(troubles=(*found.troubles, trouble))
-    return found._replace(erased=found.erased + erased)
+        return found.plus(Erased(troubles=(f"dead letters: {error.strerror}",)))
 
 
 def _erase_letters(

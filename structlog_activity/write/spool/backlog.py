@@ -4,12 +4,14 @@ The backlog: what is on disk and not settled, handed out in chunks.
 
 from __future__ import annotations
 
+import contextlib
+
 from collections import Counter
 from collections.abc import Iterator
 
 from ..ticks import Ticks
-from .blotting import Blotted, Someone, blot
 from .chunk import Chunk
+from .erasing import Erased, Someone, erase_rows
 from .header import HEADER
 from .line import Line
 from .marks import Identity
@@ -90,22 +92,19 @@ class Backlog:
         there = {segment.name for segment in tuple(self._line.segments)}
         return sum(lost for name, lost in self._evicted.copy().items() if name not in there)
 
-    def blot(self, someone: Someone, *, counts_only: bool) -> Blotted:
+    def erase(self, someone: Someone, *, counts_only: bool) -> Erased:
         """Write over someone's rows that were handed out, in the segments of this process."""
-        erased = held = 0
+        found = Erased()
         for segment in tuple(self._line.held):
             reader = self._readers.get(segment)
             end = HEADER if reader is None else reader.read_to
-            try:
-                found = self._blot(segment, someone, end, counts_only=counts_only)
-            except (OSError, ValueError):  # Done with, and closed meanwhile.
-                continue
-            erased, held = erased + found.erased, held + found.held
-        return Blotted(erased, held)
-
-    def _blot(self, segment: Segment, someone: Someone, end: int, *, counts_only: bool) -> Blotted:
-        write = _leave if counts_only else segment.overwrite
-        return blot(segment.view(), segment.seed, someone, write, end=end)
+            write = None if counts_only else segment.overwrite
+            # Done with, and closed meanwhile.
+            with contextlib.suppress(OSError, ValueError):
+                found = found.plus(
+                    erase_rows(segment.view(), segment.seed, someone, write, end=end)
+                )
+        return found
 
     def is_finished(self, segment: Segment) -> bool:
         """Whether a segment needs no one to read it."""
@@ -239,7 +238,3 @@ class Backlog:
     def _retire(self, segment: Segment, *, spoiled: bool = False) -> None:
         self._line.retire(segment, spoiled=spoiled)
         self._readers.pop(segment, None)
-
-
-def _leave(_at: int, _data: bytes) -> None:
-    pass

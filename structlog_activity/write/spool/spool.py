@@ -16,10 +16,10 @@ from ...record.row import Row
 from ...store.batch import Batch
 from ..ticks import Ticks
 from .backlog import Backlog
-from .blotting import Blotted, Someone, blot_folder
 from .chunk import Chunk
 from .counts import SpoolCounts
 from .disk import HAS_LOCKS, Disk
+from .erasing import Erased, Someone, erase_in_folder
 from .frames import frame
 from .header import HEADER
 from .line import Line
@@ -137,7 +137,7 @@ class Spool:
         """
         return self._backlog.evict()
 
-    def blot(self, someone: Someone, *, counts_only: bool = False) -> Blotted:
+    def erase(self, someone: Someone, *, counts_only: bool = False) -> Erased:
         """
         Write over someone's rows in the folder, by what is left of them.
 
@@ -151,9 +151,10 @@ class Spool:
             counts_only: Change nothing.
         """
         ours = {segment.name for segment in tuple(self._line.held)}
-        own = self._backlog.blot(someone, counts_only=counts_only)
-        others = blot_folder(self._disk, self._path, someone, ours, counts_only=counts_only)
-        return Blotted(own.erased + others.erased, own.held + others.held, others.troubles)
+        own = self._backlog.erase(someone, counts_only=counts_only)
+        return own.plus(
+            erase_in_folder(self._disk, self._path, someone, ours, counts_only=counts_only)
+        )
 
     @property
     def trouble(self) -> str | None:

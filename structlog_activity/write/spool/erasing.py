@@ -1,5 +1,5 @@
 """
-Blotting out: rows of a spool are written over in place by what is left of them.
+Erasing from a spool: rows are written over in place by what is left of them.
 
 What is left is filled up with blanks to the same length. So no frame moves,
 marks stay right, and a row that is still to be sent is sent without the rest.
@@ -20,7 +20,7 @@ from .segment import CORRUPT, LONGEST, SEGMENT
 
 
 class Someone(Protocol):
-    """Whose rows are blotted out."""
+    """Whose rows are erased."""
 
     def has(self, row: Row, /) -> bool:
         """Tell whether a row is theirs."""
@@ -31,27 +31,38 @@ class Someone(Protocol):
         ...
 
 
-class Blotted(NamedTuple):
+class Erased(NamedTuple):
     """
     What was done, and what was not.
 
     Attributes:
 
-        erased: How many rows were written over.
+        rows: How many were erased.
 
         held: How many are where somebody still writes or reads.
 
         troubles: Why a file could not be dealt with, each once.
     """
 
-    erased: int
-    held: int
+    rows: int = 0
+    held: int = 0
     troubles: tuple[str, ...] = ()
 
+    def plus(self, other: Erased) -> Erased:
+        """Return both together."""
+        return Erased(
+            self.rows + other.rows, self.held + other.held, self.troubles + other.troubles
+        )
 
-def blot(
-    view: View, seed: int, someone: Someone, write: Callable[[int, bytes], object], *, end: int
-) -> Blotted:
+
+def erase_rows(
+    view: View,
+    seed: int,
+    someone: Someone,
+    write: Callable[[int, bytes], object] | None,
+    *,
+    end: int,
+) -> Erased:
     """
     Write over the rows of *someone* in a segment.
 
@@ -63,7 +74,7 @@ def blot(
 
         someone: Whose rows.
 
-        write: Writes bytes at an offset.
+        write: Writes bytes at an offset; `None` only counts.
 
         end: Rows from here on are only counted.
     """
@@ -74,14 +85,15 @@ def blot(
         if start >= end:
             held += 1
             continue
-        write(start, frame(_padded(someone.without(row), length), seed))
+        if write is not None:
+            write(start, frame(_padded(someone.without(row), length), seed))
         erased += 1
-    return Blotted(erased, held)
+    return Erased(erased, held)
 
 
-def blot_folder(
+def erase_in_folder(
     disk: Disk, folder: Path, someone: Someone, ours: Collection[str], *, counts_only: bool
-) -> Blotted:
+) -> Erased:
     """
     Write over the rows of *someone* in all files of a folder that nobody has open.
 
@@ -97,20 +109,18 @@ def blot_folder(
 
         counts_only: Change nothing.
     """
-    erased = held = 0
-    troubles: list[str] = []
+    found = Erased()
     for name in _names(disk, folder):
         if name.partition(".")[0] in ours:
             continue
         try:
-            found = _blot_file(disk, folder / name, someone, counts_only=counts_only)
+            here = _erase_in_file(disk, folder / name, someone, counts_only=counts_only)
         except FileNotFoundError:  # Written meanwhile, and gone.
             continue
         except (OSError, NotASegmentError) as error:
-            troubles.append(f"{name}: {getattr(error, 'strerror', None) or error}")
-            continue
-        erased, held = erased + found.erased, held + found.held
-    return Blotted(erased, held, tuple(troubles))
+            here = Erased(troubles=(f"{name}: {getattr(error, 'strerror', None) or error}",))
+        found = found.plus(here)
+    return found
 
 
 def _names(disk: Disk, folder: Path) -> list[str]:
@@ -121,22 +131,18 @@ def _names(disk: Disk, folder: Path) -> list[str]:
     return sorted(name for name, _ in found if name.endswith((SEGMENT, SEGMENT + CORRUPT)))
 
 
-def _blot_file(disk: Disk, path: Path, someone: Someone, *, counts_only: bool) -> Blotted:
+def _erase_in_file(disk: Disk, path: Path, someone: Someone, *, counts_only: bool) -> Erased:
     fd = disk.open(path)
     try:
         is_free = disk.lock(fd)
         view = disk.read(fd, LONGEST)
         if not view.strip(b"\0"):
-            return Blotted(0, 0)
+            return Erased()
         check_header(view[:HEADER])
         end = len(view) if is_free else 0
-
-        def write(at: int, data: bytes) -> None:
-            if not counts_only:
-                disk.write(fd, data, at)
-
-        found = blot(view, seed_of(view[:HEADER]), someone, write, end=end)
-        if found.erased and not counts_only:
+        write = None if counts_only else lambda at, data: disk.write(fd, data, at)
+        found = erase_rows(view, seed_of(view[:HEADER]), someone, write, end=end)
+        if found.rows and not counts_only:
             disk.sync(fd)
         return found
     finally:
