@@ -204,7 +204,7 @@ class BufferedRepository:
             timeout=self._options.hook_timeout,
             rows=self._rows,
             reporter=reporter,
-            lifetime=self._mailbox.employ,
+            within=self._mailbox.as_writer,
         )
 
     def _new_spool(self, folder: Path) -> Spool:

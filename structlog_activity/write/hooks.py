@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
@@ -50,7 +51,7 @@ class Hooks:
 
         reporter: Told of failures.
 
-        lifetime: As for `HostThread`.
+        within: As for `HostThread`.
 
         clock: Returns now, in nanoseconds since 1970.
     """
@@ -63,7 +64,7 @@ class Hooks:
         timeout: float,
         rows: RowMaker,
         reporter: Reporter,
-        lifetime: Callable[[bool], object] = lambda _: None,
+        within: Callable[[], AbstractContextManager[None]] = nullcontext,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._enrichers = tuple(enrichers)
@@ -73,8 +74,8 @@ class Hooks:
         self._reporter = reporter
         self._clock = clock
         self._counts = TicksByReason()
-        self._enriching = HostThread("structlog-activity-enrichers", lifetime)
-        self._telling = HostThread("structlog-activity-after-write", lifetime)
+        self._enriching = HostThread("structlog-activity-enrichers", within)
+        self._telling = HostThread("structlog-activity-after-write", within)
 
     def counts(self) -> dict[str, int]:
         """Return how often what went wrong, by name; nothing where nothing did."""

@@ -8,7 +8,7 @@ import queue
 import threading
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Final
 
 
@@ -33,13 +33,14 @@ class HostThread:
 
         name: Of the thread.
 
-        lifetime: Called with `True` by the thread when it starts, with `False`
-            when it ends.
+        within: Returns what encloses all that the thread does.
     """
 
-    def __init__(self, name: str, lifetime: Callable[[bool], object] = lambda _: None) -> None:
+    def __init__(
+        self, name: str, within: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
         self._name = name
-        self._lifetime = lifetime
+        self._within = within
         self._calls: Final[queue.SimpleQueue[_Call | None]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._last: _Call | None = None
@@ -86,11 +87,8 @@ class HostThread:
         return True
 
     def _run(self) -> None:
-        self._lifetime(True)  # noqa: FBT003  As it says.
-        try:
+        with self._within():
             while (call := self._calls.get()) is not None:
                 with suppress(BaseException):  # Also a SystemExit, which would end the thread.
                     call.work()
                 call.done.set()
-        finally:
-            self._lifetime(False)  # noqa: FBT003

@@ -12,7 +12,7 @@ import threading
 import time
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from ..record.sink import Pending
@@ -236,24 +236,19 @@ class Mailbox:
 
     # -- what the writer uses -----------------------------------------------
 
-    def claim(self) -> None:
-        """Say that the calling thread is the writer, whose own records are refused."""
-        self._workers.add(_thread.get_ident())
-
-    def unclaim(self) -> None:
-        """Say that the calling thread is the writer no more."""
-        self._workers.discard(_thread.get_ident())
+    @contextlib.contextmanager
+    def as_writer(self) -> Iterator[None]:
+        """Take the calling thread for the writer, or one that works for it: refuse its records."""
+        ident = _get_ident()
+        self._workers.add(ident)
+        try:
+            yield
+        finally:
+            self._workers.discard(ident)
 
     def is_writer(self) -> bool:
         """Whether the calling thread is the writer, or works for it."""
         return _thread.get_ident() in self._workers
-
-    def employ(self, begins: bool) -> None:  # noqa: FBT001  As `HostThread` calls it.
-        """Say that the calling thread begins, or ends, to work for the writer."""
-        if begins:
-            self.claim()
-        else:
-            self.unclaim()
 
     def wait(self, timeout: float = -1) -> bool:
         """Sleep until somebody rings, at most *timeout* seconds; return whether somebody did."""

@@ -203,17 +203,16 @@ class Writer:
 
     def _work(self) -> None:
         """Deliver what waits, from the calling thread."""
-        self._mailbox.claim()
-        try:
-            self._drain()
-        except DeliveryAbandonedError:
-            pass
-        except Exception as error:  # noqa: BLE001  A bug of ours; it must not end the writer.
-            self.reporter.warn("bug", f"the writer failed and goes on: {type(error).__name__}")
-            self.hurry.wait(_AFTER_BUG)
-        finally:
-            self._report_rejections()
-            self._mailbox.unclaim()
+        with self._mailbox.as_writer():
+            try:
+                self._drain()
+            except DeliveryAbandonedError:
+                pass
+            except Exception as error:  # noqa: BLE001  A bug of ours; it must not end the writer.
+                self.reporter.warn("bug", f"the writer failed and goes on: {type(error).__name__}")
+                self.hurry.wait(_AFTER_BUG)
+            finally:
+                self._report_rejections()
         if self.deadline <= self._clock() and not self.has_settled_all():
             self.give_up()
 

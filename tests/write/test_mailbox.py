@@ -368,11 +368,10 @@ def test_a_start_that_is_interrupted_is_made_up_for() -> None:
 def test_the_writer_s_own_records_are_refused_and_counted() -> None:
     mailbox = make()
     mailbox.put(row(0))
-    mailbox.claim()
-    assert mailbox.is_writer()
-    assert mailbox.put(row(1)) is False
+    with mailbox.as_writer():
+        assert mailbox.is_writer()
+        assert mailbox.put(row(1)) is False
     assert mailbox.rejected.values() == {"recursion": 1}
-    mailbox.unclaim()
     assert mailbox.put(row(2)) is True
     assert taken(mailbox) == [0, 2]
 
@@ -380,18 +379,18 @@ def test_the_writer_s_own_records_are_refused_and_counted() -> None:
 def test_the_writer_s_own_records_never_block() -> None:
     mailbox = make(capacity=1, overflow=BLOCK, block_timeout=600.0)
     mailbox.put(row(0))
-    mailbox.claim()
-    assert mailbox.put(row(1)) is False
+    with mailbox.as_writer():
+        assert mailbox.put(row(1)) is False
     assert mailbox.rejected.values() == {"recursion": 1}
 
 
 def test_records_of_other_threads_are_not_the_writer_s() -> None:
     mailbox = make()
-    mailbox.claim()
     kept: list[bool] = []
     caller = threading.Thread(target=lambda: kept.append(mailbox.put(row(0))))
-    caller.start()
-    caller.join()
+    with mailbox.as_writer():
+        caller.start()
+        caller.join()
     assert kept == [True]
 
 
@@ -535,11 +534,11 @@ def test_a_reset_mailbox_is_open_and_empty() -> None:
     for item in rows(3):
         mailbox.put(item)
     mailbox.take(1)
-    mailbox.claim()
-    mailbox.close()
-    mailbox.reset()
-    assert (mailbox.position(), mailbox.evicted.value) == ((0, 0), 0)
-    assert (mailbox.closed, mailbox.is_writer()) == (False, False)
+    with mailbox.as_writer():
+        mailbox.close()
+        mailbox.reset()
+        assert (mailbox.position(), mailbox.evicted.value) == ((0, 0), 0)
+        assert (mailbox.closed, mailbox.is_writer()) == (False, False)
     assert mailbox.put(row(9)) is True
     assert start.calls == 2
     assert taken(mailbox) == [9]
