@@ -28,6 +28,9 @@ def _nothing() -> None:
     pass
 
 
+Identity: TypeAlias = "tuple[UUID, int, int]"
+"""``(writer_id, seq, batch_id)`` of a batch, under which it is sent again."""
+
 DailyCount: TypeAlias = "tuple[bytes, int, str, str, str, int]"
 """``(tenant_id, day, channel, verb, object_type, n)``; day counts from 1970-01-01, UTC."""
 
@@ -68,6 +71,11 @@ class Batch:
     def alone(cls, rows: Sequence[Row]) -> Self:
         """Return the only batch of a writer of its own."""
         return cls(uuid7(), 1, new_batch_id(), rows)
+
+    @property
+    def identity(self) -> Identity:
+        """What tells the batch from others, whichever rows it has."""
+        return self.writer_id, self.seq, self.batch_id
 
     def renumbered(self) -> Self:
         """

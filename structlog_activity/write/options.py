@@ -43,7 +43,7 @@ class Options:
     linger: float
     block_timeout: float
     close_timeout: float
-    hook_timeout: float = 1.0
+    hook_timeout: float
 
     def __post_init__(self) -> None:
         _check("batch_size", self.batch_size, 1, 100_000)

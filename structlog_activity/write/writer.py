@@ -17,6 +17,7 @@ from ..record.rowmaker import RowMaker
 from ..record.sink import Pending, finished
 from ..store.repository import Repository
 from .accounts import Missing, count
+from .batches import batches_of
 from .bell import Bell
 from .deadletters import DeadLetters
 from .delivery import Delivery, DeliveryAbandonedError
@@ -25,7 +26,6 @@ from .hooks import Hooks
 from .losses import Losses, OnLoss
 from .mailbox import Mailbox
 from .origin import Notes
-from .parts import parts_of
 from .report import PERIOD, Reporter
 from .spool.spool import Spool
 
@@ -235,7 +235,7 @@ class Writer:
         self._may_look_ahead = _AHEAD
         pending = self._mailbox.take(self._batch_size)
         if pending:
-            self._deliver(*parts_of(self._finish(pending)))
+            self._deliver(*batches_of(self._finish(pending)))
         is_fed = self.feeder is not None and self.feeder.feed(self.delivery, self._batch_size)
         if is_fed:
             self._deliver()
@@ -252,8 +252,8 @@ class Writer:
             is_wanted = self._may_look_ahead > 0 and not self.gave_up
             if is_wanted and self.delivery.is_on_its_last and self._has_batch():
                 self._may_look_ahead -= 1
-                for part in parts_of(self._finish(self._mailbox.take(self._batch_size))):
-                    self.delivery.add(part)
+                for batch in batches_of(self._finish(self._mailbox.take(self._batch_size))):
+                    self.delivery.add(batch)
 
     def _has_batch(self) -> bool:
         return self._mailbox.position()[1] >= self._batch_size

@@ -9,12 +9,12 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator
 
+from ...store.batch import Identity
 from ..ticks import Ticks
 from .chunk import Chunk
 from .erasing import Erased, Someone, erase_rows
 from .header import HEADER
 from .line import Line
-from .marks import Identity
 from .reading import Reader, Span
 from .segment import Segment
 

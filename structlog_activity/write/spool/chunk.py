@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from ...record.row import Row
-from ...store.batch import Batch
-from .marks import SETTLED, Identity, Mark, MarkError
+from ...store.batch import Batch, Identity
+from .marks import SETTLED, Mark, MarkError
 from .reading import Reader, Span
 
 
@@ -88,7 +88,7 @@ class Chunk:
 
             MarkError: It can't be noted down now.
         """
-        identity = (batch.writer_id, batch.seq, batch.batch_id)
+        identity = batch.identity
         if identity in self._fixed:
             return
         segment = self._reader.segment

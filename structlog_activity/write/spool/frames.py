@@ -23,6 +23,9 @@ from typing import Final, TypeAlias
 HEAD: Final = 8
 """Bytes before each body."""
 
+KIND: Final = b"\x01"
+"""First byte of every body: it holds a row. A body of another kind would have another."""
+
 View: TypeAlias = "bytes | mmap.mmap"
 
 Found: TypeAlias = "tuple[int, int, bytes | None]"
@@ -33,7 +36,6 @@ Found: TypeAlias = "tuple[int, int, bytes | None]"
 _PIECE: Final = 5 * 1024
 _HEAD: Final = struct.Struct("<II")
 _END: Final = bytes(HEAD)
-_KIND: Final = b"\x01"  # The first byte of every body.
 _SEARCHED: Final = 64 << 20  # Most bytes to sum up in one search; a hostile file may ask for more.
 _pack = _HEAD.pack
 
@@ -94,7 +96,7 @@ def _body_at(view: View, at: int, seed: int) -> bytes | None:
 def _next_whole(view: View, damaged: int, seed: int) -> int:
     """Return where the next whole frame starts; the end of the file if there is none."""
     budget = _SEARCHED
-    kind = view.find(_KIND, damaged + 1 + HEAD)
+    kind = view.find(KIND, damaged + 1 + HEAD)
     while kind >= 0 and budget > 0:
         at = kind - HEAD
         length, crc = _HEAD.unpack_from(view, at)
@@ -102,5 +104,5 @@ def _next_whole(view: View, damaged: int, seed: int) -> int:
             budget -= length
             if checksum(view[kind : kind + length], seed) == crc:
                 return at
-        kind = view.find(_KIND, kind + 1)
+        kind = view.find(KIND, kind + 1)
     return len(view)

@@ -15,14 +15,12 @@ import zlib
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 from uuid import UUID
 
+from ...store.batch import Identity
 from .disk import Disk
 
-
-Identity: TypeAlias = "tuple[UUID, int, int]"
-"""``(writer_id, seq, batch_id)`` of a batch."""
 
 SETTLED: Final[Identity] = (UUID(int=0), 0, 0)
 """Stands where frames are done with and no batch holds them."""

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ...record.row import Row
+from ...store.batch import Identity
 from .frames import View, body_at, scan
 from .header import HEADER
-from .marks import SETTLED, Identity, identities
+from .marks import SETTLED, identities
 from .rowbytes import UnreadableRowError, decode
 from .segment import Segment
 

@@ -9,15 +9,13 @@ import struct
 from typing import Final
 
 from ...record.row import Row
+from .frames import KIND
 
 
 SCHEMA: Final = 1
 """Version of what the bodies hold; it grows when `Row` changes."""
 
-ROW_KIND: Final = 1
-"""First byte of a body that holds a row; a body of another kind would have another."""
-
-_PREFIX: Final = struct.Struct("<Bq")  # kind, created_at
+_PREFIX: Final = struct.Struct("<cq")  # kind, created_at
 _IDS: Final = struct.Struct("<Bq16s16s16s16s16s")
 _TEXTS: Final = 6
 _prefix = _PREFIX.pack
@@ -36,7 +34,7 @@ def encode(row: Row) -> bytes:
     for all six.
     """
     texts = "\0".join(row[6:]).encode()
-    return b"".join((_prefix(ROW_KIND, row[1]), row[0], *row[2:6], texts))
+    return b"".join((_prefix(KIND, row[1]), row[0], *row[2:6], texts))
 
 
 def decode(body: bytes) -> Row:
@@ -47,7 +45,7 @@ def decode(body: bytes) -> Row:
 
         UnreadableRowError: It holds none, or something of a later version.
     """
-    if body[:1] != b"\x01" or len(body) < _IDS.size:
+    if body[:1] != KIND or len(body) < _IDS.size:
         raise UnreadableRowError("no row of this version")
     _, created_at, tenant_id, id_, actor_id, user_id, org_id = _IDS.unpack_from(body)
     try:

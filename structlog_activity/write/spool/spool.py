@@ -14,6 +14,7 @@ from uuid import UUID
 
 from ...record.row import Row
 from ...store.batch import Batch
+from ..batches import BATCH_BYTES
 from ..ticks import Ticks
 from .backlog import Backlog
 from .chunk import Chunk
@@ -203,7 +204,7 @@ class Spool:
         """
         return self._backlog.adopt()
 
-    def take(self, most: int, most_bytes: int = 1 << 20) -> Chunk | None:
+    def take(self, most: int, most_bytes: int = BATCH_BYTES) -> Chunk | None:
         """
         Return the next rows, own and adopted ones in turn; `None` if there are none.
 
@@ -228,11 +229,10 @@ class Spool:
                 under its identity.
         """
         bodies = [encode(row) for row in batch.rows]
-        identity = (batch.writer_id, batch.seq, batch.batch_id)
 
         def mark(segment: Segment, end: int) -> None:
             if fixed:
-                segment.mark([Mark(identity, HEADER, end)], synced=self._synced)
+                segment.mark([Mark(batch.identity, HEADER, end)], synced=self._synced)
 
         if fixed or not self._line.fits(bodies):
             return self._line.put_apart(bodies, mark, self._kept)

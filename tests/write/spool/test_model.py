@@ -15,9 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from structlog_activity.record.ids import uuid7
 from structlog_activity.record.row import Row
-from structlog_activity.store.batch import Batch
+from structlog_activity.store.batch import Batch, Identity
 from structlog_activity.write.spool.chunk import Chunk
-from structlog_activity.write.spool.marks import Identity
 from structlog_activity.write.spool.spool import Spool
 from tests.write.doubles import numbers, row, rows
 from tests.write.spool.spools import SMALL, assert_exact, chunks

@@ -12,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from structlog_activity.record.row import Row
-from structlog_activity.write.spool.rowbytes import ROW_KIND, UnreadableRowError, decode, encode
+from structlog_activity.write.spool.frames import KIND
+from structlog_activity.write.spool.rowbytes import UnreadableRowError, decode, encode
 from tests.write.doubles import row
 
 
@@ -52,7 +53,7 @@ def test_any_bytes_are_a_row_or_refused(body: bytes) -> None:
 
 def test_a_body_of_another_kind_is_refused() -> None:
     body = encode(row(1))
-    assert body[0] == ROW_KIND
+    assert body[:1] == KIND
     with pytest.raises(UnreadableRowError, match="this version"):
         decode(b"\x02" + body[1:])
 

@@ -1,5 +1,5 @@
 """
-How much goes into one batch.
+How rows are cut into batches.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ BATCH_BYTES: Final = 1 << 20
 _ROW_BYTES = 200  # a row without its data, roughly
 
 
-def parts_of(rows: list[Row]) -> list[list[Row]]:
-    """Cut rows into batches of at most 1 MiB, nearly always one."""
+def batches_of(rows: list[Row]) -> list[list[Row]]:
+    """Cut rows into batches of at most `BATCH_BYTES`, nearly always one."""
     if sum(len(row.data) for row in rows) + len(rows) * _ROW_BYTES <= BATCH_BYTES:
         return [rows]
-    parts: list[list[Row]] = [[]]
+    batches: list[list[Row]] = [[]]
     size = 0
     for row in rows:
         size += len(row.data) + _ROW_BYTES
-        if size > BATCH_BYTES and parts[-1]:
-            parts.append([])
+        if size > BATCH_BYTES and batches[-1]:
+            batches.append([])
             size = len(row.data) + _ROW_BYTES
-        parts[-1].append(row)
-    return parts
+        batches[-1].append(row)
+    return batches
