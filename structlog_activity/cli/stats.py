@@ -7,15 +7,16 @@ from __future__ import annotations
 import argparse
 
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from ..read.arguments import TOP_FIELDS
 from ..read.counts.buckets import BUCKETS
-from ..read.tenants import ALL_TENANTS
+from ..read.filter import ActivityFilter
 from ..record.ids import NIL
 from .codes import OK
 from .database import opened
 from .numbers import positive
-from .output import object_text, originals, print_counts, print_json, print_table
+from .output import object_text, print_counts, print_json, print_table
 from .progress import say
 from .selection import add_query, filter_options, tenant_of, where_of
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from ..log import ActivityLog
 
 _BAR: Final = 30
-_NAMED: Final = ("actor_id", "user_id")  # fields of which an index has one record of each id
 _FORMS: Final = {"hour": "%Y-%m-%d %H:%M %z", "month": "%Y-%m"}
 _DAY: Final = "%Y-%m-%d"
 
@@ -118,17 +118,14 @@ def top(options: argparse.Namespace) -> int:
 
 
 def _names(activity: ActivityLog, options: argparse.Namespace, keys: list[Any]) -> dict[Any, str]:
-    """Return the callers' words for the ids *keys*, each of the newest record that has it."""
-    tenant = tenant_of(options)
-    if options.by not in _NAMED or tenant is ALL_TENANTS:
+    """Return the callers' words for the ids *keys*."""
+    from ..read.feeds.originals import NAMED, originals
+
+    tenant = ActivityFilter(tenant_id=tenant_of(options)).tenant_id
+    if options.by not in NAMED or not isinstance(tenant, UUID):
         return {}
-    names = {}
-    for key in keys:
-        where: Any = {"tenant_id": tenant, options.by: key, "limit": 1, "total": "none"}
-        for record in activity.feed(**where).records if key != NIL else ():
-            if options.by in originals(record):
-                names[key] = f" ({originals(record)[options.by]})"
-    return names
+    found = originals(activity.engine, tenant, options.by, keys)
+    return {key: f" ({text})" for key, text in found.items()}
 
 
 def _numbers(counts: list[int]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 
 from structlog_activity import ActivityLog, to_uuid
 from tests.cli.commands import Cli, Result, counts, jsonl, line, run, run_on_terminal
@@ -273,6 +273,22 @@ def test_top_names_actors_and_users_as_they_were_recorded(cli: Cli, eight: str) 
     everybody = cli.ok(*where, "actor_id", "--all-tenants").out
     assert "(ann)" not in everybody
     assert str(to_uuid("ann")) in everybody
+
+
+def test_top_looks_all_names_up_at_once(cli: Cli, eight: str) -> None:
+    sent: list[str] = []
+
+    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+        sent.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        names = cli.ok("--url", eight, "top", "--by", "actor_id", "--tenant", "acme").out
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+    assert all(f"({name})" in names for name in ("ann", "bob", "eve"))
+    assert 1 == len([statement for statement in sent if "data" in statement.partition("FROM")[0]])
 
 
 # -- all of them --------------------------------------------------------------------
