@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, text
 
 from ..errors import RepositoryError, SchemaError
 from ..findings import Finding
+from .citus import worker_problem
 from .engine import SQLITE, shown
 from .reaching import reached
 from .schema import Schema
@@ -26,6 +27,7 @@ _NEEDED: Final = {
     "user_activity_monthly": ("SELECT",),
     "user_activity_migration": ("SELECT",),
 }
+_ANOTHER_URL: Final = "STRUCTLOG_ACTIVITY_URL=..., or --url"
 _PRIVILEGE: Final = text("SELECT has_table_privilege(CAST(:name AS text), :privilege)")
 
 
@@ -48,11 +50,15 @@ def check_database(engine: Engine, *, migrates: bool) -> Iterator[Finding]:
             if not migrates:
                 Schema(engine).check()
             with engine.connect() as connection:
-                yield from _privileges(connection, where)
+                if engine.dialect.name == SQLITE:
+                    yield from _writable(engine, where)
+                else:
+                    yield from _node(connection, where)
+                    yield from _privileges(connection, where)
     except SchemaError as error:
         yield Finding("database.schema", str(error), f"structlog-activity --url {where} migrate")
     except RepositoryError as error:
-        yield Finding("database.unreachable", str(error), "STRUCTLOG_ACTIVITY_URL=..., or --url")
+        yield Finding("database.unreachable", str(error), _ANOTHER_URL)
 
 
 def _file_of(engine: Engine) -> Path:
@@ -79,10 +85,13 @@ def _unmade(engine: Engine, where: str, *, migrates: bool) -> Iterator[Finding]:
         )
 
 
+def _node(connection: Connection, where: str) -> Iterator[Finding]:
+    problem = worker_problem(connection.exec_driver_sql, where)
+    if problem:
+        yield Finding("database.worker", problem, _ANOTHER_URL)
+
+
 def _privileges(connection: Connection, where: str) -> Iterator[Finding]:
-    if connection.dialect.name == SQLITE:
-        yield from _writable(connection.engine, where)
-        return
     if connection.scalar(text("SHOW transaction_read_only")) == "on":
         yield Finding(
             "database.read_only",

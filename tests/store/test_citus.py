@@ -25,6 +25,7 @@ import structlog_activity
 
 from structlog_activity import ActivityLog
 from structlog_activity.store import counts, postgresql
+from structlog_activity.store.check import check_database
 from structlog_activity.store.diagnosis import diagnosed
 from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.faults import Fault
@@ -178,6 +179,39 @@ def test_what_is_done_tenant_by_tenant_comes_to_the_same(
             counted = log.feed(tenant_id=tenant, keyword="doc", total="exact").total
             assert 12 == log.stats(tenant_id=tenant).total == counted
         assert log.verify().ok
+
+
+@pytest.fixture
+def worker_url(tables_url: str) -> str:
+    """A database whose catalog is that of a worker, as far as anybody asks."""
+    engine = make_engine(parse_url(tables_url))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("""
+            SET allow_system_table_mods = on;
+            CREATE TABLE pg_catalog.pg_dist_partition AS
+                SELECT 'user_activity'::regclass AS logicalrelid;
+            CREATE TABLE pg_catalog.pg_dist_local_group AS SELECT 7 AS groupid;
+            CREATE TABLE pg_catalog.pg_dist_node AS
+                SELECT 0 AS groupid, 'primary' AS noderole, 'first.example' AS nodename,
+                    5432 AS nodeport;
+        """)
+    engine.dispose()
+    return tables_url
+
+
+def test_the_doctor_tells_of_a_url_that_leads_to_a_worker(worker_url: str) -> None:
+    with ActivityLog(worker_url, warn_role=False) as log:
+        (finding,) = check_database(log.engine, migrates=False)
+
+    assert "database.worker" == finding.check
+    assert "this is a worker of a Citus cluster, through which one may only read" in finding.problem
+    assert "connect to its coordinator, first.example:5432," in finding.problem
+    assert not finding.is_note
+
+
+def test_the_doctor_has_nothing_against_a_server_that_is_no_worker(migrated_url: str) -> None:
+    with ActivityLog(migrated_url, warn_role=False) as log:
+        assert [] == list(check_database(log.engine, migrates=False))
 
 
 def test_a_connection_is_asked_once_whether_it_reaches_a_worker(migrated_url: str) -> None:
