@@ -184,7 +184,7 @@ class Items:
             if -EXACT < value < EXACT:
                 return value + 0.0  # -0.0 becomes 0.0.
         elif kind in _CONTAINERS:
-            if depth > MAX_DEPTH or len(value) > MAX_ITEMS:
+            if depth >= MAX_DEPTH or len(value) > MAX_ITEMS:
                 raise UnusualError
             return (
                 self._mapping(value, depth) if kind is dict else self._sequence(value, depth, name)

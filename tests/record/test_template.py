@@ -227,6 +227,7 @@ def test_defaults_are_part_of_a_template() -> None:
         {"actor_id": 1.5},
         {"channel": 5},
         {"object": "o" * 500},
+        {"deep": nested(7)},  # The data themselves are a level, too.
         {"data": {"a": 1}},
         {"occurred_at": "2026-03-14T12:00:00Z"},
         {"_raw": 1},
