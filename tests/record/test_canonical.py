@@ -126,6 +126,12 @@ def test_a_text_that_looks_like_a_number_stays_as_it_is() -> None:
     assert '{"a": "x: 1e-7", "b": ["[2e-9", 0.0000001]}' == canonical_of(data)
 
 
+def test_a_text_that_is_said_to_have_the_form_is_not_read() -> None:
+    marked = Canonical("no JSON")
+
+    assert canonical(marked) is marked
+
+
 def test_only_who_wrote_it_says_that_a_text_has_the_form() -> None:
     assert type(canonical('{"a": 1}')) is str
     assert type(made({})._replace(data="{}").data) is str

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import math
 import threading
+import time as time_
 
 from collections import Counter, OrderedDict, UserDict, defaultdict, deque, namedtuple
 from dataclasses import dataclass, field
@@ -270,6 +271,19 @@ def test_a_datetime_is_utc_or_stays_naive(expected: str, value: datetime) -> Non
     assert expected == plain(value)
 
 
+@pytest.mark.skipif(not hasattr(time_, "tzset"), reason="needs tzset")
+def test_a_datetime_is_utc_wherever_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "XXX-9")
+        time_.tzset()
+        try:
+            assert plain(datetime(2024, 5, 6, 12, tzinfo=KOLKATA)) == "2024-05-06T06:30:00Z"
+            assert plain(datetime(2024, 5, 6, 12)) == "2024-05-06T12:00:00"
+        finally:
+            elsewhere.undo()
+            time_.tzset()
+
+
 @pytest.mark.parametrize(
     ("expected", "value"),
     [
@@ -525,6 +539,7 @@ def test_a_message_is_bounded() -> None:
         pytest.param("a\ufffd", "a\0", id="NUL"),
         ("null", None),
         ("true", True),
+        ("false", False),
         ("1", 1),
         (str(2**70), 2**70),
         ("1.5", 1.5),
@@ -794,6 +809,10 @@ def test_a_named_tuple_may_have_odd_names() -> None:
     kind = type("Odd", (tuple,), {"_fields": (1, None, hostile_class(object)())})
 
     assert plain(kind("abc")) == {"1": "a", "null": "b", "<their.code.Hostile>": "c"}
+
+
+def test_a_named_tuple_may_have_more_items_than_names() -> None:
+    assert plain(type("More", (tuple,), {"_fields": ("a", "b")})("abc")) == {"a": "a", "b": "b"}
 
 
 # -- secrets -------------------------------------------------------------------
