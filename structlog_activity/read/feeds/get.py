@@ -95,7 +95,7 @@ def _places(connection: Reader, where: ActivityFilter, id_: UUID) -> Iterator[tu
 def _statement(shape: Shape, cut: Cut) -> Select[Any]:
     return (
         select(*COLUMNS)
-        .where(*conditions(shape, _C), *within(cut), _C.id == bindparam("id", type_=_C.id.type))
-        .order_by(_C.created_at.desc(), _C.id.desc())
+        .where(*conditions(shape, _C), *within(cut), _C.id == bindparam("id"))
+        .order_by(_C.created_at.desc())
         .limit(literal("wanted", Integer))
     )
