@@ -22,7 +22,14 @@ from tests.support.fixtures import (
     template_url,
 )
 from tests.support.standstill import witness
-from tests.support.stores import Store, memory_store, postgresql_store, sqlite_store
+from tests.support.stores import (
+    KEY,
+    Store,
+    empty_log,
+    memory_store,
+    postgresql_store,
+    sqlite_store,
+)
 
 
 __all__ = ["migrated_url", "postgres_server", "postgres_url", "tables_url", "template_url"]
@@ -67,6 +74,13 @@ def ready_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     with ActivityLog(url) as activity:
         activity.migrate()
     return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def activity(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ActivityLog]:
+    """An empty log on each of the two databases, which signs its seals."""
+    with empty_log(request, tmp_path, key=KEY) as found:
+        yield found
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])

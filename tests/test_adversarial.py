@@ -126,14 +126,6 @@ def test_there_are_enough_of_them() -> None:
     assert len(SECRETS) >= 90
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'activity.db'}"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
-
-
 # What the other database gave back, for whichever comes second.
 _answers: dict[str, list[Any]] = {}
 

@@ -34,14 +34,6 @@ sa.Table("orders", metadata, sa.Column("id", sa.Integer, primary_key=True))
 """
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'app.db'}"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
-
-
 @pytest.fixture
 def engine(url: str) -> Iterator[Engine]:
     engine = create_engine(url)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,19 +17,10 @@ from structlog_activity.record.traces import ERASED
 from structlog_activity.store import erasure
 from structlog_activity.write.deadletters import DeadLetter
 from tests.support.records import record
-from tests.support.stores import empty_log
 
 
-KEY = b"a key for the seals"
 ANA, BOB = to_uuid("ana"), to_uuid("bob")
 SECRET = "ana's own words"
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def activity(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ActivityLog]:
-    """An empty log on each of the two databases."""
-    with empty_log(request, tmp_path, "migrated_url", key=KEY) as found:
-        yield found
 
 
 def fill(activity: ActivityLog, count: int = 3, **fields: Any) -> None:

@@ -10,25 +10,21 @@ import sys
 import threading
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from structlog_activity import ALL_TENANTS, ActivityLog
 from structlog_activity.store import erasure, retention
-from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.partitions import months_on
 from structlog_activity.store.upkeep import maintain
 from tests.support.postgres import PostgresServer
 from tests.support.records import ACTORS, CHANNELS, VERBS, record
-from tests.support.stores import empty
+from tests.support.stores import KEY
 
 
 NOW = datetime.now(UTC)
-KEY = b"a key for the seals"
 TENANTS = [record(tenant_id=actor).tenant_id for actor in ACTORS[:3]]
 SLOW = """
 import os, sys
@@ -51,32 +47,15 @@ with ActivityLog(os.environ["URL"], key=b"a key for the seals") as activity:
 
 
 @pytest.fixture(scope="module")
-def shared_url(postgres_server: PostgresServer, template_url: str) -> str:
-    """A database with tables, whose months come and go."""
+def migrated_url(postgres_server: PostgresServer, template_url: str) -> str:
+    """A database with tables, shared by these tests only: its months come and go."""
     return postgres_server.create_database(template_url)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty log on each of the two databases."""
-    if request.param == "sqlite":
-        found = f"sqlite:///{tmp_path / 'activity.db'}"
-        with ActivityLog(found) as activity:
-            activity.migrate()
-        return found
-    request.getfixturevalue("postgres_server").ensure_running()
-    found = str(request.getfixturevalue("shared_url"))
-    engine = make_engine(parse_url(found))
-    empty(engine)
-    engine.dispose()
-    return found
-
-
 @pytest.fixture
-def activity(url: str) -> Iterator[ActivityLog]:
-    """The log."""
-    with ActivityLog(url, key=KEY) as found:
-        yield found
+def url(activity: ActivityLog) -> str:
+    """Where the log is."""
+    return activity.engine.url.render_as_string(hide_password=False)
 
 
 def store(activity: ActivityLog, records: list[Any]) -> None:

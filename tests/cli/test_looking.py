@@ -37,15 +37,6 @@ def eight(url: str, cli: Cli, write: Write) -> str:
     return url
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def dead_end(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database without the tables, or no database at all."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'missing.db'}"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
-
-
 EVERY = (
     ("history", "settings:1", "--tenant", "acme"),
     ("get", "--tenant", "acme", "some-id"),
@@ -305,10 +296,10 @@ def test_nothing_found_is_said(cli: Cli, url: str, command: tuple[str, ...]) -> 
 
 @pytest.mark.parametrize("command", EVERY, ids=lambda command: command[0])
 def test_a_database_that_can_not_answer_is_told(
-    cli: Cli, dead_end: str, command: tuple[str, ...]
+    cli: Cli, empty_url: str, command: tuple[str, ...]
 ) -> None:
-    result = cli("--url", dead_end, *command)
-    assert (3 if dead_end.startswith("sqlite") else 4, "") == (result.code, result.out)
+    result = cli("--url", empty_url, *command)
+    assert (3 if empty_url.startswith("sqlite") else 4, "") == (result.code, result.out)
     assert result.err.startswith("structlog-activity: error: ")
 
 

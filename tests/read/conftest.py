@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.stores import Store, postgresql_store, sqlite_store
-from tests.write.conftest import database, own_server
+from tests.write.conftest import both, database, own_server
 
 
-__all__ = ["database", "own_server"]
+__all__ = ["both", "database", "own_server"]
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -4,8 +4,6 @@ A program that reads and never closes ends in silence, and so do its children.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.write.scripts import Programs, assert_quiet
@@ -15,15 +13,6 @@ READING = """
 def read():
     print(len(activity.feed(tenant_id="t").records), flush=True)
 """
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def both(request: pytest.FixtureRequest, tmp_path: Path) -> Programs:
-    """Programs that record into SQLite, and into PostgreSQL."""
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""
-    programs = Programs(tmp_path, url)
-    programs.migrate()
-    return programs
 
 
 def test_a_program_that_reads_and_never_closes_ends_in_silence(both: Programs) -> None:

@@ -31,7 +31,7 @@ from structlog_activity.read.tail.waiting import Pause
 from structlog_activity.store.listening import Listener
 from tests.support.postgres import PostgresServer
 from tests.support.records import record as make_record
-from tests.support.stores import empty
+from tests.support.stores import empty_log
 from tests.write.databases import Database
 from tests.write.doubles import DEADLINE, eventually
 
@@ -43,14 +43,8 @@ NEVER = 3600.0
 @pytest.fixture(params=["sqlite", "postgresql"])
 def activity(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ActivityLog]:
     """A log on each database; afterwards no thread of a tail is left."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'activity.db'}"
-    else:
-        request.getfixturevalue("postgres_server").ensure_running()
-        url = request.getfixturevalue("migrated_url")
-    with ActivityLog(url, linger=0.0) as log:
+    with empty_log(request, tmp_path, linger=0.0) as log:
         log.migrate()
-        empty(log.engine)
         yield log
     eventually(lambda: not threads(), "the end of the threads")
 

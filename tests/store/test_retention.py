@@ -23,13 +23,12 @@ from structlog_activity.store.partitions import months_on
 from structlog_activity.store.upkeep import maintain
 from tests.support.postgres import PostgresServer
 from tests.support.records import record
-from tests.support.stores import empty_log
+from tests.support.stores import KEY
 
 
 NOW = datetime.now(UTC)
 TODAY = NOW.date()
 MONTH = NOW.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-KEY = b"a key for the seals"
 
 
 def month(back: int, *, day: int = 1, hour: int = 0) -> datetime:
@@ -40,16 +39,9 @@ def month(back: int, *, day: int = 1, hour: int = 0) -> datetime:
 
 
 @pytest.fixture(scope="module")
-def pruned_url(postgres_server: PostgresServer, template_url: str) -> str:
-    """A database with tables, whose months come and go."""
+def migrated_url(postgres_server: PostgresServer, template_url: str) -> str:
+    """A database with tables, shared by these tests only: its months come and go."""
     return postgres_server.create_database(template_url)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def activity(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ActivityLog]:
-    """An empty log on each of the two databases."""
-    with empty_log(request, tmp_path, "pruned_url", key=KEY) as found:
-        yield found
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import threading
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -19,13 +18,9 @@ from structlog_activity.store.schema import Schema, migrations
 from structlog_activity.store.table import metadata
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+@pytest.fixture
+def engine(url: str) -> Iterator[Engine]:
     """An empty database of either kind."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'schema.db'}"
-    else:
-        url = request.getfixturevalue("postgres_url")
     engine = make_engine(parse_url(url))
     yield engine
     engine.dispose()

@@ -29,15 +29,6 @@ MONTH = TODAY.replace(day=1)
 LATER = months_on(MONTH, 2) + timedelta(days=4)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database without tables, of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'activity.db'}"
-    found: str = request.getfixturevalue("postgres_url")
-    return found
-
-
 @pytest.fixture
 def engine(ready_url: str) -> Iterator[Engine]:
     """A database with tables, of each kind."""

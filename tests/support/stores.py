@@ -38,6 +38,9 @@ TABLES = (
 )
 
 
+KEY = b"a key for the seals"
+
+
 @dataclass
 class Store:
     """One store: a repository to write, and the reads."""
@@ -126,7 +129,7 @@ def empty(engine: Engine, *, anew: bool = False) -> None:
 
 @contextmanager
 def empty_log(
-    request: pytest.FixtureRequest, tmp_path: Path, fixture: str, *, key: bytes
+    request: pytest.FixtureRequest, tmp_path: Path, **options: Any
 ) -> Iterator[ActivityLog]:
     """
     An empty log on the database that a fixture is parametrised with.
@@ -137,16 +140,14 @@ def empty_log(
 
         tmp_path: Where the file is made.
 
-        fixture: The URL of a PostgreSQL database with tables.
-
-        key: Signs.
+        options: Of the log.
     """
     if request.param == "sqlite":
-        with ActivityLog(f"sqlite:///{tmp_path / 'activity.db'}", key=key) as found:
+        with ActivityLog(f"sqlite:///{tmp_path / 'activity.db'}", **options) as found:
             yield found
         return
     request.getfixturevalue("postgres_server").ensure_running()
-    with ActivityLog(request.getfixturevalue(fixture), key=key) as found:
+    with ActivityLog(request.getfixturevalue("migrated_url"), **options) as found:
         empty(found.engine)
         yield found
 

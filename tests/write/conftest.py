@@ -67,6 +67,12 @@ def programs(tmp_path: Path) -> Programs:
     return Programs(tmp_path)
 
 
+@pytest.fixture
+def both(ready_url: str, tmp_path: Path) -> Programs:
+    """The same that record into SQLite, and into PostgreSQL."""
+    return Programs(tmp_path, ready_url)
+
+
 @pytest.fixture(params=["memory", "wal", "fsync"])
 def leveled(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Programs]:
     """The same in each durability; when they have ended, nothing is left on disk."""

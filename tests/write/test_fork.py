@@ -7,8 +7,6 @@ from __future__ import annotations
 import threading
 import time
 
-from pathlib import Path
-
 import pytest
 
 from structlog_activity.store.faults import Fault, StoreError
@@ -35,15 +33,6 @@ def in_child(work):
 def ended(*pids):
     return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
 """
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def both(request: pytest.FixtureRequest, tmp_path: Path) -> Programs:
-    """Programs that record into SQLite, and into PostgreSQL."""
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""
-    programs = Programs(tmp_path, url)
-    programs.migrate()
-    return programs
 
 
 def test_a_child_starts_empty_and_its_flush_stores_its_own(both: Programs) -> None:

@@ -121,13 +121,10 @@ class Victims:
                 del moments[process]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def both(request: pytest.FixtureRequest, tmp_path: Path) -> Programs:
+@pytest.fixture
+def both(ready_url: str, tmp_path: Path) -> Programs:
     """Programs that write ahead of SQLite, and of PostgreSQL."""
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""
-    programs = Programs(tmp_path, url, durability="wal")
-    programs.migrate()
-    return programs
+    return Programs(tmp_path, ready_url, durability="wal")
 
 
 @pytest.fixture

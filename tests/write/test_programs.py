@@ -36,15 +36,6 @@ from tests.write.doubles import (
 from tests.write.scripts import Programs, assert_quiet
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def both(request: pytest.FixtureRequest, tmp_path: Path) -> Programs:
-    """Programs that record into SQLite, and into PostgreSQL."""
-    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""
-    programs = Programs(tmp_path, url)
-    programs.migrate()
-    return programs
-
-
 def test_what_a_sigterm_leaves_that_nobody_handles_is_stored_by_the_next(
     tmp_path: Path,
 ) -> None:

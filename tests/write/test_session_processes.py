@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 
-from pathlib import Path
-
 import pytest
 
 from tests.write.scripts import Programs, assert_quiet
@@ -33,13 +31,6 @@ def die(*_):
 """
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def program(request: pytest.FixtureRequest, tmp_path: Path) -> Programs:
-    if request.param == "sqlite":
-        return Programs(tmp_path)
-    return Programs(tmp_path, request.getfixturevalue("postgres_url"))
-
-
 @pytest.mark.parametrize(
     ("moment", "stays"),
     [
@@ -48,8 +39,8 @@ def program(request: pytest.FixtureRequest, tmp_path: Path) -> Programs:
         ("session.commit(); die()", True),
     ],
 )
-def test_a_kill_leaves_both_or_neither(program: Programs, moment: str, stays: bool) -> None:
-    done = program.run(
+def test_a_kill_leaves_both_or_neither(both: Programs, moment: str, stays: bool) -> None:
+    done = both.run(
         f"""
 {_HOST}
 session = Session(engine)
@@ -59,7 +50,7 @@ open_account(1, session)
     )
 
     assert -signal.SIGKILL == done.returncode, done.stderr
-    assert ([1] if stays else []) == program.ask("SELECT id FROM account") == program.stored
+    assert ([1] if stays else []) == both.ask("SELECT id FROM account") == both.stored
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
