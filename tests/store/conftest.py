@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from sqlalchemy import Engine
+
 from tests.store.sealed import SealedLog, sealed_postgresql, sealed_sqlite
+from tests.support.stores import opened
+
+
+@pytest.fixture
+def server(tables_url: str) -> Iterator[Engine]:
+    """A database of PostgreSQL with tables."""
+    with opened(tables_url) as engine:
+        yield engine
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 from structlog_activity.record.rowmaker import RowMaker
 from structlog_activity.record.times import to_microseconds
 from structlog_activity.store.batch import Batch
-from structlog_activity.store.engine import make_engine, parse_url
+from structlog_activity.store.engine import parse_url
 from structlog_activity.store.partitions import (
     OLDEST_MONTHS,
     make_months,
@@ -29,21 +29,14 @@ TODAY = datetime.now(UTC).date()
 
 
 @pytest.fixture
-def engine(tables_url: str) -> Iterator[Engine]:
-    engine = make_engine(parse_url(tables_url))
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def connection(engine: Engine, tables_url: str) -> Iterator[psycopg.Connection]:
+def connection(server: Engine, tables_url: str) -> Iterator[psycopg.Connection]:
     with psycopg.connect(tables_url.replace("+psycopg", "")) as connection:
         yield connection
 
 
-def homes(engine: Engine) -> dict[str, int]:
+def homes(server: Engine) -> dict[str, int]:
     """How many rows each partition holds."""
-    with engine.connect() as connection:
+    with server.connect() as connection:
         rows = connection.execute(
             text("SELECT tableoid::regclass::text, count(*) FROM user_activity GROUP BY 1")
         )
@@ -65,17 +58,17 @@ def test_the_schema_starts_with_this_month_and_three_ahead(
 
 
 def test_rows_beyond_the_months_go_to_the_edges_and_are_found_there(
-    engine: Engine, tables_url: str
+    server: Engine, tables_url: str
 ) -> None:
     repository = PostgresRepository(parse_url(tables_url))
     repository.write(batch(datetime(2012, 6, 1, tzinfo=UTC), datetime.now(UTC)))
     repository.close()
 
-    assert 1 == homes(engine)["user_activity_past"]
-    assert 2 == sum(homes(engine).values())
+    assert 1 == homes(server)["user_activity_past"]
+    assert 2 == sum(homes(server).values())
 
 
-def test_months_of_history_take_their_rows_out_of_the_edge(engine: Engine, tables_url: str) -> None:
+def test_months_of_history_take_their_rows_out_of_the_edge(server: Engine, tables_url: str) -> None:
     repository = PostgresRepository(parse_url(tables_url))
     old = [datetime(2025, 1, day, tzinfo=UTC) for day in (1, 31)]
     older = datetime(2024, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
@@ -84,7 +77,7 @@ def test_months_of_history_take_their_rows_out_of_the_edge(engine: Engine, table
     repository.make_room(to_microseconds(old[0]), to_microseconds(old[1]))
     repository.close()
 
-    assert {"user_activity_y2025m01": 2, "user_activity_past": 1} == homes(engine)
+    assert {"user_activity_y2025m01": 2, "user_activity_past": 1} == homes(server)
 
 
 def test_making_months_twice_changes_nothing(connection: psycopg.Connection) -> None:
@@ -106,7 +99,7 @@ def test_nobody_makes_partitions_for_a_thousand_years(connection: psycopg.Connec
     assert len(months_there(connection.execute)) <= OLDEST_MONTHS + 5
 
 
-def test_the_writer_makes_the_coming_months(tables_url: str, engine: Engine) -> None:
+def test_the_writer_makes_the_coming_months(tables_url: str, server: Engine) -> None:
     later = (TODAY.replace(day=1) + timedelta(days=100)).replace(day=1)
     repository = PostgresRepository(parse_url(tables_url), today=lambda: later)
 
@@ -117,8 +110,8 @@ def test_the_writer_makes_the_coming_months(tables_url: str, engine: Engine) -> 
         assert months_ahead(later)[1] == months_there(connection.execute)[-1]
 
 
-def test_a_writer_that_may_only_insert_writes_all_the_same(tables_url: str, engine: Engine) -> None:
-    with engine.begin() as owner:
+def test_a_writer_that_may_only_insert_writes_all_the_same(tables_url: str, server: Engine) -> None:
+    with server.begin() as owner:
         owner.execute(text("DROP ROLE IF EXISTS activity_writer"))
         owner.execute(text("CREATE ROLE activity_writer LOGIN"))
         owner.execute(text("GRANT INSERT ON user_activity, user_activity_batch TO activity_writer"))
@@ -133,8 +126,8 @@ def test_a_writer_that_may_only_insert_writes_all_the_same(tables_url: str, engi
     assert repository.write(written)
     assert not repository.write(written)
     repository.close()
-    assert 1 == sum(homes(engine).values())
-    with engine.begin() as owner:
+    assert 1 == sum(homes(server).values())
+    with server.begin() as owner:
         owner.execute(text("DROP OWNED BY activity_writer"))
         owner.execute(text("DROP ROLE activity_writer"))
 

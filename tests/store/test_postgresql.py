@@ -11,7 +11,7 @@ from sqlalchemy import URL, Engine, select, text
 from structlog_activity.record.row import Row
 from structlog_activity.record.rowmaker import RowMaker
 from structlog_activity.store.batch import Batch
-from structlog_activity.store.engine import make_engine, parse_url
+from structlog_activity.store.engine import parse_url
 from structlog_activity.store.faults import Fault, StoreError
 from structlog_activity.store.postgresql import PostgresRepository
 from structlog_activity.store.table import user_activity_daily
@@ -24,15 +24,8 @@ SECRET = "hunter2"
 
 
 @pytest.fixture
-def engine(tables_url: str) -> Iterator[Engine]:
-    engine = make_engine(parse_url(tables_url))
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def repository(engine: Engine) -> Iterator[PostgresRepository]:
-    repository = PostgresRepository(engine.url)
+def repository(server: Engine) -> Iterator[PostgresRepository]:
+    repository = PostgresRepository(server.url)
     yield repository
     repository.close()
 
@@ -52,13 +45,13 @@ def with_options(url: URL, options: str) -> URL:
     return url.update_query_dict({"options": options})
 
 
-def run(engine: Engine, sql: str) -> None:
-    with engine.begin() as connection:
+def run(server: Engine, sql: str) -> None:
+    with server.begin() as connection:
         connection.execute(text(sql))
 
 
-def test_copy_names_the_row_at_fault(repository: PostgresRepository, engine: Engine) -> None:
-    run(engine, "ALTER TABLE user_activity ADD CHECK (data ->> 'n' <> '17')")
+def test_copy_names_the_row_at_fault(repository: PostgresRepository, server: Engine) -> None:
+    run(server, "ALTER TABLE user_activity ADD CHECK (data ->> 'n' <> '17')")
 
     error = failure(repository, rows(40))
 
@@ -103,17 +96,17 @@ def test_broken_json_is_the_rows_own_fault(repository: PostgresRepository) -> No
 
 
 def test_a_partition_that_is_missing_is_nobodys_row(
-    repository: PostgresRepository, engine: Engine
+    repository: PostgresRepository, server: Engine
 ) -> None:
     """The server calls it a check violation, as it calls a constraint that a row breaks."""
-    run(engine, "ALTER TABLE user_activity DETACH PARTITION user_activity_past")
+    run(server, "ALTER TABLE user_activity DETACH PARTITION user_activity_past")
     old = [row._replace(created_at=1_000_000) for row in rows(3)]
 
     error = failure(repository, old)
 
     assert (Fault.CONFIGURATION, "23514") == (error.fault, error.sqlstate)
     assert "partition" in str(error)
-    run(engine, "ALTER TABLE user_activity ATTACH PARTITION user_activity_past DEFAULT")
+    run(server, "ALTER TABLE user_activity ATTACH PARTITION user_activity_past DEFAULT")
     assert repository.write(Batch(record().id, 1, 1, old))
 
 
@@ -137,9 +130,9 @@ def test_a_partition_that_is_missing_is_nobodys_row(
     ids=["named", "unnamed", "domain", "trigger"],
 )
 def test_a_check_that_a_row_breaks_is_the_rows_own_fault(
-    repository: PostgresRepository, engine: Engine, check: str
+    repository: PostgresRepository, server: Engine, check: str
 ) -> None:
-    run(engine, check)
+    run(server, check)
     batch = rows(5)
     batch[2] = batch[2]._replace(object_id="theme:2")
 
@@ -158,9 +151,9 @@ def test_a_check_that_a_row_breaks_is_the_rows_own_fault(
     ],
 )
 def test_a_schema_that_does_not_fit_is_nobodys_row(
-    repository: PostgresRepository, engine: Engine, sql: str, sqlstate: str
+    repository: PostgresRepository, server: Engine, sql: str, sqlstate: str
 ) -> None:
-    run(engine, sql)
+    run(server, sql)
 
     error = failure(repository, rows(2))
 
@@ -171,29 +164,29 @@ def test_a_schema_that_does_not_fit_is_nobodys_row(
     "word", ['"', "\\", "{a,b}", "NULL", "", "'; DROP TABLE user_activity; --", "%s {} é", "\t"]
 )
 def test_daily_counts_take_any_text(
-    repository: PostgresRepository, engine: Engine, word: str
+    repository: PostgresRepository, server: Engine, word: str
 ) -> None:
     batch = [row._replace(verb=f"v{word}", channel=word, object_type=word) for row in rows(3)]
 
     assert repository.write(Batch.alone(batch))
 
-    with engine.connect() as connection:
+    with server.connect() as connection:
         found = connection.execute(select(user_activity_daily)).one()
     assert (f"v{word}", word, word, 3) == (found.verb, found.channel, found.object_type, found.n)
 
 
 def test_missing_privileges_are_a_matter_of_configuration(
-    engine: Engine, postgres_server: PostgresServer
+    server: Engine, postgres_server: PostgresServer
 ) -> None:
-    run(engine, "DROP ROLE IF EXISTS activity_stranger")
-    run(engine, "CREATE ROLE activity_stranger LOGIN")
-    repository = PostgresRepository(engine.url.set(username="activity_stranger"))
+    run(server, "DROP ROLE IF EXISTS activity_stranger")
+    run(server, "CREATE ROLE activity_stranger LOGIN")
+    repository = PostgresRepository(server.url.set(username="activity_stranger"))
 
     error = failure(repository, rows(1))
 
     assert (Fault.CONFIGURATION, "42501") == (error.fault, error.sqlstate)
     repository.close()
-    run(engine, "DROP ROLE activity_stranger")
+    run(server, "DROP ROLE activity_stranger")
 
 
 @pytest.mark.parametrize(
@@ -226,11 +219,11 @@ def test_tables_that_are_missing_are_told_at_the_first_write(postgres_url: str) 
 
 
 def test_a_terminated_connection_is_transient_and_replaced(
-    repository: PostgresRepository, engine: Engine
+    repository: PostgresRepository, server: Engine
 ) -> None:
     repository.write(Batch(record().id, 1, 1, rows(1)))
     run(
-        engine,
+        server,
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
         "WHERE application_name = 'structlog_activity' AND pid <> pg_backend_pid()",
     )
@@ -284,10 +277,10 @@ def test_too_many_open_files_are_transient(repository: PostgresRepository) -> No
 
 
 def test_a_locked_table_is_waited_for_no_longer_than_the_lock_timeout(
-    repository: PostgresRepository, engine: Engine
+    repository: PostgresRepository, server: Engine
 ) -> None:
-    fast = PostgresRepository(with_options(engine.url, "-c lock_timeout=50"))
-    with engine.begin() as holder:
+    fast = PostgresRepository(with_options(server.url, "-c lock_timeout=50"))
+    with server.begin() as holder:
         holder.execute(text("LOCK TABLE user_activity"))
 
         error = failure(fast, rows(1))
@@ -297,18 +290,18 @@ def test_a_locked_table_is_waited_for_no_longer_than_the_lock_timeout(
     assert repository.write(Batch(record().id, 2, 2, rows(1)))
 
 
-def test_a_read_only_server_is_transient(repository: PostgresRepository, engine: Engine) -> None:
+def test_a_read_only_server_is_transient(repository: PostgresRepository, server: Engine) -> None:
     run(
-        engine,
-        "ALTER DATABASE " + str(engine.url.database) + " SET default_transaction_read_only = on",
+        server,
+        "ALTER DATABASE " + str(server.url.database) + " SET default_transaction_read_only = on",
     )
     try:
         error = failure(repository, rows(1))
     finally:
-        with engine.connect() as connection:
+        with server.connect() as connection:
             connection.execute(text("SET default_transaction_read_only = off"))
             connection.execute(
-                text(f"ALTER DATABASE {engine.url.database} RESET default_transaction_read_only")
+                text(f"ALTER DATABASE {server.url.database} RESET default_transaction_read_only")
             )
             connection.commit()
 

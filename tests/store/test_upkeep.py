@@ -16,11 +16,12 @@ from sqlalchemy import Engine, text
 
 from structlog_activity import ActivityLog, RepositoryError, SchemaError
 from structlog_activity.store import partitions, upkeep_postgresql
-from structlog_activity.store.engine import make_engine, parse_url
+from structlog_activity.store.engine import make_engine
 from structlog_activity.store.locks import MAINTENANCE
 from structlog_activity.store.partitions import MONTHS_AHEAD, months_on
 from structlog_activity.store.upkeep import maintain
 from tests.support.records import record
+from tests.support.stores import opened
 from tests.write.doubles import eventually
 
 
@@ -32,19 +33,8 @@ LATER = months_on(MONTH, 2) + timedelta(days=4)
 @pytest.fixture
 def engine(ready_url: str) -> Iterator[Engine]:
     """A database with tables, of each kind."""
-    yield from opened(ready_url)
-
-
-@pytest.fixture
-def server(tables_url: str) -> Iterator[Engine]:
-    """A database of PostgreSQL with tables."""
-    yield from opened(tables_url)
-
-
-def opened(url: str) -> Iterator[Engine]:
-    engine = make_engine(parse_url(url))
-    yield engine
-    engine.dispose()
+    with opened(ready_url) as found:
+        yield found
 
 
 def store(engine: Engine, *moments: datetime) -> None:
@@ -117,7 +107,7 @@ def test_the_filters_of_a_small_file_use_their_indexes_after_maintenance(tmp_pat
         test_the_filters_of_a_new_file_use_their_indexes_from_the_first_row as check,
     )
 
-    for engine in opened(f"sqlite:///{tmp_path / 'activity.db'}"):
+    with opened(f"sqlite:///{tmp_path / 'activity.db'}") as engine:
         store(engine, datetime.now(UTC))
         maintain(engine, today=TODAY)
     check(tmp_path)

@@ -107,6 +107,16 @@ def memory_store() -> Store:
     )
 
 
+@contextmanager
+def opened(url: str) -> Iterator[Engine]:
+    """Give an engine on a database, with nothing open after the block."""
+    engine = make_engine(parse_url(url))
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
 def empty(engine: Engine, *, anew: bool = False) -> None:
     """
     Empty all tables of the log, for whoever shares them with other tests.
