@@ -32,7 +32,7 @@ from .batch import Batch, is_number_taken
 from .chain import LEDGER_COLUMNS, Chain, SealedBatch
 from .citus import refuse_worker
 from .engine import POSTGRESQL, SQLITE, shown
-from .sqlstate import NO_PRIVILEGE, SCHEMA_CODES
+from .sqlstate import NO_PRIVILEGE, code_of, lacks_tables
 from .table import user_activity, user_activity_batch, user_activity_daily
 
 
@@ -184,8 +184,8 @@ def _ledger_values(sealed: SealedBatch, dialect: str) -> dict[str, Any]:
 def _plain_error(error: Exception, where: str) -> RepositoryError:
     """Return the error of ours for one of a driver's, which may quote values of a row."""
     original = (error.orig if isinstance(error, DBAPIError) else None) or error
-    code = _code(original)
-    if code in SCHEMA_CODES or "no such" in str(original) or "has no column" in str(original):
+    code = code_of(original)
+    if lacks_tables(original):
         return SchemaError(
             f"{where}, the session's database, lacks the activity tables of this version: "
             "run structlog-activity migrate on it, or ActivityLog.migrate() at start",
@@ -204,11 +204,3 @@ def _hint(code: str, original: BaseException) -> str:
     if is_number_taken(str(original)):
         return "another batch drew its number in the same millisecond; run the transaction again"
     return _HINTS.get(code) or (_BUSY_HINT if code.startswith(_BUSY) else "")
-
-
-def _code(error: BaseException) -> str:
-    for name in ("sqlstate", "pgcode", "sqlite_errorname"):
-        code = getattr(error, name, None)
-        if isinstance(code, str):
-            return code
-    return ""

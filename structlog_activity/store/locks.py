@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from ..errors import RepositoryError
 from ..findings import Finding
 from .engine import shown
+from .sqlstate import code_of
 
 
 SCHEMA: Final = 0x75736572_61637469  # "useracti"
@@ -88,7 +89,7 @@ def unless_locked_out(what: str, findings: list[Finding]) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) != _LOCKED_OUT:
+        if code_of(error.orig) != _LOCKED_OUT:
             raise
         findings.append(
             Finding(

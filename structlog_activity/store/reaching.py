@@ -18,10 +18,12 @@ from .engine import shown, to_run
 from .faults import Fault
 from .sqlstate import (
     NO_PRIVILEGE,
-    SCHEMA_CODES,
+    code_of,
     connect_problem,
     fault_of_sqlite,
     fault_of_sqlstate,
+    is_of_sqlite,
+    lacks_tables,
 )
 
 
@@ -67,7 +69,7 @@ def is_passing(error: RepositoryError) -> bool:
     """Tell whether a read that failed so may succeed later, with nobody doing anything."""
     if isinstance(error, SchemaError):
         return False
-    tell = fault_of_sqlite if error.sqlstate.startswith("SQLITE") else fault_of_sqlstate
+    tell = fault_of_sqlite if is_of_sqlite(error.sqlstate) else fault_of_sqlstate
     return tell(error.sqlstate) in {Fault.TRANSIENT, Fault.SLOW}
 
 
@@ -80,23 +82,20 @@ def _named(error: object) -> str:
 def _plain_error(error: SQLAlchemyError, where: str) -> RepositoryError:
     """Return the error of ours for one of SQLAlchemy's, without values and passwords."""
     original = (error.orig if isinstance(error, DBAPIError) else None) or error
-    sqlstate = getattr(original, "sqlstate", None) or ""
-    if sqlstate in SCHEMA_CODES or "no such" in str(original):
+    code = code_of(original)
+    if lacks_tables(original):
         return SchemaError(
             f"{where}: the activity tables are missing or of another version: {to_run(where)}",
-            sqlstate=sqlstate,
+            sqlstate=code,
         )
-    if sqlstate == NO_PRIVILEGE:
+    if code == NO_PRIVILEGE:
         return RepositoryError(
             f"{where}: the role has no privilege on the activity tables{_named(original)}: "
             "GRANT gives it",
-            sqlstate=sqlstate,
+            sqlstate=code,
         )
-    if sqlstate:
+    if code and not is_of_sqlite(code):
         return RepositoryError(
-            f"{where} refused: {type(original).__name__} ({sqlstate})", sqlstate=sqlstate
+            f"{where} refused: {type(original).__name__} ({code})", sqlstate=code
         )
-    return RepositoryError(
-        f"can't reach {where}: {connect_problem(original)[1]}",
-        sqlstate=getattr(original, "sqlite_errorname", None) or "",
-    )
+    return RepositoryError(f"can't reach {where}: {connect_problem(original)[1]}", sqlstate=code)

@@ -24,7 +24,7 @@ from ..errors import SchemaError
 from .engine import SQLITE, shown, to_run
 from .faults import Fault, StoreError
 from .locks import SCHEMA, lock
-from .sqlstate import NO_PRIVILEGE, NO_TABLE, TABLE_EXISTS
+from .sqlstate import NO_PRIVILEGE, NO_TABLE, TABLE_EXISTS, code_of
 from .table import user_activity_migration
 
 
@@ -125,9 +125,9 @@ def check_version(execute: Callable[[str], Any], dialect: str, where: str) -> No
         cursor = execute("SELECT max(version) FROM user_activity_migration")
         found = cursor.fetchone()[0] or 0
     except Exception as error:
-        if _sqlstate(error) == NO_PRIVILEGE:  # A writer needn't see this table.
+        if code_of(error) == NO_PRIVILEGE:  # A writer needn't see this table.
             return
-        if _sqlstate(error) != NO_TABLE and not _no_table(error):
+        if code_of(error) != NO_TABLE and not _no_table(error):
             raise
         found = 0
     problem = version_problem(found, migrations(dialect)[-1].version, where)
@@ -147,10 +147,6 @@ def version_problem(found: int, needed: int, where: str) -> str:
             "upgrade structlog-activity"
         )
     return ""
-
-
-def _sqlstate(error: object) -> str:
-    return getattr(error, "sqlstate", None) or ""
 
 
 def _no_table(error: Exception) -> bool:
@@ -256,7 +252,7 @@ class Schema:
             with self._connection() as connection:
                 applied = _applied(connection)
         except DBAPIError as error:
-            if _sqlstate(error.orig) == NO_PRIVILEGE:  # A reader needn't see this table.
+            if code_of(error.orig) == NO_PRIVILEGE:  # A reader needn't see this table.
                 return
             raise
         problem = version_problem(max(applied, default=0), self._steps[-1].version, self._where)
@@ -331,14 +327,14 @@ def _run(connection: Connection, sql: str, step: Migration) -> None:
         else:
             driver.execute(sql)
     except Exception as error:
-        raise SchemaError(_failure(error, step), sqlstate=_sqlstate(error)) from error
+        raise SchemaError(_failure(error, step), sqlstate=code_of(error)) from error
 
 
 def _failure(error: Exception, step: Migration) -> str:
     what = f"migration {step.version} ({step.name}) failed"
-    if _sqlstate(error) == TABLE_EXISTS or "already exists" in str(error):
+    if code_of(error) == TABLE_EXISTS or "already exists" in str(error):
         return f"{what}: a table of that name exists which this package did not make; rename it"
-    if _sqlstate(error) == NO_PRIVILEGE:
+    if code_of(error) == NO_PRIVILEGE:
         return f"{what}: the role has no privilege to create tables here"
     said = "; ".join(" ".join(line.split()) for line in str(error).splitlines())
     return f"{what}: {said}"

@@ -22,7 +22,7 @@ from .faults import Fault, StoreError
 from .schema import check_version
 from .seal import UnsealableRowError
 from .shortage import is_out_of_files, shortage
-from .sqlstate import fault_of_sqlite
+from .sqlstate import code_of, fault_of_sqlite
 
 
 # A batch's number begins with the time, so that no number is used a second time where
@@ -89,7 +89,7 @@ class SqliteRepository(ConnectedRepository[sqlite3.Connection, list[tuple[Any, .
             try:
                 connection.execute(_LEDGER, _ledger_row(sealed))
             except sqlite3.IntegrityError as error:
-                if fault_of_sqlite(_name(error)) is Fault.DUPLICATE:
+                if fault_of_sqlite(code_of(error)) is Fault.DUPLICATE:
                     connection.rollback()
                     return None
                 if not is_number_taken(str(error)):
@@ -152,7 +152,7 @@ class SqliteRepository(ConnectedRepository[sqlite3.Connection, list[tuple[Any, .
             try:
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
-                if _name(error) != _BUSY or time.monotonic() >= deadline:
+                if code_of(error) != _BUSY or time.monotonic() >= deadline:
                     raise
             else:
                 return
@@ -178,7 +178,7 @@ class SqliteRepository(ConnectedRepository[sqlite3.Connection, list[tuple[Any, .
         if isinstance(error, UnsealableRowError):
             return StoreError(Fault.DATA, f"a row can't be sealed: {error}", row=error.row)
         original = getattr(error, "orig", None) or error  # SQLAlchemy wraps what connecting raises.
-        name = _name(original) or shortage(original) or type(original).__name__
+        name = code_of(original) or shortage(original) or type(original).__name__
         fault = _fault(original)
         if fault in (Fault.TRANSIENT, Fault.CONFIGURATION):
             self.close()
@@ -186,7 +186,7 @@ class SqliteRepository(ConnectedRepository[sqlite3.Connection, list[tuple[Any, .
 
 
 def _fault(error: BaseException) -> Fault:
-    if name := _name(error):
+    if name := code_of(error):
         is_short = name.startswith(_CANTOPEN) and is_out_of_files(_FILES)
         return Fault.TRANSIENT if is_short else fault_of_sqlite(name)
     if shortage(error):
@@ -206,8 +206,3 @@ def _rows(sealed: SealedBatch) -> list[tuple[Any, ...]]:
 
 def _ledger_row(sealed: SealedBatch) -> list[Any]:
     return [v.bytes if isinstance(v, UUID) else v for v in sealed.ledger_row()]
-
-
-def _name(error: BaseException) -> str:
-    name = getattr(error, "sqlite_errorname", None)
-    return name if isinstance(name, str) else ""

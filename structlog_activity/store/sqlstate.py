@@ -13,8 +13,7 @@ from .shortage import is_out_of_files
 NO_PRIVILEGE: Final = "42501"
 NO_TABLE: Final = "42P01"
 TABLE_EXISTS: Final = "42P07"
-SCHEMA_CODES: Final = frozenset({NO_TABLE, "42703", "3F000"})
-"""No such table, column or schema."""
+_SCHEMA_CODES: Final = frozenset({NO_TABLE, "42703", "3F000"})  # table, column, schema
 
 _CLASSES: Final = {
     "08": Fault.TRANSIENT,  # connection
@@ -106,6 +105,26 @@ _SQLITE_PROBLEMS: Final = {
 }
 
 
+def code_of(error: BaseException | None) -> str:
+    """Return the SQLSTATE of an error of any driver, or SQLite's name of it; ``""`` for neither."""
+    for name in ("sqlstate", "pgcode", "sqlite_errorname"):
+        code = getattr(error, name, None)
+        if isinstance(code, str):
+            return code
+    return ""
+
+
+def lacks_tables(error: BaseException) -> bool:
+    """Tell whether a driver's error says that tables or columns are missing."""
+    text = str(error)  # All that SQLite tells it by.
+    return code_of(error) in _SCHEMA_CODES or "no such" in text or "has no column" in text
+
+
+def is_of_sqlite(code: str) -> bool:
+    """Tell whether a code is one of SQLite's names."""
+    return code.startswith("SQLITE")
+
+
 def fault_of_sqlstate(sqlstate: str) -> Fault:
     """Return what an error of PostgreSQL asks for; ``""`` is a lost connection."""
     if not sqlstate:
@@ -122,9 +141,9 @@ def fault_of_sqlite(name: str) -> Fault:
 
 def connect_problem(error: BaseException) -> tuple[Fault, str]:
     """Return what an error that came up while connecting asks for, and means in words."""
-    name = getattr(error, "sqlite_errorname", None)
-    if isinstance(name, str):
-        return fault_of_sqlite(name), _SQLITE_PROBLEMS.get(name, name)
+    code = code_of(error)
+    if is_of_sqlite(code):
+        return fault_of_sqlite(code), _SQLITE_PROBLEMS.get(code, code)
     text = str(error)  # Only looked into: libpq may quote a password in it.
     for words, fault, problem in _CONNECT_WORDS:
         if words in text:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from .engine import SQLITE
+from .sqlstate import code_of
 
 
 _T = TypeVar("_T")
@@ -57,7 +58,7 @@ def take_away(engine: Engine, work: Callable[[Connection], _T]) -> _T:
             with begun(engine, erases=True) as connection:
                 return work(connection)
         except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) not in _DEADLOCKED:
+            if code_of(error.orig) not in _DEADLOCKED:
                 raise
     with begun(engine, erases=True) as connection:
         return work(connection)
