@@ -14,32 +14,6 @@ from typing import Any, Final
 _SHELL_CONVENTION: Final = 128  # A program that ends by signal n has the status 128 + n.
 
 
-def exit_on(*signals: int) -> None:
-    """
-    Let each signal end the program as `sys.exit` does, so that exit hooks run.
-
-    A handler that is there already is called instead, and if it returns, the
-    program goes on, as it would have. A signal that is ignored stays ignored.
-    Nothing is written within the handler itself: it may have interrupted
-    anything.
-
-    Args:
-
-        signals: Which; default is SIGTERM.
-
-    Raises:
-
-        ValueError: This is not the main thread.
-    """
-    for number in signals or (signal.SIGTERM,):
-        before = signal.getsignal(number)
-        if before is signal.SIG_IGN or getattr(before, "exits_for_activity", False):
-            continue
-        if before is None:
-            raise ValueError(f"signal {number}: its handler was not set by Python")
-        signal.signal(number, _handler(before))
-
-
 class EndsOnSignals:
     """What wants its exit hooks to run when a signal ends the program."""
 
@@ -48,8 +22,10 @@ class EndsOnSignals:
         Let signals end the program as `sys.exit` does, so that what waits is written.
 
         Python ends a program at once on SIGTERM, without its exit hooks. A
-        handler that is there already is called instead, and decides; a signal
-        that is ignored stays ignored. The exit status is 128 + the signal.
+        handler that is there already is called instead, and if it returns, the
+        program goes on, as it would have. A signal that is ignored stays ignored.
+        The exit status is 128 + the signal. Nothing is written within the handler
+        itself: it may have interrupted anything.
 
         Args:
 
@@ -57,9 +33,16 @@ class EndsOnSignals:
 
         Raises:
 
-            ValueError: This is not the main thread.
+            ValueError: This is not the main thread, or the handler that is there was
+                not set by Python.
         """
-        exit_on(*signals)
+        for number in signals or (signal.SIGTERM,):
+            before = signal.getsignal(number)
+            if before is signal.SIG_IGN or getattr(before, "exits_for_activity", False):
+                continue
+            if before is None:
+                raise ValueError(f"signal {number}: its handler was not set by Python")
+            signal.signal(number, _handler(before))
 
 
 def _handler(before: Any) -> Callable[[int, FrameType | None], None]:
