@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from .record.record import ActivityRecord
     from .record.redact import Redactor, unsafe
     from .shared import ActivityHandler, configure
-    from .store.recordseal import RecordSeal
-    from .store.upkeepreport import MaintenanceReport
+    from .store.maintenance.report import MaintenanceReport
+    from .store.seals.recordseal import RecordSeal
     from .write.buffer import BufferedRepository
 
 __version__ = "0.1.0.dev0"
@@ -129,8 +129,8 @@ _MODULES: Final = {
     "record.record": ("ActivityRecord",),
     "record.redact": ("Redactor", "unsafe"),
     "shared": ("ActivityHandler", "configure"),
-    "store.recordseal": ("RecordSeal",),
-    "store.upkeepreport": ("MaintenanceReport",),
+    "store.seals.recordseal": ("RecordSeal",),
+    "store.maintenance.report": ("MaintenanceReport",),
     "write.buffer": ("BufferedRepository",),
 }
 _HOME: Final = {name: module for module, names in _MODULES.items() for name in names}

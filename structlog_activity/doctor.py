@@ -26,8 +26,8 @@ def check_setup(logs: Iterable[ActivityLog]) -> list[Finding]:
 
 def check_log(log: ActivityLog) -> Iterator[Finding]:
     """Yield what is wrong with the database of a log, and what became of its records so far."""
-    from .store.check import check_database
-    from .store.roles import check_role
+    from .store.check_database import check_database
+    from .store.postgresql.roles import check_role
 
     found = list(check_database(log.engine, migrates=log.migrates))
     yield from found

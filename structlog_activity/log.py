@@ -23,8 +23,8 @@ from .record.rowmaker import RowMaker
 from .recording import RecordingMethods
 from .removing import RemovalMethods
 from .sealing import SealedReadMethods
-from .store.sealmethods import SealMethods
-from .store.upkeepmethods import UpkeepMethods
+from .store.maintenance.methods import MaintenanceMethods
+from .store.seals.methods import SealMethods
 from .write.signals import EndsOnSignals
 
 
@@ -51,7 +51,7 @@ class ActivityLog(
     RecordingMethods,
     SealedReadMethods,
     TailMethods,
-    UpkeepMethods,
+    MaintenanceMethods,
     SealMethods,
     RemovalMethods,
     Installable,
@@ -183,10 +183,10 @@ class ActivityLog(
     ) -> None:
         # Imported here, not at first use: a fork in the middle of an import
         # would leave the child with its lock.
-        from .store.choice import folder_for
+        from .store.by_url import folder_for
         from .store.engine import SQLITE, parse_url
         from .store.host_transaction import write_inside
-        from .store.roles import RolePower
+        from .store.postgresql.roles import RolePower
         from .store.table import user_activity
         from .write.buffer import BufferedRepository
         from .write.transaction.sink import TransactionSink
@@ -346,7 +346,7 @@ class ActivityLog(
         return self._migrates
 
     def _repository(self) -> Repository:
-        from .store.choice import repository_for
+        from .store.by_url import repository_for
 
         return repository_for(
             self._url,

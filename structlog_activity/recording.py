@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .capture.recorder import Recorder
     from .record.redact import Redactor
-    from .store.roles import RolePower
+    from .store.postgresql.roles import RolePower
     from .write.accounts import Health
     from .write.buffer import BufferedRepository
     from .write.deadletters import LettersInFolder

@@ -22,8 +22,8 @@ from .record.ids import NIL, to_uuid
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
 
-    from .store.erasure import Person
-    from .store.removalreport import EraseReport, PruneReport
+    from .store.removal.erasure import Person
+    from .store.removal.report import EraseReport, PruneReport
     from .write.buffer import BufferedRepository
     from .write.spool.erasing import Erased
 
@@ -106,7 +106,7 @@ class RemovalMethods:
         """
         from .store.citus import at_coordinator
         from .store.reaching import reached
-        from .store.retention import Scope, prune
+        from .store.removal.retention import Scope, prune
 
         now = datetime.now(UTC)
         before = _before(older_than, now)
@@ -191,9 +191,9 @@ class RemovalMethods:
             RepositoryError: The database can't be reached, or refuses.
         """
         from .store.citus import at_coordinator
-        from .store.erasure import Person, Reason, count_rows, erase_rows
         from .store.reaching import reached
-        from .store.removalreport import EraseReport
+        from .store.removal.erasure import Person, Reason, count_rows, erase_rows
+        from .store.removal.report import EraseReport
 
         person = Person(
             **_who(actor_id=actor_id, user_id=user_id, involving=involving),

@@ -14,7 +14,7 @@ from .read.policy import AccessPolicy
 
 
 if TYPE_CHECKING:
-    from .store.recordseal import RecordSeal
+    from .store.seals.recordseal import RecordSeal
 
 
 class SealedReadMethods(ReadMethods):
@@ -66,8 +66,8 @@ class SealedReadMethods(ReadMethods):
 
         .. versionadded:: 0.1.0
         """
-        from .store.recordseal import no_record, seal_of
-        from .store.stored import RecordPlace
+        from .store.seals.recordseal import no_record, seal_of
+        from .store.seals.stored import RecordPlace
 
         record = self.get(tenant_id, id, policy=policy)
         if record is None or record.occurred_at is None:

@@ -18,8 +18,8 @@ from sqlalchemy import Engine, create_engine, inspect, text
 
 from structlog_activity import ActivityLog, SchemaError
 from structlog_activity.alembic import downgrade, include_name, upgrade
+from structlog_activity.store.maintenance.maintain import maintain
 from structlog_activity.store.table import VIEWS, metadata
-from structlog_activity.store.upkeep import maintain
 from tests.support.records import NOON, record
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from structlog_activity import ALL_TENANTS, NIL, ActivityLog, InvalidFilterError, to_uuid
 from structlog_activity.record.traces import ERASED
-from structlog_activity.store import erasure
+from structlog_activity.store.removal import erasure
 from structlog_activity.write.deadletters import DeadLetter
 from tests.support.records import record
 

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from structlog_activity import ALL_TENANTS, ActivityLog
-from structlog_activity.store import erasure, retention
+from structlog_activity.store.maintenance.maintain import maintain
 from structlog_activity.store.partitions import months_on
-from structlog_activity.store.upkeep import maintain
+from structlog_activity.store.removal import erasure, retention
 from tests.support.postgres import PostgresServer
 from tests.support.records import ACTORS, CHANNELS, VERBS, record
 from tests.support.stores import KEY
@@ -30,7 +30,7 @@ SLOW = """
 import os, sys
 from datetime import timedelta
 from structlog_activity import ActivityLog
-from structlog_activity.store import erasure, retention
+from structlog_activity.store.removal import erasure, retention
 
 retention._MOST = erasure._MOST = 2
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from structlog_activity import ActivityLog, SchemaError
 from structlog_activity.store.engine import SQLITE, parse_url, shown
-from structlog_activity.store.seal import CLOSING, SESSION
+from structlog_activity.store.seals.seal import CLOSING, SESSION
 from structlog_activity.store.table import user_activity, user_activity_batch
 from tests.record.test_canonical import HOSTILE
 from tests.support.records import record

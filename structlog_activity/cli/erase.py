@@ -17,7 +17,7 @@ from .selection import tenant_of, tenant_options
 
 
 if TYPE_CHECKING:
-    from ..store.removalreport import EraseReport
+    from ..store.removal.report import EraseReport
 
 _DESCRIPTION: Final = """\
 Erase what records say of a person: actor, user, object id, address and data. What

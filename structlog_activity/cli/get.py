@@ -18,7 +18,7 @@ from .selection import tenant_of, tenant_options
 
 
 if TYPE_CHECKING:
-    from ..store.recordseal import RecordSeal
+    from ..store.seals.recordseal import RecordSeal
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:

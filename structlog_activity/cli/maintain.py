@@ -17,7 +17,7 @@ from .progress import say
 
 
 if TYPE_CHECKING:
-    from ..store.upkeepreport import MaintenanceReport
+    from ..store.maintenance.report import MaintenanceReport
 
 
 def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:

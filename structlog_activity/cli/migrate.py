@@ -94,7 +94,7 @@ def _migrate(activity: ActivityLog, options: argparse.Namespace) -> int:
 
 
 def _roles(activity: ActivityLog, *, apply: bool) -> int:
-    from ..store.roles import apply_roles, roles_sql
+    from ..store.postgresql.roles import apply_roles, roles_sql
 
     if not apply:
         print(roles_sql())

@@ -22,7 +22,7 @@ from .progress import Stepwise, say
 
 
 if TYPE_CHECKING:
-    from ..store.removalreport import PruneReport
+    from ..store.removal.report import PruneReport
 
 _DESCRIPTION: Final = """\
 Delete records that are older than a time. What is left is proved as before, and

@@ -15,7 +15,7 @@ from .progress import Stepwise, say
 
 
 if TYPE_CHECKING:
-    from ..store.sealreport import VerifyReport
+    from ..store.seals.report import VerifyReport
 
 _SHOWN: Final = 20
 

@@ -12,9 +12,9 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from ..errors import RepositoryError
 from .batch import Batch
-from .chain import Chain, SealedBatch
 from .faults import StoreError
 from .interruption import Interruption
+from .seals.chain import Chain, SealedBatch
 
 
 # A forked child's copies of its parent's connections, kept so that nothing

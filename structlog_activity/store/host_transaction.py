@@ -29,10 +29,10 @@ from ..record.record import ID_FIELDS
 from ..record.row import Row
 from ..record.times import EPOCH, from_microseconds
 from .batch import Batch, is_number_taken
-from .chain import LEDGER_COLUMNS, Chain, SealedBatch
 from .citus import refuse_worker
 from .engine import POSTGRESQL, SQLITE, shown
-from .sqlstate import NO_PRIVILEGE, code_of, lacks_tables
+from .errorcodes import NO_PRIVILEGE, code_of, lacks_tables
+from .seals.chain import LEDGER_COLUMNS, Chain, SealedBatch
 from .table import user_activity, user_activity_batch, user_activity_daily
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from ..errors import RepositoryError
 from ..findings import Finding
 from .engine import shown
-from .sqlstate import code_of
+from .errorcodes import code_of
 
 
 SCHEMA: Final = 0x75736572_61637469  # "useracti"

@@ -15,8 +15,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ..errors import RepositoryError, SchemaError
 from .engine import shown, to_run
-from .faults import Fault
-from .sqlstate import (
+from .errorcodes import (
     NO_PRIVILEGE,
     code_of,
     connect_problem,
@@ -25,6 +24,7 @@ from .sqlstate import (
     is_of_sqlite,
     lacks_tables,
 )
+from .faults import Fault
 
 
 _OWN_TABLE: Final = re.compile(r"\b(user_)?activity_[a-z0-9_]+|\buser_activity\b")

@@ -22,9 +22,9 @@ from sqlalchemy.exc import DBAPIError
 
 from ..errors import SchemaError
 from .engine import SQLITE, shown, to_run
+from .errorcodes import NO_PRIVILEGE, NO_TABLE, TABLE_EXISTS, code_of
 from .faults import Fault, StoreError
 from .locks import SCHEMA, lock
-from .sqlstate import NO_PRIVILEGE, NO_TABLE, TABLE_EXISTS, code_of
 from .table import user_activity_migration
 
 

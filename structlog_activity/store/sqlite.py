@@ -15,14 +15,14 @@ from sqlalchemy import Engine
 
 from ..record.row import Row
 from .batch import Batch, is_number_taken
-from .chain import SealedBatch
 from .connected import ConnectedRepository
 from .engine import SQLITE, shown
+from .errorcodes import code_of, fault_of_sqlite
 from .faults import Fault, StoreError
 from .schema import check_version
-from .seal import UnsealableRowError
+from .seals.chain import SealedBatch
+from .seals.seal import UnsealableRowError
 from .shortage import is_out_of_files, shortage
-from .sqlstate import code_of, fault_of_sqlite
 
 
 # A batch's number begins with the time, so that no number is used a second time where

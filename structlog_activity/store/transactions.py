@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from .engine import SQLITE
-from .sqlstate import code_of
+from .errorcodes import code_of
 
 
 _T = TypeVar("_T")

@@ -13,10 +13,10 @@ import psycopg
 
 from structlog_activity.record.row import Row
 from structlog_activity.store.batch import Batch
-from structlog_activity.store.copyformat import COLUMNS, encode
 from structlog_activity.store.engine import make_engine, parse_url
+from structlog_activity.store.postgresql.copyformat import COLUMNS, encode
 from structlog_activity.store.schema import Schema
-from structlog_activity.store.seal import SALT_BYTES
+from structlog_activity.store.seals.seal import SALT_BYTES
 from tests.support.postgres import PostgresServer
 
 

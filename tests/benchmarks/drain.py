@@ -21,7 +21,7 @@ from structlog_activity.record.row import Row
 from structlog_activity.record.sink import Pending, finished
 from structlog_activity.store.batch import Batch, new_batch_id
 from structlog_activity.store.engine import make_engine, parse_url
-from structlog_activity.store.seal import SALT_BYTES
+from structlog_activity.store.seals.seal import SALT_BYTES
 from structlog_activity.store.table import user_activity
 
 from .auditlog import AuditlogInsert

@@ -21,10 +21,10 @@ from structlog_activity.record.canonical import canonical
 from structlog_activity.record.ids import uuid7
 from structlog_activity.record.row import Row
 from structlog_activity.record.rowmaker import RowMaker
-from structlog_activity.store import seal as seals
 from structlog_activity.store.batch import Batch
-from structlog_activity.store.chain import Chain
-from structlog_activity.store.copyformat import encode
+from structlog_activity.store.postgresql.copyformat import encode
+from structlog_activity.store.seals import seal as seals
+from structlog_activity.store.seals.chain import Chain
 from tests.support.postgres import PostgresServer
 from tests.support.records import record
 

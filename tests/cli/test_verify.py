@@ -10,7 +10,7 @@ import pytest
 
 from structlog_activity import ActivityLog
 from tests.cli.commands import Cli
-from tests.store.test_check import execute
+from tests.store.test_check_database import execute
 
 
 def write(url: str, key: bytes | None = None) -> None:

@@ -84,7 +84,7 @@ def engine(postgres_server: PostgresServer) -> Iterator[Engine]:
 
 
 def seeded(url: str) -> Engine:
-    from structlog_activity.store.postgresql import PostgresRepository
+    from structlog_activity.store.postgresql.repository import PostgresRepository
 
     engine = make_engine(parse_url(url))
     Schema(engine).migrate()

@@ -28,7 +28,7 @@ from structlog_activity.read.tail.changes import Change, Changes, Look
 from structlog_activity.read.tail.position import START, Position, Spot
 from structlog_activity.read.tail.tail import Tail
 from structlog_activity.read.tail.waiting import Pause
-from structlog_activity.store.listening import Listener
+from structlog_activity.store.postgresql.listening import Listener
 from tests.support.postgres import PostgresServer
 from tests.support.records import record as make_record
 from tests.support.stores import empty_log

@@ -20,9 +20,9 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 
 from structlog_activity import ActivityLog
-from structlog_activity.store import retention
 from structlog_activity.store.partitions import months_on
-from structlog_activity.store.retention import Scope, prune
+from structlog_activity.store.removal import retention
+from structlog_activity.store.removal.retention import Scope, prune
 from tests.support.records import ACTORS, record
 
 

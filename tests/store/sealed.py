@@ -17,19 +17,19 @@ from sqlalchemy import Connection, Engine, Row, Table, delete, func, insert, sel
 from structlog_activity import NIL, to_uuid
 from structlog_activity.record.rowmaker import RowMaker
 from structlog_activity.record.times import to_microseconds
-from structlog_activity.store import seal as seals
 from structlog_activity.store.batch import Batch
 from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.repository import Repository
-from structlog_activity.store.sealreport import SealFinding, VerifyReport
-from structlog_activity.store.stored import snapshot
+from structlog_activity.store.seals import seal as seals
+from structlog_activity.store.seals.report import SealFinding, VerifyReport
+from structlog_activity.store.seals.stored import snapshot
+from structlog_activity.store.seals.verify import verify_with
 from structlog_activity.store.table import (
     metadata,
     user_activity,
     user_activity_batch,
     user_activity_migration,
 )
-from structlog_activity.store.verify import verify_with
 from tests.support.records import record
 from tests.support.stores import empty
 
@@ -198,7 +198,7 @@ def sealed_sqlite(folder: Path) -> Iterator[SealedLog]:
 
 @contextmanager
 def sealed_postgresql(url: str, folder: Path) -> Iterator[SealedLog]:
-    from structlog_activity.store.postgresql import PostgresRepository
+    from structlog_activity.store.postgresql.repository import PostgresRepository
 
     parsed = parse_url(url)
     engine = make_engine(parsed)

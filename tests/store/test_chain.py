@@ -6,10 +6,10 @@ import dataclasses
 
 from structlog_activity.record.ids import uuid7
 from structlog_activity.record.rowmaker import RowMaker
-from structlog_activity.store import seal as seals
 from structlog_activity.store.batch import Batch
-from structlog_activity.store.chain import Chain, SealedBatch
-from structlog_activity.store.seal import ADOPTED, CLOSING, GENESIS, SESSION
+from structlog_activity.store.seals import seal as seals
+from structlog_activity.store.seals.chain import Chain, SealedBatch
+from structlog_activity.store.seals.seal import ADOPTED, CLOSING, GENESIS, SESSION
 from tests.support.records import record
 
 

@@ -24,11 +24,12 @@ from sqlalchemy.orm import Session
 import structlog_activity
 
 from structlog_activity import ActivityLog
-from structlog_activity.store import counts, postgresql
-from structlog_activity.store.check import check_database
-from structlog_activity.store.diagnosis import diagnosed
+from structlog_activity.store import counts
+from structlog_activity.store.check_database import check_database
 from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.faults import Fault
+from structlog_activity.store.postgresql import repository
+from structlog_activity.store.postgresql.diagnosis import diagnosed
 from tests.support.citus import DISTRIBUTED, LOCAL, REFERENCED
 from tests.support.sent import sent_by
 
@@ -150,11 +151,11 @@ def test_settings_are_made_for_one_transaction_by_literals_only(
     told = [(module, sql) for module, sql in texts() if re.search(r"\bSET LOCAL\b", sql)]
     statements = [(m, sql) for m, sql in told if re.search(r"SET LOCAL [\w{}]+ =", sql)]
 
-    assert {"postgresql.py"} <= {module for module, _ in statements}
+    assert {"repository.py"} <= {module for module, _ in statements}
     for _, sql in statements:
         assert re.fullmatch(r"(BEGIN;)?(SET LOCAL [\w{}]+ = ('[^']*'|\d+|\{\});?)+", sql.strip())
     assert not [module for module, sql in texts() if "set_config(" in sql]
-    assert re.fullmatch(r"BEGIN;(SET LOCAL \w+ = \d+;)+", postgresql._begin(plain))
+    assert re.fullmatch(r"BEGIN;(SET LOCAL \w+ = \d+;)+", repository._begin(plain))
 
 
 def test_what_is_done_tenant_by_tenant_comes_to_the_same(

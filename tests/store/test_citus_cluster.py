@@ -46,13 +46,13 @@ from structlog_activity.store.batch import Batch
 from structlog_activity.store.citus import is_spread
 from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.faults import Fault, StoreError
-from structlog_activity.store.lawful import Declarations
-from structlog_activity.store.postgresql import PostgresRepository
-from structlog_activity.store.roles import apply_roles
-from structlog_activity.store.rowcheck import RowCheck
+from structlog_activity.store.postgresql.repository import PostgresRepository
+from structlog_activity.store.postgresql.roles import apply_roles
 from structlog_activity.store.schema import Schema
-from structlog_activity.store.sealreport import SealFindings
-from structlog_activity.store.stored import snapshot
+from structlog_activity.store.seals.report import SealFindings
+from structlog_activity.store.seals.rowcheck import RowCheck
+from structlog_activity.store.seals.stored import snapshot
+from structlog_activity.store.seals.traces import Declarations
 from structlog_activity.testing import matches
 from tests.cli.commands import Cli
 from tests.support.citus import DISTRIBUTE, DISTRIBUTED, LOCAL, READERS, VARIABLE

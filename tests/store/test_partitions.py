@@ -21,7 +21,7 @@ from structlog_activity.store.partitions import (
     months_ahead,
     months_there,
 )
-from structlog_activity.store.postgresql import PostgresRepository
+from structlog_activity.store.postgresql.repository import PostgresRepository
 from tests.support.records import record
 
 

@@ -13,7 +13,7 @@ from structlog_activity.record.rowmaker import RowMaker
 from structlog_activity.store.batch import Batch
 from structlog_activity.store.engine import parse_url
 from structlog_activity.store.faults import Fault, StoreError
-from structlog_activity.store.postgresql import PostgresRepository
+from structlog_activity.store.postgresql.repository import PostgresRepository
 from structlog_activity.store.table import user_activity_daily
 from tests.support.files import no_more_files
 from tests.support.postgres import PostgresServer
@@ -262,7 +262,7 @@ def test_a_row_for_which_no_memory_is_left_is_not_at_fault(
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr("structlog_activity.store.copyformat._encode_row", refuse)
+        patch.setattr("structlog_activity.store.postgresql.copyformat._encode_row", refuse)
         assert Fault.TRANSIENT is failure(repository, rows(3)).fault
     assert repository.write(Batch(record().id, 2, 2, rows(1)))
 

@@ -15,11 +15,11 @@ from sqlalchemy import select
 
 from structlog_activity import to_uuid
 from structlog_activity.record.rowmaker import RowMaker
-from structlog_activity.store import recordseal
 from structlog_activity.store.batch import Batch
-from structlog_activity.store.lawful import erased_commitment, erasure_rows
-from structlog_activity.store.recordseal import RecordSeal, seal_of
-from structlog_activity.store.stored import RecordPlace, StoredLog, snapshot
+from structlog_activity.store.seals import recordseal
+from structlog_activity.store.seals.recordseal import RecordSeal, seal_of
+from structlog_activity.store.seals.stored import RecordPlace, StoredLog, snapshot
+from structlog_activity.store.seals.traces import erased_commitment, erasure_rows
 from structlog_activity.store.table import user_activity_batch
 from tests.store.sealed import KEY, ROWS, SealedLog, at, in_batch, line, lines_of, rows_of
 from tests.store.test_verify import CHANGES

@@ -14,7 +14,7 @@ from structlog_activity.record.ids import uuid7
 from structlog_activity.record.rowmaker import RowMaker
 from structlog_activity.store.batch import Batch
 from structlog_activity.store.faults import StoreError
-from structlog_activity.store.seal import ADOPTED, CLOSING, GENESIS
+from structlog_activity.store.seals.seal import ADOPTED, CLOSING, GENESIS
 from structlog_activity.store.table import user_activity_batch
 from tests.store.sealed import SealedLog, lines_of
 from tests.support.records import record

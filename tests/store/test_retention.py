@@ -18,9 +18,9 @@ from structlog_activity import (
     RepositoryError,
 )
 from structlog_activity.record.traces import PRUNED
-from structlog_activity.store import retention
+from structlog_activity.store.maintenance.maintain import maintain
 from structlog_activity.store.partitions import months_on
-from structlog_activity.store.upkeep import maintain
+from structlog_activity.store.removal import retention
 from tests.support.postgres import PostgresServer
 from tests.support.records import record
 from tests.support.stores import KEY
@@ -399,9 +399,9 @@ def test_of_two_one_works_and_the_other_says_so(server: ActivityLog) -> None:
 def test_a_transaction_that_holds_the_table_is_a_finding(
     server: ActivityLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from structlog_activity.store import retention_postgresql
+    from structlog_activity.store.removal import months
 
-    monkeypatch.setattr(retention_postgresql, "_PATIENCE", "50ms")
+    monkeypatch.setattr(months, "_PATIENCE", "50ms")
     store(server, month(4), NOW)
     with server.engine.connect() as holder:
         holder.execute(text("LOCK TABLE user_activity IN ROW EXCLUSIVE MODE"))

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from structlog_activity import ActivityFilter, ActivityLog, SchemaError, feed, stats, to_uuid
 from structlog_activity.store.engine import make_engine, parse_url
-from structlog_activity.store.roles import apply_roles, check_role
+from structlog_activity.store.postgresql.roles import apply_roles, check_role
 from structlog_activity.store.schema import Schema
 from tests.cli.commands import run
 from tests.support.postgres import PostgresServer

@@ -23,8 +23,8 @@ from structlog_activity.record.canonical import canonical
 from structlog_activity.record.ids import NIL_BYTES
 from structlog_activity.record.row import Row
 from structlog_activity.record.rowmaker import RowMaker
-from structlog_activity.store import seal as seals
-from structlog_activity.store.seal import Seal
+from structlog_activity.store.seals import seal as seals
+from structlog_activity.store.seals.seal import Seal
 from tests.record.test_canonical import DATA
 from tests.support.records import record
 

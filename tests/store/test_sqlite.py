@@ -14,10 +14,10 @@ from structlog_activity.record.row import Row
 from structlog_activity.record.rowmaker import RowMaker
 from structlog_activity.store.batch import Batch
 from structlog_activity.store.engine import make_engine, parse_url
+from structlog_activity.store.errorcodes import fault_of_sqlite, fault_of_sqlstate
 from structlog_activity.store.faults import Fault, StoreError
 from structlog_activity.store.schema import Schema
 from structlog_activity.store.sqlite import SqliteRepository
-from structlog_activity.store.sqlstate import fault_of_sqlite, fault_of_sqlstate
 from tests.support.files import no_more_files
 from tests.support.records import record
 

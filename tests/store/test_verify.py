@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import insert, select
 
 from structlog_activity import BrokenChainError, to_uuid
-from structlog_activity.store import stored
-from structlog_activity.store.checkpoint import take_checkpoint
+from structlog_activity.store.seals import stored
+from structlog_activity.store.seals.checkpoint import take_checkpoint
 from structlog_activity.store.table import user_activity, user_activity_batch
 from tests.store.sealed import (
     BATCHES,

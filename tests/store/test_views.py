@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from structlog_activity import NIL, ActivityLog, to_uuid
 from structlog_activity.store.engine import make_engine, parse_url
-from structlog_activity.store.upkeep import maintain
+from structlog_activity.store.maintenance.maintain import maintain
 from tests.support.records import NOON, record
 from tests.support.stores import TABLES, Store
 

@@ -175,7 +175,7 @@ def sqlite_store(path: Path) -> Iterator[Store]:
 @contextmanager
 def postgresql_store(url: str) -> Iterator[Store]:
     """A store on a migrated database, emptied first."""
-    from structlog_activity.store.postgresql import PostgresRepository
+    from structlog_activity.store.postgresql.repository import PostgresRepository
 
     engine = make_engine(parse_url(url))
     empty(engine)

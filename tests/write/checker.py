@@ -17,7 +17,7 @@ from structlog_activity.record.rowmaker import RowMaker
 from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.faults import Fault
 from structlog_activity.store.repository import Repository
-from structlog_activity.store.verify import verify_log
+from structlog_activity.store.seals.verify import verify_log
 from structlog_activity.write.buffer import BufferedRepository
 from structlog_activity.write.schedule import RetrySchedule
 from tests.support.records import record

@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 
 from structlog_activity import ActivityLog
 from structlog_activity.store.engine import make_engine, parse_url
-from structlog_activity.store.postgresql import PostgresRepository
+from structlog_activity.store.postgresql.repository import PostgresRepository
 from structlog_activity.store.sqlite import SqliteRepository
 from structlog_activity.testing import MemoryRepository
 from structlog_activity.write.buffer import BufferedRepository

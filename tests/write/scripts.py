@@ -22,7 +22,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine, text
 
 from structlog_activity.store.schema import Schema
-from structlog_activity.store.verify import verify_log
+from structlog_activity.store.seals.verify import verify_log
 
 
 ROOT = Path(__file__).parents[2]

@@ -13,12 +13,12 @@ from typing import Any, TypeAlias
 import psycopg
 import pytest
 
-from structlog_activity.store import postgresql
 from structlog_activity.store.batch import Batch
 from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.interruption import Interruption
-from structlog_activity.store.opening import interruptible
-from structlog_activity.store.postgresql import PostgresRepository
+from structlog_activity.store.postgresql import repository as postgresql
+from structlog_activity.store.postgresql.opening import interruptible
+from structlog_activity.store.postgresql.repository import PostgresRepository
 from structlog_activity.store.repository import Repository
 from structlog_activity.store.sqlite import SqliteRepository
 from tests.write.checker import Trial

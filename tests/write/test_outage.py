@@ -23,7 +23,7 @@ from structlog_activity import ActivityLog
 from structlog_activity.store.batch import Batch
 from structlog_activity.store.engine import parse_url
 from structlog_activity.store.faults import Fault, StoreError
-from structlog_activity.store.postgresql import PostgresRepository
+from structlog_activity.store.postgresql.repository import PostgresRepository
 from structlog_activity.write.buffer import BufferedRepository
 from tests.support.postgres import PostgresServer
 from tests.support.standstill import took

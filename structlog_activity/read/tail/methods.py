@@ -195,7 +195,7 @@ def _waiter(engine: Engine) -> Any:
     from ...store.engine import POSTGRESQL
 
     if engine.dialect.name == POSTGRESQL:
-        from ...store.listening import Listener
+        from ...store.postgresql.listening import Listener
 
         return Listener(engine)
     from .waiting import Pause

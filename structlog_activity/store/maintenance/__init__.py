@@ -1,0 +1,1 @@
+"""What keeps reads fast as the months go by."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: the repository, and what it alone needs."""

@@ -1,0 +1,1 @@
+"""What takes records away: retention by age, and erasure of a person."""

@@ -1,0 +1,254 @@
+"""What may lawfully be gone from a sealed log, and what not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from sqlalchemy import select
+
+from structlog_activity import NIL, to_uuid
+from structlog_activity.record.row import Row
+from structlog_activity.record.times import to_microseconds
+from structlog_activity.record.traces import TRACES
+from structlog_activity.store.batch import Batch
+from structlog_activity.store.seals import traces as lawful
+from structlog_activity.store.seals.checkpoint import take_checkpoint
+from structlog_activity.store.seals.stored import snapshot
+from structlog_activity.store.table import user_activity_batch
+from tests.store.sealed import (
+    KEY,
+    ROWS,
+    SealedLog,
+    at,
+    in_batch,
+    line,
+    lines_of,
+    rows_of,
+)
+from tests.support.records import NOON
+
+
+def stored(log: SealedLog, n: int, ix: int) -> tuple[Row, bytes]:
+    with snapshot(log.engine) as reading:
+        for found in reading.rows():
+            if (found.batch_id, found.batch_ix) == (1001 + n, ix):
+                return found.row, bytes(found.commitment)
+    raise LookupError
+
+
+def declare(log: SealedLog, rows: Sequence[Row]) -> None:
+    """Write sealed records."""
+    log.seq += 1
+    assert log.repository.write(Batch(log.writer_id, log.seq, 1000 + log.seq, rows))
+
+
+def erase(log: SealedLog, n: int, ix: int, *, told: bool = True, **left: Any) -> None:
+    row, salt = stored(log, n, ix)
+    values = {
+        "actor_id": NIL, "user_id": NIL, "object_id": "", "ip": "", "data": {},
+        "commitment": lawful.erased_commitment(row, salt),
+    }  # fmt: skip
+    log.change(at(n, ix), **{**values, **left})
+    if told:
+        declare(
+            log, lawful.erasure_rows(row.tenant_id, [row.id], reason="asked", requested_by="dpo")
+        )
+
+
+def test_an_erasure_that_is_declared_leaves_the_log_clean(log: SealedLog) -> None:
+    erase(log, 1, 2)
+
+    report = log.verify()
+
+    assert report.ok, report.findings
+    assert 1 == report.erased
+    assert any("activity.erased" in note for note in report.notes)
+
+
+def test_an_erasure_that_nobody_declared_is_found(log: SealedLog) -> None:
+    id_ = log.row(1, 2).id
+    erase(log, 1, 2, told=False)
+
+    found = log.found()
+
+    assert ("row.erased", 1002, (id_,)) == (found.kind, found.batch_id, found.record_ids)
+
+
+def test_an_erasure_that_another_tenant_declared_counts_for_nothing(log: SealedLog) -> None:
+    row, _ = stored(log, 1, 2)
+    erase(log, 1, 2, told=False)
+    other = to_uuid("another").bytes
+    declare(log, lawful.erasure_rows(other, [row.id], reason="", requested_by=""))
+
+    assert ["row.erased"] == log.kinds()
+
+
+@pytest.mark.parametrize(
+    "left",
+    [{"object_id": "x"}, {"ip": "192.0.2.1"}, {"actor_id": UUID(int=1)}, {"data": {"a": 1}}],
+)
+def test_what_stands_in_an_erased_row_is_found(log: SealedLog, left: dict[str, Any]) -> None:
+    erase(log, 1, 2, **left)
+
+    found = log.found()
+
+    assert ("row.filled", 1002) == (found.kind, found.batch_id)
+
+
+def test_a_made_up_erasure_is_found_even_if_declared(log: SealedLog) -> None:
+    erase(log, 1, 2, commitment=bytes(32))
+
+    assert ["row.changed"] == log.kinds()
+
+
+def test_the_header_of_an_erased_row_is_still_proved(log: SealedLog) -> None:
+    erase(log, 1, 2, verb="settings.reset")
+
+    assert ["row.changed"] == log.kinds()
+
+
+def test_many_ids_are_told_in_several_records() -> None:
+    ids = [UUID(int=n).bytes for n in range(450)]
+    rows = lawful.erasure_rows(to_uuid("acme").bytes, ids, reason="r", requested_by="b")
+    told = lawful.Declarations()
+    for row in rows:
+        told.read(row)
+
+    assert 3 == len(rows)
+    assert {(to_uuid("acme").bytes, id_) for id_ in ids} == told.erased
+
+
+# -- retention --------------------------------------------------------------
+
+LATE = NOON + timedelta(hours=2)
+BETWEEN = to_microseconds(NOON + timedelta(hours=1))
+
+
+def test_rows_that_went_for_their_age_are_not_missed(log: SealedLog) -> None:
+    log.write(3, occurred_at=LATE)
+    log.remove(rows_of.created_at < NOON + timedelta(hours=1))
+    assert ["batch.empty"] == log.kinds()
+
+    declare(log, lawful.pruned_rows(BETWEEN, 12, []))
+
+    report = log.verify()
+    assert report.ok, report.findings
+    assert any("activity.pruned" in note for note in report.notes)
+
+
+def test_rows_that_may_go_need_not(log: SealedLog) -> None:
+    declare(log, lawful.pruned_rows(BETWEEN, 0, []))
+
+    assert log.verify().ok, log.verify().findings
+
+
+def test_a_younger_row_is_missed_all_the_same(log: SealedLog) -> None:
+    log.write(3, occurred_at=LATE)
+    log.remove(in_batch(3))
+    declare(log, lawful.pruned_rows(BETWEEN, 12, []))
+
+    assert ("batch.empty", 1004) == (log.found().kind, log.found().batch_id)
+
+
+def straddle(log: SealedLog) -> tuple[Row, bytes]:
+    """Have a batch of which one row is late; return one of the others."""
+    moved = stored(log, 2, 1)[0]._replace(
+        id=UUID(int=1).bytes, created_at=to_microseconds(LATE), object_id="late"
+    )
+    early = stored(log, 2, 0)[0]._replace(id=UUID(int=2).bytes, object_id="early")
+    declare(log, [early, moved])
+    return stored(log, 3, 0)
+
+
+def drop(log: SealedLog, object_id: str, **stubs: bytes) -> None:
+    packed = lawful.pack_stubs({int(ix[1:]): found for ix, found in stubs.items()})
+    log.remove(rows_of.object_id == object_id)
+    log.change(line(3), user_activity_batch, dropped=packed)
+
+
+def test_a_batch_that_straddles_keeps_stubs(log: SealedLog) -> None:
+    row, salt = straddle(log)
+    drop(log, "early", _0=lawful.stub(row, salt))
+    log.remove(rows_of.object_id.in_([f"{n}-{ix}" for n in range(3) for ix in range(ROWS)]))
+    declare(log, lawful.pruned_rows(BETWEEN, 13, []))
+
+    assert log.verify().ok, log.verify().findings
+
+
+def test_a_stub_of_a_younger_row_is_found(log: SealedLog) -> None:
+    straddle(log)
+    late, salt = stored(log, 3, 1)
+    drop(log, "late", _1=lawful.stub(late, salt))
+    declare(log, lawful.pruned_rows(BETWEEN, 13, []))
+
+    assert "retention.early" == log.found().kind
+
+
+@pytest.mark.parametrize("packed", [b"x", bytes(8), bytes(4) + b"\0\0\0\x40" + bytes(64)])
+def test_a_damaged_stub_is_found(log: SealedLog, packed: bytes) -> None:
+    straddle(log)
+    log.remove(rows_of.object_id == "early")
+    log.change(line(3), user_activity_batch, dropped=packed)
+
+    assert not log.verify().ok
+
+
+def test_lines_of_the_ledger_may_go_up_to_an_anchor(log: SealedLog) -> None:
+    path = log.folder / "checkpoints.jsonl"
+    take_checkpoint(log.engine, path, key=KEY)
+    log.write(3, occurred_at=LATE)
+    with log.engine.connect() as connection:
+        seal = connection.scalar(select(lines_of.seal).where(line(2)))
+    chain_id = log.chain_id
+    for n in range(3):
+        log.remove(in_batch(n))
+        log.remove(line(n), user_activity_batch)
+
+    declare(log, lawful.pruned_rows(BETWEEN, 12, [(chain_id, 3, bytes(seal or b""))]))
+
+    assert log.verify(checkpoint=path).ok, log.verify(checkpoint=path).findings
+
+
+def test_lines_that_may_go_need_not(log: SealedLog) -> None:
+    log.write(3, occurred_at=LATE)
+    for n in range(3):
+        log.remove(in_batch(n))
+    declare(log, lawful.pruned_rows(BETWEEN, 12, [(log.chain_id, 3, bytes(32))]))
+
+    assert log.verify().ok, log.verify().findings
+
+
+def test_an_anchor_of_another_seal_does_not_hold(log: SealedLog) -> None:
+    log.write(3, occurred_at=LATE)
+    for n in range(3):
+        log.remove(in_batch(n))
+        log.remove(line(n), user_activity_batch)
+    declare(log, lawful.pruned_rows(BETWEEN, 12, [(log.chain_id, 3, bytes(32))]))
+
+    assert ["chain.broken"] == log.kinds()
+
+
+@pytest.mark.parametrize(
+    "data", ["[]", "{", '{"before": "x", "anchors": [1, ["a", 2, "zz"]]}', '{"ids": [1, "x"]}']
+)
+def test_a_record_that_can_not_be_read_declares_nothing(data: str) -> None:
+    told = lawful.Declarations()
+    for verb in TRACES:
+        told.read(lawful.pruned_rows(1, 1, [])[0]._replace(verb=verb, data=data))
+
+    assert lawful.Declarations() == told
+
+
+def test_only_a_record_of_no_tenant_declares_retention() -> None:
+    told = lawful.Declarations()
+    (row,) = lawful.pruned_rows(5, 1, [])
+    told.read(row._replace(tenant_id=to_uuid("acme").bytes))
+    assert lawful.Declarations() == told
+
+    told.read(row)
+    assert 5 == told.before
