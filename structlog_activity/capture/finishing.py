@@ -1,5 +1,5 @@
 """
-The rest of the work on an event that was set aside: the writer's part.
+The rest of the work on a snapshot: the writer's part.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _are_text: Final = frozenset({str}).issuperset
 
 class Finisher:
     """
-    Make the rows of events that were set aside.
+    Make the rows of snapshots.
 
     Args:
 

@@ -10,7 +10,7 @@ from collections.abc import MutableMapping
 from typing import Any, ClassVar
 
 from ..errors import InvalidRecordError
-from .attributes import event_of, is_own
+from .logrecord import event_of, is_own
 from .marks import ERROR, ID, is_marked, is_marked_record, mark_record
 from .recorder import NOT_KEPT, Recorder
 
@@ -59,7 +59,7 @@ class RecordingHandler(logging.Handler):
         recorder = self.recorder()
         try:
             if recorder.verb_key in record.__dict__:
-                snapshot = recorder.set_record_aside(record)
+                snapshot = recorder.snapshot_of_record(record)
                 if snapshot is not None:
                     kept = recorder.sink.put(snapshot)
                     key, value = (ID, snapshot[1]) if kept else (ERROR, NOT_KEPT)

@@ -115,11 +115,16 @@ class KeyMap:
         keys: What means what.
 
         defaults: Values for what an event does not have.
+
+    Attributes:
+
+        keys: What means what.
     """
 
-    __slots__ = ("_default", "_hidden_by", "_ranks", "_spread_keys", "_who")
+    __slots__ = ("_default", "_hidden_by", "_ranks", "_spread_keys", "_who", "keys")
 
     def __init__(self, keys: ActivityKeys, defaults: Mapping[str, Any]) -> None:
+        self.keys = keys
         self._ranks = keys.ranks()
         self._spread_keys = frozenset(keys.data)
         # For each set of bound names, the keys of an event that don't count beside them.

@@ -13,9 +13,9 @@ from logging import LogRecord
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
-from .attributes import message_of
 from .faults import count_fault
 from .keys import EVENT, ActivityKeys
+from .logrecord import message_of
 
 
 Pattern: TypeAlias = "Callable[[str], Any]"

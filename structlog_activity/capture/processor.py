@@ -36,12 +36,12 @@ class ActivityProcessor:
     .. versionadded:: 0.1.0
     """
 
-    __slots__ = ("_cleaner", "_others", "_recorder", "_set_aside", "_verb")
+    __slots__ = ("_cleaner", "_others", "_recorder", "_snapshot_of", "_verb")
 
     def __init__(self, recorder: Recorder, cleaner: EventCleaner | None = None) -> None:
         self._recorder = recorder
         self._cleaner = cleaner
-        self._set_aside = recorder.set_aside
+        self._snapshot_of = recorder.snapshot_of
         self._verb, *self._others = recorder.keys.verb
 
     def __call__(self, logger: Any, method_name: str, event_dict: Any) -> Any:
@@ -61,7 +61,7 @@ class ActivityProcessor:
         except Exception:  # noqa: BLE001  Rendered already, to bytes or anything else.
             return event_dict
         if type(event_dict) is dict:
-            snapshot = self._set_aside(event_dict.copy())
+            snapshot = self._snapshot_of(event_dict.copy())
             if snapshot is None:
                 self._catch(event_dict)
             elif self._recorder.sink.put(snapshot):

@@ -22,20 +22,20 @@ from ..record.rowmaker import RowMaker
 from ..record.sink import SessionSink, Sink, Snapshot
 from ..record.text import type_name
 from ..record.traces import refuse_traces
-from .aside import Aside
 from .exceptions import add_error
 from .finishing import Finisher
 from .keys import ActivityKeys, KeyMap
 from .lazy import has_lazy, resolved
+from .logrecord_snapshots import LogRecordSnapshots
 from .marks import ERROR, ID
 from .sessions import is_session, plain_session, take_session
-from .shapes import RecordsAside
+from .snapshots import EventSnapshots
 
 
 NOT_KEPT: Final = "not kept: the log is closed, or too many records wait"
 """What a log line says of a record that the sink did not take."""
 
-SetAside: TypeAlias = "Callable[[Any], Snapshot | None]"
+TakeSnapshot: TypeAlias = "Callable[[Any], Snapshot | None]"
 
 
 class Recorder:
@@ -82,10 +82,10 @@ class Recorder:
         # The short way, for those who call often: they put what it returns into
         # the sink, and take the long way, `catch`, where it returns nothing.
         finisher = Finisher(self._map, rows)
-        aside = Aside(keys, self._map, finisher, clock)
-        records = RecordsAside(aside, keys, self._map, finisher, clock)
-        self.set_aside: SetAside = _never if strict else aside.take
-        self.set_record_aside: SetAside = _never if strict else records.take
+        events = EventSnapshots(self._map, finisher, clock)
+        records = LogRecordSnapshots(events, self._map, finisher, clock)
+        self.snapshot_of: TakeSnapshot = _nothing if strict else events.take
+        self.snapshot_of_record: TakeSnapshot = _nothing if strict else records.take
         _live.add(self)
         for join in _diversions:
             join(self)
@@ -228,8 +228,8 @@ class Recorder:
         return refuse_traces(self._rows.make(fields, data, id=id_, ns=ns, strict=strict))
 
 
-def _never(_told: Any) -> None:
-    """Set nothing aside: who is strict refuses at the call what the writer would replace."""
+def _nothing(_told: Any) -> None:
+    """Take no snapshot: who is strict refuses at the call what the writer would replace."""
 
 
 def _checked(session: Any) -> Any:

@@ -12,7 +12,7 @@ from .row import Row
 
 Snapshot: TypeAlias = "tuple[Callable[[Any], Row], *tuple[Any, ...]]"
 """
-A log call set aside: ``(finish, id, ...)``.
+A log call as it was, of which a row is still to be made: ``(finish, id, ...)``.
 
 ``finish(snapshot)`` makes the `Row`, later and in the writer's thread. Only
 calls whose values are immutable scalars, or builtin containers of them that

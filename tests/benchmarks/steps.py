@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from structlog_activity.capture.aside import Aside
 from structlog_activity.capture.marks import ID
 from structlog_activity.record.ids import new_ids
 from structlog_activity.record.plain import SCALARS
@@ -36,7 +35,7 @@ def steps(sizes: Sizes) -> list[Result]:
             "+ a new id there": _case(_id),
             "+ a copy kept": _case(_copy),
             "+ a look at its types": _case(_types),
-            "+ verb, object, actor": _case(_aside(ours.recorder.set_aside)),
+            "+ verb, object, actor": _case(_snapshot(ours.recorder.snapshot_of)),
             "ours": ours.case(flat),
         }
         return [result("activity call, flat data, step by step", compare(cases, sizes))]
@@ -64,7 +63,7 @@ def _id(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str, Any]:
 def _copy(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str, Any]:
     ns = time.time_ns()
     id_ = new_ids.next_text(ns)
-    _waiting.append((Aside, id_, ns, event.copy()))
+    _waiting.append((None, id_, ns, event.copy()))
     event[ID] = id_
     return event
 
@@ -74,12 +73,12 @@ def _types(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str, Any]:
     id_ = new_ids.next_text(ns)
     copy = event.copy()
     if _are_scalars(map(type, copy.values())):
-        _waiting.append((Aside, id_, ns, copy))
+        _waiting.append((None, id_, ns, copy))
     event[ID] = id_
     return event
 
 
-def _aside(take: Callable[[dict[str, Any]], Any]) -> Callable[..., dict[str, Any]]:
+def _snapshot(take: Callable[[dict[str, Any]], Any]) -> Callable[..., dict[str, Any]]:
     def step(_logger: Any, _name: str, event: dict[str, Any]) -> dict[str, Any]:
         snapshot = take(event.copy())
         _waiting.append(snapshot)

@@ -1,5 +1,5 @@
 """
-LogRecords set aside: what is known of those of one log call is looked up once.
+Snapshots of LogRecords: what is known of those of one log call is looked up once.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from structlog.contextvars import get_contextvars
 from ..record.ids import new_ids
 from ..record.row import Row
 from ..record.sink import Snapshot
-from .aside import FIRST, Aside, is_sure, raise_of_signal
-from .attributes import is_usual, message_of, names_of, usual_event
+from .copies import IMMUTABLE, copied_items
 from .finishing import Finisher
-from .keys import EVENT, ActivityKeys, KeyMap
-from .owned import WAITING, own_items
+from .keys import EVENT, KeyMap
+from .logrecord import is_usual, message_of, names_of, usual_event
+from .snapshots import FIRST_OF_OBJECTS, EventSnapshots, raise_of_signal, surely_has_type
 
 
 _VERBS: Final = 4096
-_may_wait: Final = WAITING.issuperset
+_are_immutable: Final = IMMUTABLE.issuperset
 
 
 class Shape:
@@ -76,9 +76,9 @@ class Shape:
         return self._finisher.finish((self.finish, text, ns, event))
 
 
-class RecordsAside:
+class LogRecordSnapshots:
     """
-    Set LogRecords aside that are sure to become rows.
+    Take snapshots of LogRecords that are sure to become rows.
 
     A program has few log calls, and each always gives its records the same
     attributes. To hold a list of names against that of the last record with the
@@ -87,9 +87,7 @@ class RecordsAside:
 
     Args:
 
-        aside: Sets aside the events of records whose shape is not known.
-
-        keys: Which keys mean which field.
+        events: Takes the snapshots of records whose shape is not known, as events.
 
         key_map: Merges what is bound.
 
@@ -99,38 +97,37 @@ class RecordsAside:
     """
 
     __slots__ = (
-        "_aside", "_clock", "_finisher", "_has_no_special", "_key_map", "_object_key",
-        "_shapes", "_verb_key",
+        "_clock", "_events", "_finisher", "_has_no_special", "_key_map", "_object_key", "_shapes",
+        "_verb_key",
     )  # fmt: skip
 
     def __init__(
         self,
-        aside: Aside,
-        keys: ActivityKeys,
+        events: EventSnapshots,
         key_map: KeyMap,
         finisher: Finisher,
         clock: Callable[[], int],
     ) -> None:
-        self._aside = aside
+        self._events = events
         self._key_map = key_map
         self._finisher = finisher
         self._clock = clock
-        self._verb_key = keys.verb[0]
-        self._object_key = keys.object[0]
-        self._has_no_special = aside.has_no_special
+        self._verb_key = key_map.keys.verb[0]
+        self._object_key = key_map.keys.object[0]
+        self._has_no_special = events.has_no_special
         self._shapes: dict[Any, Shape] = {}  # By verb.
 
     def take(self, record: logging.LogRecord) -> Snapshot | None:
-        """Return *record* set aside, its id in second place; `None` if that takes a closer look."""
+        """Return a snapshot, its id in second place; `None` if *record* takes a closer look."""
         shape = self._shape_of(record)
         if shape is None:
             return self._of_event(record)
         try:
             values = shape.read(record.__dict__)
-            if not _may_wait(map(type, values)):
-                values = own_items(values)
+            if not _are_immutable(map(type, values)):
+                values = copied_items(values)
             object_ = values[shape.place]
-            if object_[0] not in FIRST and not is_sure(object_):
+            if object_[0] not in FIRST_OF_OBJECTS and not surely_has_type(object_):
                 return None
             bound = get_contextvars()
             if bound:
@@ -140,7 +137,7 @@ class RecordsAside:
             until, head, part = new_ids.state
             text = head + part() if ns < until else new_ids.next_text(ns)
             return shape.finish, text, ns, values, message, bound or None  # noqa: TRY300
-        except BaseException as error:  # noqa: BLE001  As in Aside.take.
+        except BaseException as error:  # noqa: BLE001  As in EventSnapshots.take.
             raise_of_signal(error)
         return self._of_event(record)  # Which can do more, and renews ids where they ran out.
 
@@ -154,7 +151,7 @@ class RecordsAside:
         return shape
 
     def _check(self, bound: dict[str, Any]) -> None:
-        if not (_may_wait(map(type, bound.values())) and self._has_no_special(bound)):
+        if not (_are_immutable(map(type, bound.values())) and self._has_no_special(bound)):
             raise ValueError
 
     def _of_event(self, record: logging.LogRecord) -> Snapshot | None:
@@ -163,7 +160,7 @@ class RecordsAside:
             return None
         bound = get_contextvars()
         event = self._key_map.within(bound, said) if bound else said
-        snapshot = self._aside.take(event)
+        snapshot = self._events.take(event)
         if snapshot is not None and self._object_key in said and self._has_no_special(said):
             self._remember(record)
         return snapshot

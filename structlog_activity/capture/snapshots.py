@@ -1,5 +1,5 @@
 """
-Events set aside: the short way of a log call, which leaves the work to the writer.
+Snapshots of events: the short way of a log call, which leaves the work to the writer.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from ..record.row import Row
 from ..record.sink import Snapshot
 from ..record.text import has_control
 from ..record.traces import TRACES
+from .copies import IMMUTABLE, copy_containers
 from .finishing import Finisher
-from .keys import ActivityKeys, KeyMap
+from .keys import KeyMap
 from .marks import ERROR, ID
-from .owned import WAITING, own_values
 
 
 _KNOWN_VERBS: Final = 4096
 _PAIR: Final = 2
 
-FIRST: Final = frozenset(map(chr, range(ord("A"), ord("z") + 1)))
+FIRST_OF_OBJECTS: Final = frozenset(map(chr, range(ord("A"), ord("z") + 1)))
 """The object that begins with one of these has a type for sure: no white space, no colon."""
 
 
-class Aside:
+class EventSnapshots:
     """
-    Set events aside that are sure to become rows.
+    Take snapshots of events that are sure to become rows.
 
     What a log call pays is here: a copy of the event, a look at the types in
     it, and an id. Nothing is made, checked or encoded that the writer's thread
@@ -38,9 +38,7 @@ class Aside:
 
     Args:
 
-        keys: Which keys mean which field.
-
-        key_map: Splits events by them.
+        key_map: Splits events by their keys.
 
         finisher: Makes the rows, later.
 
@@ -57,13 +55,8 @@ class Aside:
         "_special", "_tenant_key", "_type_key", "_verb_key", "has_no_special",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        keys: ActivityKeys,
-        key_map: KeyMap,
-        finisher: Finisher,
-        clock: Callable[[], int],
-    ) -> None:
+    def __init__(self, key_map: KeyMap, finisher: Finisher, clock: Callable[[], int]) -> None:
+        keys = key_map.keys
         self._key_map = key_map
         self._clock = clock
         self._verb_key = keys.verb[0]
@@ -83,7 +76,7 @@ class Aside:
 
     def take(self, own: dict[str, Any]) -> Snapshot | None:
         """
-        Return an event set aside, its id in second place; `None` if that takes a closer look.
+        Return a snapshot, its id in second place; `None` if the event takes a closer look.
 
         Nothing of what this returns is refused later: verb and object are sure
         to pass. Who acts is looked up in the context where the event doesn't
@@ -92,19 +85,18 @@ class Aside:
 
         Args:
 
-            own: A copy of the event, which is kept; as long as it holds nothing but the
-                types that may wait, nobody can change it. A SQLAlchemy session is none
-                of them.
+            own: A copy of the event, which is kept; as long as it holds nothing but
+                immutable values, nobody can change it. A SQLAlchemy session is none.
         """
         # Ten thousand calls a second come here: what takes no longer than a call of a
         # function is none. What is unusual raises something.
         try:
             for value in own.values():
-                if type(value) is not str and type(value) not in WAITING:
-                    own_values(own, self._object_key)
+                if type(value) is not str and type(value) not in IMMUTABLE:
+                    copy_containers(own, self._object_key)
                     break
             finish = self._finish_of[own[self._verb_key]]
-            if not (self.has_no_special(own) and own[self._object_key][0] in FIRST):
+            if not (self.has_no_special(own) and own[self._object_key][0] in FIRST_OF_OBJECTS):
                 self._look(own)
             if self._actor_key not in own or self._tenant_key not in own:
                 self._complete(own)
@@ -148,13 +140,13 @@ class Aside:
             object_ = str.__str__(event[self._type_key])  # A pair is no type.
         else:
             raise ValueError
-        if not is_sure(object_):
+        if not surely_has_type(object_):
             raise ValueError
 
     def _complete(self, event: dict[str, Any]) -> None:
         """Add what the context tells of who acts."""
         more = self._key_map.who_else(event, get_contextvars())
-        if not all(type(value) in WAITING for value in more.values()):
+        if not all(type(value) in IMMUTABLE for value in more.values()):
             raise ValueError
         event.update(more)
 
@@ -165,8 +157,8 @@ def raise_of_signal(error: BaseException) -> None:
         raise error
 
 
-def is_sure(object_: Any) -> bool:
+def surely_has_type(object_: Any) -> bool:
     """Tell whether an object is sure to have a type, however it is said."""
-    if type(object_) is tuple and len(object_) == _PAIR and type(object_[1]) in WAITING:
+    if type(object_) is tuple and len(object_) == _PAIR and type(object_[1]) in IMMUTABLE:
         object_ = object_[0]
     return type(object_) is str and object_[:1].isalnum()
