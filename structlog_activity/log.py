@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from .capture.cleaner import EventCleaner
+from .capture.event_redactor import EventRedactor
 from .capture.handler import RecorderHandler, RecordingHandler
 from .capture.install import Installable
 from .capture.keys import ActivityKeys
@@ -31,7 +31,7 @@ from .write.signals import EndsOnSignals
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from .capture.lines import LineReader
+    from .capture.jsonlines import LineReader
     from .findings import Finding
     from .store.repository import Repository
     from .store.schema import Migration
@@ -228,8 +228,8 @@ class ActivityLog(
             defaults=self._defaults,
             strict=strict,
         )
-        cleaner = _cleaner(redactor) if redact_event else None
-        self.processor = ActivityProcessor(self._recorder, cleaner)
+        event_redactor = EventRedactor(redactor) if redactor and redact_event else None
+        self.processor = ActivityProcessor(self._recorder, event_redactor)
 
     def __repr__(self) -> str:
         from .store.engine import shown
@@ -314,7 +314,7 @@ class ActivityLog(
 
     def line_reader(self) -> LineReader:
         """Return what makes rows of JSON lines by the rules of this log."""
-        from .capture.lines import LineReader
+        from .capture.jsonlines import LineReader
 
         return LineReader(self._rows, keys=self._recorder.keys, defaults=self._defaults)
 
@@ -411,7 +411,3 @@ def _checked_keys(keys: Any) -> ActivityKeys:
     if not isinstance(keys, ActivityKeys | None):
         raise ValueError(f"keys: an ActivityKeys is needed, not {type(keys).__name__}")  # noqa: TRY004
     return keys or ActivityKeys()
-
-
-def _cleaner(redactor: Redactor | None) -> EventCleaner | None:
-    return None if redactor is None else EventCleaner(redactor)

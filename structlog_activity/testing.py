@@ -14,11 +14,11 @@ from uuid import UUID
 
 import structlog
 
-from .capture.chain import own_index
 from .capture.handler import RecorderHandler, RecordingHandler
 from .capture.install import put_in, take_out
 from .capture.keys import ActivityKeys
 from .capture.processor import ActivityProcessor
+from .capture.processor_chain import own_index
 from .capture.recorder import Recorder, all_diverted
 from .expected import find_expected, tell_misses
 from .read.memory import MemoryReads, matches

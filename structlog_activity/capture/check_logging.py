@@ -14,10 +14,10 @@ from typing import Any, Final
 import structlog
 
 from ..findings import Finding
-from .chain import TO_LOGGING, own_index
 from .handler import ActivityAdapter, RecordingHandler
 from .install import all_loggers
-from .living import living
+from .instances import instances_of
+from .processor_chain import TO_LOGGING, own_index
 
 
 _FRAMEWORKS: Final = frozenset(
@@ -35,7 +35,7 @@ def has_handler() -> bool:
     """Tell whether a handler of ours listens to any logger, or behind a queue."""
     attached = any(map(_own_handlers, all_loggers()))
     return attached or any(
-        _own_in(listener.handlers) for listener in living(logging.handlers.QueueListener)
+        _own_in(listener.handlers) for listener in instances_of(logging.handlers.QueueListener)
     )
 
 
@@ -170,7 +170,7 @@ def _disabled(loggers: Sequence[logging.Logger]) -> Iterator[Finding]:
 
 
 def _listeners() -> list[logging.handlers.QueueListener]:
-    return living(logging.handlers.QueueListener)
+    return instances_of(logging.handlers.QueueListener)
 
 
 def _queues() -> Iterator[Finding]:
@@ -190,7 +190,7 @@ def _queues() -> Iterator[Finding]:
 def _adapters() -> Iterator[Finding]:
     if sys.version_info >= (3, 13):
         return
-    adapters: list[Any] = living(logging.LoggerAdapter)
+    adapters: list[Any] = instances_of(logging.LoggerAdapter)
     found = [adapter for adapter in adapters if not isinstance(adapter, ActivityAdapter)]
     if found:
         yield Finding(

@@ -12,9 +12,9 @@ from typing import Any, Final
 import structlog
 
 from ..findings import Finding
-from .chain import TO_LOGGING, end_index, is_renderer, merge_index, name_of, own_index
-from .living import living
+from .instances import instances_of
 from .processor import ActivityProcessor
+from .processor_chain import TO_LOGGING, end_index, is_renderer, merge_index, name_of, own_index
 
 
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
@@ -103,7 +103,7 @@ def _end(chain: Sequence[Any]) -> str:
 
 def _cached() -> Iterator[Finding]:
     live = structlog.get_config()["processors"]
-    deaf = [logger for logger in living(structlog.BoundLoggerBase) if _is_deaf(logger, live)]
+    deaf = [logger for logger in instances_of(structlog.BoundLoggerBase) if _is_deaf(logger, live)]
     if deaf:
         yield Finding(
             "loggers.cached",

@@ -9,7 +9,7 @@ from typing import Any, Final
 from ..record.row import Row
 from ..record.rowmaker import RowMaker
 from ..record.template import Template, template_for
-from .exceptions import add_error
+from .exc_info import add_error
 from .keys import KeyMap
 
 

@@ -11,10 +11,10 @@ from typing import Any, Self
 
 import structlog
 
-from .chain import right_index
 from .handler import RecordingHandler
 from .mapping import ActivityMapper, MappingRule
 from .processor import ActivityProcessor
+from .processor_chain import right_index
 
 
 def install(

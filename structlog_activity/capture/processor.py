@@ -9,7 +9,7 @@ from logging import LogRecord
 from typing import Any
 
 from ..errors import InvalidRecordError
-from .cleaner import EventCleaner
+from .event_redactor import EventRedactor
 from .marks import ERROR, ID, is_marked, is_marked_record, mark_record
 from .recorder import NOT_KEPT, Recorder
 from .sessions import take_session
@@ -30,17 +30,17 @@ class ActivityProcessor:
 
         recorder: Makes the records; `ActivityLog.processor` has one.
 
-        cleaner: Takes the secrets out of the events that are recorded, before
+        event_redactor: Takes the secrets out of the events that are recorded, before
             they are passed on; `None`: they pass as they are.
 
     .. versionadded:: 0.1.0
     """
 
-    __slots__ = ("_cleaner", "_others", "_recorder", "_snapshot_of", "_verb")
+    __slots__ = ("_event_redactor", "_others", "_recorder", "_snapshot_of", "_verb")
 
-    def __init__(self, recorder: Recorder, cleaner: EventCleaner | None = None) -> None:
+    def __init__(self, recorder: Recorder, event_redactor: EventRedactor | None = None) -> None:
         self._recorder = recorder
-        self._cleaner = cleaner
+        self._event_redactor = event_redactor
         self._snapshot_of = recorder.snapshot_of
         self._verb, *self._others = recorder.keys.verb
 
@@ -72,8 +72,8 @@ class ActivityProcessor:
             self._catch(event_dict)
         else:
             return event_dict
-        if self._cleaner is not None:
-            self._cleaner.clean(event_dict)
+        if self._event_redactor is not None:
+            self._event_redactor.redact(event_dict)
         return event_dict
 
     def _has_other(self, event_dict: Any) -> bool:

@@ -22,7 +22,7 @@ from ..record.rowmaker import RowMaker
 from ..record.sink import SessionSink, Sink, Snapshot
 from ..record.text import type_name
 from ..record.traces import refuse_traces
-from .exceptions import add_error
+from .exc_info import add_error
 from .finishing import Finisher
 from .keys import ActivityKeys, KeyMap
 from .lazy import has_lazy, resolved

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
-from ..capture.living import living
+from ..capture.instances import instances_of
 from ..doctor import check_log, check_setup
 from ..findings import Finding
 from ..log import ActivityLog
@@ -56,7 +56,7 @@ def doctor(options: argparse.Namespace) -> int:
 
 def _logs(url: str | None) -> Iterable[ActivityLog]:
     """Return the log of a URL, else those that the application made, else the default one."""
-    made = living(ActivityLog)
+    made = instances_of(ActivityLog)
     return [ActivityLog(url)] if url or not made else made
 
 

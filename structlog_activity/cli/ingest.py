@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
-from ..capture.lines import MAX_LINE, LineReader, numbered_lines
+from ..capture.jsonlines import MAX_LINE, LineReader, numbered_lines
 from ..errors import InvalidRecordError, RepositoryError
 from ..log import ActivityLog
 from ..record.row import Row

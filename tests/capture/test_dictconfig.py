@@ -200,7 +200,7 @@ def test_text_options_are_taken_for_numbers_and_booleans(
         options.hook_timeout,
     )
     assert (True, True) == (log._recorder._strict, log._migrates)
-    assert (None, None) == (log._power, log.processor._cleaner)
+    assert (None, None) == (log._power, log.processor._event_redactor)
 
 
 @pytest.mark.parametrize(

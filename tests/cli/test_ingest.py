@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from structlog_activity.capture.lines import MAX_LINE
+from structlog_activity.capture.jsonlines import MAX_LINE
 from structlog_activity.cli.ingest import Tally
 from tests.cli.commands import Cli, Result, counts, gzipped, jsonl, line, run
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from structlog_activity import ActivityLog, Redactor, unsafe
-from structlog_activity.capture.cleaner import EventCleaner
+from structlog_activity.capture.event_redactor import EventRedactor
 from tests.record.hostile import HOSTILE
 from tests.record.test_secrets import AWS
 
 
 def cleaned(event: dict[Any, Any], redactor: Redactor | None = None) -> dict[Any, Any]:
-    EventCleaner(redactor or Redactor()).clean(event)
+    EventRedactor(redactor or Redactor()).redact(event)
     return event
 
 

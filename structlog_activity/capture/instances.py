@@ -12,7 +12,7 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-def living(kind: type[_T]) -> list[_T]:
+def instances_of(kind: type[_T]) -> list[_T]:
     """Return all instances of a class that are alive."""
     # Not isinstance: it asks the object, and a proxy, such as Flask's request, answers
     # for another one, or raises where there is none.

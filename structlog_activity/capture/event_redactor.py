@@ -15,7 +15,7 @@ _OTHERS: Final = frozenset({"_record", "_from_structlog", "exc_info", "stack_inf
 """What structlog's own processors look for."""
 
 
-class EventCleaner:
+class EventRedactor:
     """
     Redact an event in place, as its record is redacted.
 
@@ -34,7 +34,7 @@ class EventCleaner:
         self._plainer = Plainer(redactor)
         self._bare = Plainer(None)
 
-    def clean(self, event: MutableMapping[Any, Any]) -> None:
+    def redact(self, event: MutableMapping[Any, Any]) -> None:
         """Replace the secrets of *event*."""
         for key, value in list(event.items()):
             if value is None or (type(key) is str and key in _OTHERS):

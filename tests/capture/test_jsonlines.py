@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from structlog_activity import NIL, ActivityKeys, ActivityRecord, InvalidRecordError, to_uuid
-from structlog_activity.capture.lines import MAX_LINE, LineReader, numbered_lines
+from structlog_activity.capture.jsonlines import MAX_LINE, LineReader, numbered_lines
 from structlog_activity.record.ids import derived_uuid7
 from structlog_activity.record.rowmaker import RowMaker
 from structlog_activity.record.traces import TRACES
