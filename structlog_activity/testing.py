@@ -14,12 +14,13 @@ from uuid import UUID
 
 import structlog
 
+from .capture.diversion import all_diverted
 from .capture.handler import RecorderHandler, RecordingHandler
 from .capture.install import put_in, take_out
 from .capture.keys import ActivityKeys
 from .capture.processor import ActivityProcessor
 from .capture.processor_chain import own_index
-from .capture.recorder import Recorder, all_diverted
+from .capture.recorder import Recorder
 from .expected import find_expected, tell_misses
 from .read.memory import MemoryReads, matches
 from .record.record import ActivityRecord

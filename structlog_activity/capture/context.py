@@ -149,11 +149,15 @@ def import_context(context: Mapping[str, Any], /) -> Iterator[None]:
 @contextmanager
 def only_context(values: Mapping[str, Any]) -> Iterator[None]:
     """Bind *values* and nothing else until the block ends, then what was bound before."""
-    before = dict(get_contextvars())
-    clear_contextvars()
-    bind_contextvars(**values)
+    before = get_contextvars()
+    replace_context(values)
     try:
         yield
     finally:
-        clear_contextvars()
-        bind_contextvars(**before)
+        replace_context(before)
+
+
+def replace_context(values: Mapping[str, Any]) -> None:
+    """Bind *values*, and nothing of what was bound before."""
+    clear_contextvars()
+    bind_contextvars(**values)

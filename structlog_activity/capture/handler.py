@@ -9,7 +9,6 @@ import logging
 from collections.abc import MutableMapping
 from typing import Any, ClassVar
 
-from ..errors import InvalidRecordError
 from .logrecord import event_of, is_own
 from .marks import ERROR, ID, is_marked, is_marked_record, mark_record
 from .recorder import NOT_KEPT, Recorder
@@ -71,12 +70,7 @@ class RecordingHandler(logging.Handler):
         if event is None or is_marked(event) or is_marked_record(record) or is_own(record.name):
             return
         is_call = type(record.msg) is dict
-        try:
-            key, value = recorder.catch(recorder.with_context(event, is_call=is_call))
-        except InvalidRecordError as error:
-            mark_record(record, ERROR, str(error))
-            raise
-        mark_record(record, key, value)
+        recorder.catch_marked(recorder.with_context(event, is_call=is_call), record)
 
 
 class RecorderHandler(RecordingHandler):

@@ -190,10 +190,11 @@ class KeyMap:
                 merged.pop(key, None)
         return merged
 
-    def without_who_of(self, bound: Mapping[str, Any], event: dict[str, Any]) -> dict[str, Any]:
-        """Return *event* without what *bound* tells of who acts."""
-        told = self._told(bound)
-        return {key: value for key, value in event.items() if self._who.get(key) not in told}
+    def over(self, bound: Mapping[str, Any], event: dict[str, Any]) -> dict[str, Any]:
+        """Return what *bound* says with *event* over it, also in what it says of who acts."""
+        told = self._told(event)
+        left = {key: value for key, value in bound.items() if self._who.get(key) not in told}
+        return {**left, **event}
 
     def _told(self, values: Mapping[str, Any]) -> set[str]:
         return {self._who[key] for key in self._who.keys() & values.keys()}

@@ -8,9 +8,8 @@ from collections.abc import MutableMapping
 from logging import LogRecord
 from typing import Any
 
-from ..errors import InvalidRecordError
 from .event_redactor import EventRedactor
-from .marks import ERROR, ID, is_marked, is_marked_record, mark_record
+from .marks import ERROR, ID, is_marked, is_marked_record
 from .recorder import NOT_KEPT, Recorder
 from .sessions import take_session
 
@@ -104,10 +103,5 @@ class ActivityProcessor:
         recorder = self._recorder
         if event.get("_from_structlog") is False:  # As the handler does with ``extra``.
             copy = recorder.with_context(copy)
-        try:
-            key, value = recorder.catch(copy)
-        except InvalidRecordError as error:
-            mark_record(record, ERROR, str(error))
-            raise
-        mark_record(record, key, value)
+        key, value = recorder.catch_marked(copy, record)
         event[key] = value

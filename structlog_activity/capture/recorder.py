@@ -5,10 +5,10 @@ From an event to a record in the sink: what processor, handler and `record` shar
 from __future__ import annotations
 
 import time
-import weakref
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from logging import LogRecord
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
@@ -22,12 +22,13 @@ from ..record.rowmaker import RowMaker
 from ..record.sink import SessionSink, Sink, Snapshot
 from ..record.text import type_name
 from ..record.traces import refuse_traces
+from .diversion import take_part
 from .exc_info import add_error
 from .finishing import Finisher
 from .keys import ActivityKeys, KeyMap
 from .lazy import has_lazy, resolved
 from .logrecord_snapshots import LogRecordSnapshots
-from .marks import ERROR, ID
+from .marks import ERROR, ID, mark_record
 from .sessions import is_session, plain_session, take_session
 from .snapshots import EventSnapshots
 
@@ -86,9 +87,7 @@ class Recorder:
         records = LogRecordSnapshots(events, self._map, finisher, clock)
         self.snapshot_of: TakeSnapshot = _nothing if strict else events.take
         self.snapshot_of_record: TakeSnapshot = _nothing if strict else records.take
-        _live.add(self)
-        for join in _diversions:
-            join(self)
+        take_part(self)
 
     def catch(self, event: dict[str, Any]) -> tuple[str, str]:
         """
@@ -120,6 +119,34 @@ class Recorder:
         if not self._put(row, session):
             return ERROR, NOT_KEPT
         return ID, str(UUID(bytes=row.id))
+
+    def catch_marked(self, event: dict[str, Any], record: LogRecord) -> tuple[str, str]:
+        """
+        Record what *event* tells, and mark the LogRecord it comes from, and with it all copies.
+
+        Args:
+
+            event: As for `catch`.
+
+            record: Gets a mark; what it says is not read.
+
+        Returns:
+
+            As `catch`.
+
+        Raises:
+
+            InvalidRecordError: As `catch`; the record is marked, too.
+
+            RepositoryError: As `catch`.
+        """
+        try:
+            key, value = self.catch(event)
+        except InvalidRecordError as error:
+            mark_record(record, ERROR, str(error))
+            raise
+        mark_record(record, key, value)
+        return key, value
 
     def record(self, event: dict[str, Any], session: Any = None) -> ActivityRecord:
         """
@@ -170,9 +197,7 @@ class Recorder:
         bound = get_contextvars()
         if not bound:
             return event
-        if is_call:
-            return {**self._map.without_who_of(event, bound), **event}
-        return self._map.within(bound, event)
+        return self._map.over(bound, event) if is_call else self._map.within(bound, event)
 
     @contextmanager
     def diverted(self, sink: Sink) -> Iterator[None]:
@@ -242,30 +267,3 @@ def _checked(session: Any) -> Any:
 
 def _unreadable(error: Exception) -> InvalidRecordError:
     return InvalidRecordError("event", f"can't be read ({type(error).__name__})")
-
-
-_live: weakref.WeakSet[Recorder] = weakref.WeakSet()
-
-
-def live_recorders() -> list[Recorder]:
-    """Return all recorders of this process."""
-    return list(_live)
-
-
-# Each takes a recorder that is made while all are diverted; the innermost is last.
-_diversions: list[Callable[[Recorder], object]] = []
-
-
-@contextmanager
-def all_diverted(sink: Sink) -> Iterator[None]:
-    """Send to another sink the records of all recorders, those that are made meanwhile too."""
-    with ExitStack() as stack:
-
-        def join(recorder: Recorder) -> None:
-            stack.enter_context(recorder.diverted(sink))
-
-        for recorder in live_recorders():
-            join(recorder)
-        _diversions.append(join)
-        stack.callback(_diversions.remove, join)
-        yield

@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from inspect import iscoroutine
 from typing import Any, Final, TypeAlias
 
-from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
+from structlog.contextvars import bind_contextvars, get_contextvars
 
 from ..record.actor import ActorContext
 from ..record.ids import uuid7
 from .clientip import TrustedProxies
-from .context import bindable
+from .context import bindable, replace_context
 from .faults import count_fault
 from .ipmode import FULL, ip_hider
 
@@ -48,13 +48,13 @@ class RequestContext:
     def __enter__(self) -> None:
         self._outer.append(get_contextvars())
         if len(self._outer) == 1:
-            _replace(self._inner)
+            replace_context(self._inner)
 
     def __exit__(self, *_: object) -> None:
         outer = self._outer.pop()
         if not self._outer:
             self._inner = get_contextvars()
-            _replace(outer)
+            replace_context(outer)
 
     def each(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """Yield the chunks of a body, each made in a block of its own."""
@@ -138,8 +138,3 @@ def request_id_of(given: Sequence[str]) -> str:
     if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]):
         return given[0]
     return str(uuid7())
-
-
-def _replace(values: Mapping[str, Any]) -> None:
-    clear_contextvars()
-    bind_contextvars(**values)

@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from structlog_activity import NIL, ActivityLog, InvalidRecordError, register_object, to_uuid
-from structlog_activity.capture.recorder import live_recorders
+from structlog_activity.capture.diversion import all_diverted
 from structlog_activity.record.record import ActivityRecord
 from structlog_activity.record.row import Row
 
@@ -475,10 +475,22 @@ def test_diverted_records_go_elsewhere_and_come_back(kit: Kit) -> None:
     )
 
 
-def test_a_recorder_is_known_while_it_lives() -> None:
-    kit = Kit()
+def test_all_recorders_are_diverted_for_a_while_and_those_that_are_made_meanwhile() -> None:
+    def told(*tapes: Tape) -> list[list[Any]]:
+        return [[record.data["n"] for record in tape.records] for tape in tapes]
 
-    assert kit.recorder in live_recorders()
+    kit, outer, inner = Kit(), Tape(), Tape()
+
+    with all_diverted(outer):
+        new = Kit()
+        kit.process(**EVENT, n=1)
+        with all_diverted(inner):
+            new.process(**EVENT, n=2)
+        new.process(**EVENT, n=3)
+    kit.process(**EVENT, n=4)
+    new.process(**EVENT, n=5)
+
+    assert [[4], [5], [1, 3], [2]] == told(kit.tape, new.tape, outer, inner)
 
 
 EVENT_EXTRA = {"verb": "invoice.paid", "object": "invoice:7"}
