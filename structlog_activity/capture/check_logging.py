@@ -33,10 +33,7 @@ _MOST_NAMES: Final = 5
 
 def has_handler() -> bool:
     """Tell whether a handler of ours listens to any logger, or behind a queue."""
-    attached = any(map(_own_handlers, all_loggers()))
-    return attached or any(
-        _own_in(listener.handlers) for listener in instances_of(logging.handlers.QueueListener)
-    )
+    return any(map(_own_handlers, all_loggers())) or _is_behind_queue()
 
 
 def check_logging() -> Iterator[Finding]:
@@ -169,12 +166,13 @@ def _disabled(loggers: Sequence[logging.Logger]) -> Iterator[Finding]:
         )
 
 
-def _listeners() -> list[logging.handlers.QueueListener]:
-    return instances_of(logging.handlers.QueueListener)
+def _is_behind_queue() -> bool:
+    listeners = instances_of(logging.handlers.QueueListener)
+    return any(_own_in(listener.handlers) for listener in listeners)
 
 
 def _queues() -> Iterator[Finding]:
-    if not any(_own_in(listener.handlers) for listener in _listeners()):
+    if not _is_behind_queue():
         return
     chain = structlog.get_config()["processors"]
     lost = "what is bound in structlog.contextvars"

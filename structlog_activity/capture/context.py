@@ -90,7 +90,8 @@ def carry(function: Callable[_P, _R], /) -> Callable[_P, _R]:
     Return *function* such that it runs in the context that is bound now.
 
     For thread pools and threads, which start with an empty context:
-    ``pool.submit(carry(work), item)``.
+    ``pool.submit(carry(work), item)``. What is bound by `lazy` is worked out
+    now; what *function* binds is gone when it returns.
 
     Args:
 
@@ -111,7 +112,7 @@ def carry(function: Callable[_P, _R], /) -> Callable[_P, _R]:
 
 def export_context() -> dict[str, Any]:
     """
-    Return who acts as a small dict of plain values, to be sent along with a job.
+    Return who acts as a small dict of texts and ints, to be sent along with a job.
 
     It holds ``actor_id``, ``user_id``, ``tenant_id``, ``org_id``, ``channel``,
     ``ip``, ``impersonator_id``, ``request_id`` and ``correlation_id`` as far

@@ -96,7 +96,16 @@ class ActivityAdapter(logging.LoggerAdapter[Any]):
     Bind values to a stdlib logger, and keep them beside a call's own ``extra``.
 
     Before Python 3.13 `logging.LoggerAdapter` replaces the ``extra`` of a call
-    by its own, and with it the verb.
+    by its own, and with it the verb::
+
+        log = ActivityAdapter(logging.getLogger(__name__), {"tenant_id": "acme"})
+        log.info("paid", extra={"verb": "invoice.paid", "object": "invoice:7"})
+
+    Args:
+
+        logger: A stdlib logger, or another adapter.
+
+        extra: What is bound; a call's own ``extra`` comes before it.
 
     .. versionadded:: 0.1.0
     """

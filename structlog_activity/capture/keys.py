@@ -40,8 +40,10 @@ class ActivityKeys:
     """
     Map keys of log calls and bound context to the fields of a record.
 
-    Each field has one or more keys; the first one that a call has, counts.
-    Every key that means no field becomes ``data``. Keys may hold dots.
+    Each field has one or more keys; the first one that a call has, counts. What
+    is given here takes the place of a field's keys, it is not added to them.
+    Every key that means no field becomes ``data``. A key may hold dots, as
+    ``"user.id"``; it is one key all the same, not a way into a mapping.
 
     Attributes:
 
@@ -67,7 +69,12 @@ class ActivityKeys:
 
         occurred_at: When it happened.
 
-        data: A mapping whose items become ``data`` one by one.
+        data: A mapping whose items become ``data`` one by one; may be empty, and
+            then no key is.
+
+    Raises:
+
+        ValueError: A key is no text, or a field but *data* has none.
 
     .. versionadded:: 0.1.0
     """

@@ -97,7 +97,13 @@ def lazy(function: Callable[[], Any], /) -> Any:
 
     Args:
 
-        function: Takes nothing, returns the value.
+        function: Takes nothing, returns the value, or `None` as long as there is
+            none.
+
+    Returns:
+
+        What is bound in the value's place; structlog's renderers print the
+        value.
 
     .. versionadded:: 0.1.0
     """

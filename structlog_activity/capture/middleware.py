@@ -51,15 +51,16 @@ class ActivityMiddleware(RequestMiddleware):
             X-Forwarded-For is believed, ``"unix"`` for whoever connects by a
             unix socket; default none.
 
-        ip: How much of the client's address is bound: ``"full"``,
-            ``"truncate"`` (the network: 24 bits of IPv4, 48 of IPv6),
+        ip: How much of the client's address is bound: ``"full"`` (the
+            default), ``"truncate"`` (the network: 24 bits of IPv4, 48 of IPv6),
             ``"hash"`` (keyed by *ip_key*) or ``"off"``.
 
         ip_key: The secret for ``ip="hash"``, 16 bytes or more. With another
             key the same address can't be recognised any more.
 
         request_id_header: The header a request's id is read from, and echoed
-            in.
+            in; default ``X-Request-ID``. What is no id (1 to 64 ASCII letters,
+            digits and ``._-``), or comes twice, makes room for a new UUIDv7.
 
     Raises:
 

@@ -208,6 +208,10 @@ def to_uuid(value: Any) -> UUID:
     same one every time: ``to_uuid(42) == to_uuid("42")``. `None`, ``""`` and
     the nil UUID mean "not set" and give `NIL`.
 
+    Args:
+
+        value: A UUID, text, an int, or `None`.
+
     Raises:
 
         InvalidRecordError: *value* is of another type, or is text of more

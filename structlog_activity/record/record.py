@@ -98,8 +98,9 @@ class ActivityRecord:
         """
         Return the record that `to_dict` or `to_json` described.
 
-        Missing fields and those that are `None` are "not set"; ids may have any
-        form that `to_uuid` reads, ``occurred_at`` any that `to_datetime` reads.
+        Missing fields and those that are `None` are "not set". Ids may have any
+        form that `to_uuid` reads; ``occurred_at`` may be a datetime (a naive one
+        is UTC), ISO 8601 text, or seconds since 1970.
 
         Raises:
 
