@@ -195,7 +195,7 @@ OWN = zone(foreign)
     ],
     ids=str,
 )
-def test_numbers_come_back_alike_from_every_database(expected: Any, value: Any) -> None:
+def test_numbers_come_back_alike_wherever_they_are_stored(expected: Any, value: Any) -> None:
     actual = plain(value)
 
     assert (type(expected), repr(expected)) == (type(actual), repr(actual))

@@ -33,7 +33,7 @@ from tests.record.hostile import foreign, lying_instance
         "astral characters stay",
     ],
 )
-def test_only_what_no_database_takes_is_replaced(expected: str, text: str) -> None:
+def test_only_what_can_not_be_stored_is_replaced(expected: str, text: str) -> None:
     actual = storable(text)
 
     assert expected == actual
