@@ -103,6 +103,15 @@ def test_a_read_is_the_same_on_every_bind(engine: Engine, read: str) -> None:
     assert in_async_engine(engine, on_all) == [expected] * 3
 
 
+@pytest.mark.parametrize("options", [{}, {"key": b"secret"}, {"policy": READER}], ids=str)
+def test_a_history_is_the_feed_of_its_object(engine: Engine, options: dict[str, Any]) -> None:
+    page = history(engine, ("settings", 1), WHERE, **options)
+
+    assert page == feed(engine, WHERE.of_object("settings:1"), **options)
+    assert [one.object_id for one in page.records] == ["1"]
+    assert page.next_cursor
+
+
 @pytest.mark.parametrize("kind", [Engine.connect, Session])
 def test_a_read_is_part_of_the_transaction_of_its_bind(
     engine: Engine, kind: Callable[[Engine], Connection | Session]

@@ -293,6 +293,18 @@ def test_cursors_lead_there_and_back(store: Store) -> None:
     assert back[-1].has_more
 
 
+def test_a_page_behind_a_single_record_leads_back_to_it(store: Store) -> None:
+    store.add(*(record() for _ in range(3)))
+    first = store.feed(tenant_id="acme", limit=1)
+
+    for second in (
+        store.feed(tenant_id="acme", limit=1, after=first.next_cursor),
+        store.feed(tenant_id="acme", limit=1, offset=1),
+    ):
+        back = store.feed(tenant_id="acme", limit=1, before=second.prev_cursor)
+        assert first.records == back.records
+
+
 def test_a_cursor_leads_on_from_the_first_moment_that_is_stored(store: Store) -> None:
     dawn = datetime(1970, 1, 1, tzinfo=UTC)
     records = store.add(*(record(occurred_at=dawn) for _ in range(3)))
