@@ -115,6 +115,10 @@ DAYS: dict[str, tuple[dict[str, Any], list[int]]] = {
     "since": ({"since": NOON - 2 * DAY}, [0, 0, 2, 0, 1]),
     "until": ({"until": NOON + 4 * DAY}, [2, 0, 1, 0, 0]),
     "until a midnight": ({"until": (NOON + 4 * DAY).replace(hour=0)}, [2, 0, 1, 0]),
+    "until just behind a midnight": (
+        {"until": (NOON + 4 * DAY).replace(hour=0, microsecond=1)},
+        [2, 0, 1, 0, 0],
+    ),
     "both": ({"since": NOON - DAY, "until": NOON + 3 * DAY}, [0, 2, 0, 1, 0]),
     "both and nothing between": ({"since": NOON - 4 * DAY, "until": NOON - 2 * DAY}, [0, 0, 0]),
     "since and nothing behind": ({"since": NOON + 4 * DAY}, []),

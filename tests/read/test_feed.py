@@ -141,6 +141,23 @@ def test_a_beginning_of_a_verb_selects_nothing_beside_it(
     assert [verb] == [one.verb for one in store.feed(tenant_id="acme", verbs=f"{prefix}*").records]
 
 
+def test_a_verb_without_a_star_selects_itself_alone(store: Store) -> None:
+    store.add(*(record(verb=one) for one in ("a.b", "a.bc", "a.c", "a.", "a", "A.b")))
+
+    for verbs in ("a.b", ["a.b", "z.*"]):
+        assert ["a.b"] == [one.verb for one in store.feed(tenant_id="acme", verbs=verbs).records]
+
+
+def test_a_span_holds_its_first_moment_and_not_its_last(store: Store) -> None:
+    moments = [NOON, NOON + timedelta(microseconds=1), NOON + timedelta(hours=1)]
+    store.add(*(record(occurred_at=moment) for moment in moments))
+
+    for since, until, held in ((0, 2, 2), (1, 2, 1), (0, 1, 1), (1, 1, 0), (2, 1, 0)):
+        span = {"since": moments[since], "until": moments[until]}
+        found = store.feed(tenant_id="acme", **span).records
+        assert moments[since : since + held][::-1] == [one.occurred_at for one in found]
+
+
 @pytest.mark.parametrize(
     "id_",
     [
