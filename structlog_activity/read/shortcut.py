@@ -200,7 +200,7 @@ def _allows_shortcut(engine: Engine) -> bool:
     if options != _OPTIONS.get(dialect.driver) or _is_heard(engine, _HEARD):
         return False
     # An engine with options hears of its own connections, to give these the options.
-    return not options or len(engine.dispatch.engine_connect) == len(options)
+    return len(engine.dispatch.engine_connect) == len(options)
 
 
 def _is_heard(target: Any, names: Sequence[str]) -> bool:

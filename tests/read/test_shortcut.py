@@ -8,11 +8,12 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
-from sqlalchemy import event, text
+from sqlalchemy import bindparam, event, func, select, text
+from sqlalchemy.exc import DBAPIError
 
 from structlog_activity import (
     ActivityFilter,
@@ -167,6 +168,98 @@ def test_an_engine_that_changes_what_is_sent_is_read_through_sqlalchemy(
     assert 60 == stats(plain, ActivityFilter(tenant_id="acme")).total
 
 
+LISTENERS: dict[str, Callable[..., Any]] = {
+    "before_execute": lambda *given, **_: given[1:3],
+    "after_execute": lambda *_, **__: None,
+    "before_cursor_execute": lambda *_, **__: None,
+    "after_cursor_execute": lambda *_, **__: None,
+    "engine_connect": lambda *_: None,
+    "do_execute": lambda *_: None,
+    "do_execute_no_params": lambda *_: None,
+    "do_setinputsizes": lambda *_: None,
+    "handle_error": lambda *_: None,
+}
+
+
+@pytest.mark.parametrize("name", LISTENERS)
+def test_nobody_who_listens_is_passed_by(activity: ActivityLog, name: str) -> None:
+    for engine in (activity.engine, activity._reader):
+        with reader(engine) as connection:
+            was_short = isinstance(connection, Direct)
+        assert was_short == (engine is activity._reader or engine.dialect.name == "sqlite")
+
+    event.listen(activity.engine, name, LISTENERS[name])
+
+    with reader(activity._reader) as connection:
+        assert not isinstance(connection, Direct)
+    assert 60 == activity.stats(tenant_id="acme").total
+
+
+def test_an_engine_of_a_host_that_is_listened_to_is_read_through_sqlalchemy(
+    activity: ActivityLog,
+) -> None:
+    options = {"isolation_level": "AUTOCOMMIT"} if activity.engine.name == "postgresql" else {}
+    engine = activity.engine.execution_options(**options)
+    with reader(engine) as connection:
+        assert isinstance(connection, Direct)
+
+    event.listen(engine, "engine_connect", lambda _: None)
+
+    with reader(engine) as connection:
+        assert not isinstance(connection, Direct)
+
+
+def test_an_engine_that_logs_its_statements_is_read_through_sqlalchemy(
+    activity: ActivityLog,
+) -> None:
+    with reader(activity._reader) as connection:
+        assert isinstance(connection, Direct)
+
+    activity._reader.echo = "debug"
+
+    with reader(activity._reader) as connection:
+        assert not isinstance(connection, Direct)
+
+
+def test_a_statement_that_fails_is_told_as_sqlalchemy_tells_it(activity: ActivityLog) -> None:
+    """With its text and the driver's own error, and without the values."""
+    wrong = select(func.no_such_function(bindparam("secret", "")).label("n"))
+
+    told: list[DBAPIError] = []
+    for read in (reader(activity._reader), activity._reader.connect()):
+        with read as connection, pytest.raises(DBAPIError) as caught:
+            connection.execute(wrong, {"secret": "hunter2"})
+        told.append(caught.value)
+
+    short, long = told
+    assert type(long) is type(short)
+    assert long.statement == short.statement
+    assert type(long.orig) is type(short.orig)
+    assert isinstance(short.orig, activity.engine.dialect.loaded_dbapi.Error)
+    assert not short.connection_invalidated
+    assert "no_such_function" in str(short)
+    assert "hunter2" not in str(short).replace(str(short.orig), "")
+    with pytest.raises(RepositoryError), reader(activity._reader) as connection:
+        connection.execute(wrong, {"secret": "hunter2"})
+
+
+def test_a_connection_that_broke_within_a_read_is_replaced(tables_url: str) -> None:
+    number = select(func.pg_backend_pid() + bindparam("more", 0))
+    with ActivityLog(tables_url) as activity:
+        with reader(activity._reader) as connection:
+            assert isinstance(connection, Direct)
+            before = connection.execute(number).scalar_one()
+            with activity.engine.connect() as other:
+                other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": before})
+            for _ in range(2):
+                found = connection.execute(number, {"more": 10**9}).scalar_one()
+                assert found > 10**9
+                assert found != before + 10**9
+
+        assert 0 == activity.stats(tenant_id="acme").total
+        assert 0 == activity.engine.pool.checkedout()  # type: ignore[attr-defined]
+
+
 def test_a_connection_comes_back_as_it_was(postgres_url: str) -> None:
     with ActivityLog(postgres_url, migrate=True) as activity:
         activity.feed(tenant_id="acme")
@@ -223,3 +316,26 @@ def test_an_interrupted_read_leaves_no_connection_half_way(
 
     assert 60 == activity.feed(tenant_id="acme").total
     assert 0 == activity.engine.pool.checkedout()  # type: ignore[attr-defined]
+
+
+class Interrupting:
+    """A value on whose way to the driver somebody presses Ctrl+C."""
+
+    def __conform__(self, _: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+
+def test_a_connection_on_which_a_statement_was_interrupted_is_nobodys_any_more(
+    tmp_path: Path,
+) -> None:
+    with ActivityLog(f"sqlite:///{tmp_path / 'activity.db'}", migrate=True) as activity:
+        with activity.engine.connect() as connection:
+            before = connection.connection.dbapi_connection
+
+        with pytest.raises(KeyboardInterrupt), reader(activity._reader) as read:
+            read.execute(select(bindparam("value")), {"value": Interrupting()})
+
+        assert 0 == activity.engine.pool.checkedout()  # type: ignore[attr-defined]
+        with activity.engine.connect() as connection:
+            assert before is not connection.connection.dbapi_connection
+        assert 0 == activity.stats(tenant_id="acme").total
