@@ -15,7 +15,6 @@ from typing import Any, Final
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
-    Integer,
     Select,
     Text,
     bindparam,
@@ -45,7 +44,7 @@ def month_bounds(first: date | None, last: date | None) -> dict[str, Any]:
     holds a part of are *low_month*, in which it begins, and *high_month*, in which
     it ends; of their days it holds those whose bit is set.
     """
-    found: dict[str, Any] = {"first_month": None, "last_month": None}
+    found: dict[str, Any] = {}
     low = high = 0
     if first is not None:
         found |= {"first_of": first.replace(day=1), "first_month": _month_from(first)}
@@ -83,7 +82,7 @@ def counts(shape: Shape) -> list[Select[Any]]:
 
 def days_of_months(shape: Shape, kinds: int) -> Select[Any]:
     """
-    Return what selects the span's months, with the numbers of all their days as text.
+    Return what selects the span's months, with the numbers of all their days as text and no sum.
 
     Args:
 
@@ -92,12 +91,13 @@ def days_of_months(shape: Shape, kinds: int) -> Select[Any]:
         kinds: How many columns come first that say nothing of them.
     """
     # Written out: what is bound is sent and looked at again with every call.
-    blank, zero = literal_column("' '", Text), literal_column("0", Integer)
+    blank: Any = literal_column("' '")
+    zero: Any = literal_column("0")
     days: Any = cast(_MONTHS.month, Text)
     for name in DAYS_OF_MONTH:
         days = days + blank + cast(func.coalesce(func.sum(_MONTHS[name]), zero), Text)
     none: list[Any] = [cast(null(), Text) for _ in range(kinds)]
-    found = select(*none, days, cast(func.sum(_MONTHS.n), BigInteger))
+    found = select(*none, days, cast(null(), BigInteger))
     within = _between(shape, _MONTHS.month, "first_of", "last_day")
     return found.where(*dimensions(shape, _MONTHS), *within).group_by(_MONTHS.month)
 
@@ -135,10 +135,10 @@ def _whole_months(shape: Shape) -> Select[Any]:
 def _part_of_month(shape: Shape, end: str) -> Select[Any]:
     """Return what selects a month with the sum of some of its days, which may be zero."""
     bits: Any = bindparam(f"{end}_days", type_=BigInteger)
-    n: Any = literal_column("0", BigInteger)
+    n: Any = literal_column("0")
     for day, name in enumerate(DAYS_OF_MONTH, 1):
-        is_in = bits.bitwise_and(literal_column(str(1 << day), BigInteger)) != literal_column("0")
-        n = n + func.coalesce(case((is_in, _MONTHS[name])), literal_column("0", BigInteger))
+        is_in = bits.bitwise_and(literal_column(str(1 << day))) != literal_column("0")
+        n = n + func.coalesce(case((is_in, _MONTHS[name])), literal_column("0"))
     month: Any = bindparam(f"{end}_month", type_=_MONTHS.month.type)
     return _months(shape, n).where(_MONTHS.month == month)
 

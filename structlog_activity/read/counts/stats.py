@@ -134,7 +134,7 @@ def _added(rows: Iterable[Sequence[Any]], at: int) -> Counter[Any]:
 def _by_day(
     rows: Iterable[tuple[str, int]], first: date | None, beyond: date | None
 ) -> Counter[date]:
-    """Add up days, of months those from *first* up to *beyond*."""
+    """Add up days, of months, whose own number is none, those from *first* up to *beyond*."""
     found: dict[date, int] = {}
     for text, n in rows:
         is_month = " " in text
