@@ -10,7 +10,6 @@ import logging.handlers
 import queue
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,8 +19,7 @@ from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.processors import EventRenamer, JSONRenderer
 from structlog.stdlib import ExtraAdder, ProcessorFormatter, render_to_log_kwargs
 
-from structlog_activity import NIL, ActivityLog, to_uuid
-from structlog_activity.testing import capture_activity
+from structlog_activity import NIL, to_uuid
 
 from .conftest import Kit
 
@@ -507,7 +505,7 @@ def test_the_usual_chain_with_filtering_bound_logger(kit: Kit) -> None:
     assert str(kit.only.id) == json.loads(bare.calls[0].args[0])["activity_id"]
 
 
-def test_one_call_to_everything_at_once(kit: Kit) -> None:
+def test_one_call_to_everything_at_once_records_once(kit: Kit) -> None:
     """Processor in the chain, in two formatters, and a handler on both loggers."""
 
     def formatter() -> ProcessorFormatter:
@@ -543,95 +541,3 @@ def test_log_records_of_a_stopped_clock_are_different_calls(
         foreign(logger)
 
     assert 5 == len(kit.records)
-
-
-# -- capture_activity ---------------------------------------------------------
-
-
-def test_capture_activity_collects_from_all_doors(activity: ActivityLog) -> None:
-    structlog.configure(processors=[activity.processor, structlog.testing.LogCapture()])
-    logger = stdlib(activity.handler)
-
-    with capture_activity() as seen:
-        structlog.get_logger().info("paid", **EXTRA, by="processor")
-        logger.info("paid", extra={**EXTRA, "by": "handler"})
-        activity.record("invoice.paid", "invoice:7", by="record")
-
-    assert ["processor", "handler", "record"] == [record.data["by"] for record in seen]
-    assert 0 == activity.counters()["submitted"]
-
-
-def test_capture_activity_works_where_nothing_is_set_up() -> None:
-    logging.getLogger().setLevel(logging.INFO)
-    structlog.configure(processors=[structlog.testing.LogCapture()])
-    cached = structlog.get_logger().bind()
-    root = logging.getLogger()
-    before = list(root.handlers)
-
-    with capture_activity() as seen:
-        cached.info("paid", **EXTRA, by="structlog")
-        logging.getLogger("app").info("paid", extra={**EXTRA, "by": "logging"})
-    cached.info("paid", **EXTRA)
-
-    assert ["structlog", "logging"] == [record.data["by"] for record in seen]
-    assert before == root.handlers
-    assert 1 == len(structlog.get_config()["processors"])
-
-
-def test_capture_activity_undoes_itself_after_an_exception(kit: Kit) -> None:
-    with pytest.raises(LookupError), capture_activity():
-        raise LookupError
-
-    kit.process(**EXTRA)
-
-    assert 1 == len(kit.records)
-
-
-def test_capture_activity_nests(kit: Kit) -> None:
-    with capture_activity() as outer:
-        kit.process(**EXTRA, n=1)
-        with capture_activity() as inner:
-            kit.process(**EXTRA, n=2)
-        kit.process(**EXTRA, n=3)
-
-    assert ([1, 3], [2]) == (
-        [record.data["n"] for record in outer],
-        [record.data["n"] for record in inner],
-    )
-    assert [] == kit.records
-
-
-def test_capture_activity_collects_from_a_log_that_is_made_within(tmp_path: Path) -> None:
-    """As that of an application which its test makes."""
-    database = tmp_path / "activity.db"
-    with capture_activity() as outer, capture_activity() as seen:
-        made = ActivityLog(f"sqlite:///{database}")
-        structlog.configure(processors=[made.processor, JSONRenderer()])
-        structlog.get_logger().info("paid", **EXTRA)
-        foreign(stdlib(made.handler))
-        made.record("a.b", "c:1")
-        assert made.flush(10)
-
-    assert ["invoice.paid", "invoice.paid", "a.b"] == [record.verb for record in seen]
-    assert [] == outer
-    assert not database.exists()
-    made.record("a.b", "c:2", tenant_id="t")
-    assert made.close()
-    assert 1 == made.counters()["written"]
-    assert 3 == len(seen)
-
-
-def test_capture_activity_survives_a_new_configuration_within() -> None:
-    with capture_activity():
-        structlog.configure(processors=[structlog.testing.LogCapture()])
-
-    assert 1 == len(structlog.get_config()["processors"])
-
-
-def test_capture_activity_survives_a_list_that_was_emptied_within() -> None:
-    processors = structlog.get_config()["processors"]
-
-    with capture_activity():
-        processors.clear()
-
-    assert [] == processors
