@@ -69,7 +69,7 @@ def logger_of(activity: ActivityLog) -> tuple[Any, StringIO]:
     return log, lines
 
 
-def test_the_main_job(activity: ActivityLog) -> None:
+def test_a_log_call_becomes_a_line_and_a_record_with_one_id(activity: ActivityLog) -> None:
     log, lines = logger_of(activity)
     with acting_as("user-7", tenant_id="acme", ip="192.0.2.1", request_id="r-1"):
         log.info(

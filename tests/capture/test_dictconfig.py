@@ -70,7 +70,7 @@ def stored(url: str, **where: Any) -> list[Any]:
     return list(log.feed(tenant_id="t", **where).records)
 
 
-def test_a_class_with_strings(url: str) -> None:
+def test_a_class_and_its_options_may_be_strings(url: str) -> None:
     configure({"class": CLASS, "url": url, "level": "INFO"})
 
     logging.getLogger("app").info("paid", extra=EXTRA)
@@ -79,7 +79,7 @@ def test_a_class_with_strings(url: str) -> None:
 
 
 @pytest.mark.parametrize("factory", [CLASS, ActivityHandler])
-def test_a_factory(url: str, factory: Any) -> None:
+def test_a_factory_may_be_a_string_or_the_class(url: str, factory: Any) -> None:
     handler = configure({"()": factory, "url": url, "level": "WARNING"})
 
     assert (ActivityHandler, logging.WARNING) == (type(handler), handler.level)
@@ -91,13 +91,15 @@ def test_the_level_may_be_a_name_or_a_number(url: str, level: Any) -> None:
     assert logging.ERROR == ActivityHandler(url, level=level).level
 
 
-def test_a_reference_into_the_configuration(url: str, made: dict[str, ActivityLog]) -> None:
+def test_a_reference_into_the_configuration_is_followed(
+    url: str, made: dict[str, ActivityLog]
+) -> None:
     configure({"class": CLASS, "url": "cfg://my.url"}, my={"url": url})
 
     assert [url] == list(made)
 
 
-def test_attributes_set_by_a_dot(url: str) -> None:
+def test_attributes_may_be_set_by_a_dot(url: str) -> None:
     handler = configure({"class": CLASS, "url": url, ".": {"note": "set"}})
 
     assert "set" == handler.note
@@ -145,7 +147,7 @@ level=INFO
         "args=()\nkwargs={{'url': '{url}', 'batch_size': '10', 'strict': 'no'}}",
     ],
 )
-def test_a_file_with_args_or_kwargs(tmp_path: Path, url: str, arguments: str) -> None:
+def test_a_file_may_have_args_or_kwargs(tmp_path: Path, url: str, arguments: str) -> None:
     file = tmp_path / "logging.ini"
     file.write_text(FILE.format(arguments=arguments.format(url=url)))
 
@@ -207,7 +209,7 @@ def test_text_options_are_taken_for_numbers_and_booleans(
     ("word", "truth"),
     [("true", True), ("Yes", True), ("1", True), ("false", False), ("NO", False), ("0", False)],
 )
-def test_words_for_true_and_false(
+def test_words_stand_for_true_and_false(
     url: str, made: dict[str, ActivityLog], word: str, truth: bool
 ) -> None:
     ActivityHandler(url, strict=word)
@@ -354,7 +356,7 @@ def test_logging_shutdown_closes_nothing_of_the_log(url: str) -> None:
     assert ["late"] == [record.data["event"] for record in stored(url)]
 
 
-def test_options_that_the_environment_gives(
+def test_options_may_come_from_the_environment(
     url: str, made: dict[str, ActivityLog], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As twelve-factor settings interpolate them."""
@@ -375,7 +377,9 @@ def test_options_that_the_environment_gives(
     assert made[url]._recorder._strict is False
 
 
-def test_a_reference_to_an_object_outside(url: str, made: dict[str, ActivityLog]) -> None:
+def test_a_reference_to_an_object_outside_is_followed(
+    url: str, made: dict[str, ActivityLog]
+) -> None:
     configure({"class": CLASS, "url": url, "level": "ext://logging.ERROR"})
 
     assert logging.ERROR == logging.getLogger("app").handlers[0].level

@@ -74,13 +74,13 @@ def test_every_finding_says_the_line_to_change(activity: ActivityLog) -> None:
     assert ["check", "problem", "remedy", "is_note"] == list(findings[0].to_dict())
 
 
-def test_nothing_set_up_at_all(activity: ActivityLog) -> None:
+def test_where_nothing_is_set_up_both_doors_are_missed(activity: ActivityLog) -> None:
     set_chain(JSONRenderer())
 
     assert {"processor.missing", "handler.missing"} <= problems(activity)
 
 
-def test_a_processor_after_the_renderer(sound: ActivityLog) -> None:
+def test_a_processor_after_the_renderer_is_found_with_its_place(sound: ActivityLog) -> None:
     set_chain(merge_contextvars, KeyValueRenderer(), sound.processor)
 
     finding = found(sound)["processor.after_renderer"]
@@ -88,13 +88,13 @@ def test_a_processor_after_the_renderer(sound: ActivityLog) -> None:
     assert "activity.processor, KeyValueRenderer" in finding.remedy
 
 
-def test_a_processor_before_the_context(sound: ActivityLog) -> None:
+def test_a_processor_before_the_context_is_found(sound: ActivityLog) -> None:
     set_chain(sound.processor, merge_contextvars, JSONRenderer())
 
     assert {"processor.before_context"} == problems(sound)
 
 
-def test_a_context_that_is_not_merged(sound: ActivityLog) -> None:
+def test_a_context_that_is_not_merged_is_found(sound: ActivityLog) -> None:
     set_chain(sound.processor, JSONRenderer())
 
     assert {"context.not_merged"} == problems(sound)
@@ -111,7 +111,9 @@ def test_a_handler_makes_up_for_a_processor_where_structlog_ends_in_logging(
 
 
 @pytest.mark.parametrize("level", [logging.WARNING, logging.CRITICAL])
-def test_a_filtering_bound_logger(sound: ActivityLog, level: int) -> None:
+def test_a_filtering_bound_logger_that_swallows_is_found_with_its_level(
+    sound: ActivityLog, level: int
+) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
 
     finding = found(sound)["level.filtering_bound_logger"]
@@ -125,7 +127,7 @@ def test_a_debug_level_is_nobodys_trouble(sound: ActivityLog) -> None:
     assert set() == problems(sound)
 
 
-def test_a_chain_that_drops(sound: ActivityLog) -> None:
+def test_a_chain_that_drops_is_found(sound: ActivityLog) -> None:
     def sample(*_: Any) -> Any:
         raise structlog.DropEvent
 
@@ -134,7 +136,7 @@ def test_a_chain_that_drops(sound: ActivityLog) -> None:
     assert {"chain.stops"} == problems(sound)
 
 
-def test_a_chain_that_loses_the_verb(sound: ActivityLog) -> None:
+def test_a_chain_that_loses_the_verb_is_found(sound: ActivityLog) -> None:
     def rename(_: Any, __: str, event: Any) -> Any:
         event["action"] = event.pop("verb")
         return event
@@ -144,7 +146,7 @@ def test_a_chain_that_loses_the_verb(sound: ActivityLog) -> None:
     assert "took the verb out" in found(sound)["chain.stops"].problem
 
 
-def test_a_chain_or_wrapper_class_that_raises(sound: ActivityLog) -> None:
+def test_a_chain_or_wrapper_class_that_raises_is_found(sound: ActivityLog) -> None:
     def broken(*_: Any) -> Any:
         raise LookupError
 
@@ -155,7 +157,7 @@ def test_a_chain_or_wrapper_class_that_raises(sound: ActivityLog) -> None:
     assert "chain.stops" in found(sound)
 
 
-def test_a_wrapper_class_that_swallows_keywords(sound: ActivityLog) -> None:
+def test_a_wrapper_class_that_swallows_keywords_is_found(sound: ActivityLog) -> None:
     class Wrapper(structlog.BoundLogger):
         def info(self, event: str, **_: Any) -> Any:
             return self._proxy_to_logger("info", event)
@@ -198,7 +200,7 @@ def test_the_look_at_the_chain_records_and_prints_nothing(
     assert ("", "") == capsys.readouterr()
 
 
-def test_cached_loggers_that_never_hear_of_ours(sound: ActivityLog) -> None:
+def test_cached_loggers_that_never_hear_of_ours_are_counted(sound: ActivityLog) -> None:
     set_chain(JSONRenderer(), cache_logger_on_first_use=True, logger_factory=structlog.ReturnLogger)
     cached = structlog.get_logger()
     cached.info("x")
@@ -234,7 +236,7 @@ def test_proxies_that_answer_for_nobody_do_no_harm(sound: ActivityLog) -> None:
 # -- logging --------------------------------------------------------------------
 
 
-def test_a_level_that_swallows(sound: ActivityLog) -> None:
+def test_a_level_that_swallows_is_found(sound: ActivityLog) -> None:
     logging.getLogger().setLevel(logging.WARNING)
 
     finding = found(sound)["level.logger"]
@@ -251,13 +253,13 @@ def test_levels_of_named_loggers_are_worth_a_note(sound: ActivityLog) -> None:
     assert ("shop" in finding.problem, "sqlalchemy" in finding.problem) == (True, False)
 
 
-def test_a_level_of_the_handler(sound: ActivityLog) -> None:
+def test_a_level_of_the_handler_is_found(sound: ActivityLog) -> None:
     sound.handler.setLevel(logging.ERROR)
 
     assert {"level.handler"} == problems(sound)
 
 
-def test_a_logger_that_does_not_propagate(sound: ActivityLog) -> None:
+def test_a_logger_that_does_not_propagate_is_found_with_those_below_it(sound: ActivityLog) -> None:
     logging.getLogger("shop.orders")
     logging.getLogger("shop").propagate = False
     logging.getLogger("uvicorn.access").propagate = False
@@ -276,7 +278,7 @@ def test_a_handler_of_its_own_makes_up_for_it(sound: ActivityLog) -> None:
     assert set() == problems(sound)
 
 
-def test_loggers_that_a_configuration_disabled(sound: ActivityLog) -> None:
+def test_loggers_that_a_configuration_disabled_are_found(sound: ActivityLog) -> None:
     logging.getLogger("shop")
     handlers = logging.getLogger().handlers[:]
     logging.config.dictConfig({"version": 1})
@@ -287,7 +289,7 @@ def test_loggers_that_a_configuration_disabled(sound: ActivityLog) -> None:
     assert '"disable_existing_loggers": False' in finding.remedy
 
 
-def test_logging_that_is_switched_off(sound: ActivityLog) -> None:
+def test_logging_that_is_switched_off_is_found(sound: ActivityLog) -> None:
     logging.disable(logging.WARNING)
     try:
         assert "level.disabled" in problems(sound)
@@ -295,7 +297,7 @@ def test_logging_that_is_switched_off(sound: ActivityLog) -> None:
         logging.disable(logging.NOTSET)
 
 
-def test_a_handler_behind_a_queue(sound: ActivityLog) -> None:
+def test_a_handler_behind_a_queue_is_found(sound: ActivityLog) -> None:
     sound.unconfigure()
     set_chain(merge_contextvars, ProcessorFormatter.wrap_for_formatter)
     waiting: queue.Queue[Any] = queue.Queue()
@@ -309,14 +311,14 @@ def test_a_handler_behind_a_queue(sound: ActivityLog) -> None:
     del listener
 
 
-def test_a_handler_that_is_alone(sound: ActivityLog) -> None:
+def test_a_handler_that_is_alone_is_worth_a_note(sound: ActivityLog) -> None:
     logging.getLogger().handlers[:] = [sound.handler]
 
     assert found(sound)["handler.alone"].is_note
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="it keeps extra by now")
-def test_adapters_that_replace_extra(sound: ActivityLog) -> None:
+def test_adapters_that_replace_extra_are_worth_a_note(sound: ActivityLog) -> None:
     logger = logging.getLogger("shop")
     ours = ActivityAdapter(logger, {})
     assert "loggers.adapted" not in found(sound)

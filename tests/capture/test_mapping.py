@@ -224,7 +224,7 @@ def test_names_of_loggers_are_not_kept_without_end() -> None:
     assert 4_096 == len(mapper._by_logger)
 
 
-def test_rules_out_of_a_configuration(tmp_path: Path) -> None:
+def test_rules_may_come_out_of_a_configuration(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'activity.db'}"
     logging.config.dictConfig(
         {

@@ -49,13 +49,13 @@ def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
     return look
 
 
-def test_a_sound_application(doctor) -> None:  # type: ignore[no-untyped-def]
+def test_nothing_is_wrong_with_a_sound_application(doctor) -> None:  # type: ignore[no-untyped-def]
     for name in (":set_up()", ":Namespace.set_up()"):
         result = doctor(SOUND, name)
         assert (0, "nothing is wrong\n") == (result.code, result.out), result.err
 
 
-def test_an_application_that_forgot_to_set_up(doctor) -> None:  # type: ignore[no-untyped-def]
+def test_an_application_that_forgot_to_set_up_is_told_what_to_call(doctor) -> None:  # type: ignore[no-untyped-def]
     result = doctor(SOUND)
 
     assert 1 == result.code
@@ -63,7 +63,7 @@ def test_an_application_that_forgot_to_set_up(doctor) -> None:  # type: ignore[n
     assert "activity.configure()" in result.out
 
 
-def test_findings_as_json(doctor) -> None:  # type: ignore[no-untyped-def]
+def test_json_has_findings_and_notes_apart(doctor) -> None:  # type: ignore[no-untyped-def]
     result = doctor(BROKEN, "", "--json")
 
     found = json.loads(result.out)
@@ -83,7 +83,7 @@ def test_findings_as_json(doctor) -> None:  # type: ignore[no-untyped-def]
         ("def f(): raise LookupError('secret')", ":f()", "LookupError"),
     ],
 )
-def test_an_application_that_can_not_be_loaded(doctor, code, name, kind) -> None:  # type: ignore[no-untyped-def]
+def test_an_application_that_can_not_be_loaded_is_a_usage_error(doctor, code, name, kind) -> None:  # type: ignore[no-untyped-def]
     result = doctor(code, name)
 
     assert (2, "") == (result.code, result.out)
@@ -91,7 +91,7 @@ def test_an_application_that_can_not_be_loaded(doctor, code, name, kind) -> None
     assert "secret" not in result.err
 
 
-def test_the_database_alone(tmp_path: Path) -> None:
+def test_without_an_application_the_database_alone_is_looked_at(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'no' / 'activity.db'}"
 
     result = run("--url", url, "doctor")

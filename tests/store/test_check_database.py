@@ -61,14 +61,14 @@ def test_tables_that_the_log_makes_itself_need_not_be_there(tmp_path: Path) -> N
     assert [] == list(tmp_path.iterdir())
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_found(tmp_path: Path) -> None:
     found = checks(f"sqlite:///{tmp_path / 'no' / 'a.db'}", migrates=True)
 
     assert ["database.unreachable"] == list(found)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anything")
-def test_a_file_that_can_not_be_written(tmp_path: Path) -> None:
+def test_a_file_that_can_not_be_written_is_found(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'a.db'}"
     migrate(url)
     (tmp_path / "a.db").chmod(0o400)
@@ -76,7 +76,7 @@ def test_a_file_that_can_not_be_written(tmp_path: Path) -> None:
     assert ["database.read_only"] == list(checks(url))
 
 
-def test_a_server_that_is_not_there(tmp_path: Path) -> None:
+def test_a_server_that_is_not_there_is_found(tmp_path: Path) -> None:
     found = checks(f"postgresql://u:secret@/db?host={tmp_path}")
 
     assert ["database.unreachable"] == list(found)
@@ -105,7 +105,7 @@ def _all(url: str) -> list[str]:
         engine.dispose()
 
 
-def test_a_read_only_database(postgres_url: str) -> None:
+def test_a_read_only_database_is_found(postgres_url: str) -> None:
     engine = make_engine(parse_url(postgres_url))
     Schema(engine).migrate()
     name = engine.url.database

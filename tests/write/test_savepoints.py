@@ -117,7 +117,7 @@ def test_a_savepoint_that_fails_within_the_commit_of_all_leaves_nothing_half(hos
     assert host.accounts == host.recorded
 
 
-def test_a_savepoint_in_a_session_within_a_transaction_of_others(host: Host) -> None:
+def test_a_savepoint_of_a_session_may_be_within_a_transaction_of_others(host: Host) -> None:
     with host.engine.connect() as connection:
         outer = connection.begin()
         with Session(connection, join_transaction_mode="create_savepoint") as session:
