@@ -261,10 +261,19 @@ def test_a_call_whose_coroutine_is_cancelled_is_recorded_once_or_not_at_all(
 # -- what the kernel sees -----------------------------------------------------
 
 _CALLS = """
+def turns():
+    own = str(threading.get_native_id())
+    others = [pathlib.Path("/proc/self/task", task) for task in os.listdir("/proc/self/task")
+              if task != own]
+    return [re.findall("switches:.*", (task / "status").read_text()) for task in others]
+
 activity = ActivityLog(os.environ["URL"], linger=3600, batch_size=100_000)
 for n in range(100): record(n, activity)
-time.sleep(0.2)
-# The writer sleeps until so many wait, or for an hour, and only this thread is left.
+# The writer sleeps until so many wait, or for an hour: from then on no other thread has a turn.
+before, now = None, turns()
+while now != before:
+    time.sleep(0.05)
+    before, now = now, turns()
 sys.setswitchinterval(1000)
 os.write(9, b"begin")
 for n in range(1000): record(n, activity)
@@ -280,7 +289,7 @@ def test_a_thousand_records_make_no_system_call(tmp_path: Path, durability: str)
     traced = tmp_path / "trace"
     done = programs.run(
         f"""
-        import subprocess
+        import pathlib, re, subprocess
         os.dup2(os.open(os.devnull, os.O_WRONLY), 9)
         tracer = subprocess.Popen(
             ["strace", "-p", str(os.getpid()), "-o", {str(traced)!r}],
@@ -317,7 +326,7 @@ def burn():
 
 halt = threading.Event()
 record(0)
-time.sleep(0.1)
+activity.flush()
 threads = [threading.Thread(target=burn, daemon=True) for _ in range(3)]
 for thread in threads: thread.start()
 
