@@ -37,8 +37,7 @@ from tests.support.stores import Store
 
 @pytest.fixture
 def engine(shared: Store) -> Engine:
-    assert shared.engine is not None
-    return shared.engine
+    return shared.database
 
 
 @pytest.fixture(params=["primary", "standby"])
@@ -253,8 +252,24 @@ def changes(engine: Engine, tenant: str) -> Changes:
 def postgresql(engine: Engine) -> Engine:
     """The engine, where several may write at once."""
     if engine.dialect.name == "sqlite":
-        pytest.skip("has one writer")
+        pytest.skip("has one writer, on one machine")
     return engine
+
+
+@pytest.fixture
+def are_ending(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[int]], None]:
+    """
+    Say which transactions are still about to end on other machines of a cluster.
+
+    On Citus these have the rows a moment after the line of the ledger is seen.
+    """
+
+    def say(transactions: list[int]) -> None:
+        snapshot = "SELECT CAST(pg_current_snapshot() AS text), false, CAST(:ending AS bigint[])"
+        ending = [number % 2**32 for number in transactions]
+        monkeypatch.setattr(horizon, "_SNAPSHOT", text(snapshot).bindparams(ending=ending))
+
+    return say
 
 
 def test_a_transaction_that_commits_late_holds_nothing_back_and_is_not_missed(
@@ -493,26 +508,20 @@ def test_rows_are_found_by_their_batch_and_the_ledger_from_the_position_on(
 
 
 def test_what_is_visible_but_not_over_comes_when_it_is(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+    postgresql: Engine, changes: Changes, tenant: str, are_ending: Callable[[list[int]], None]
 ) -> None:
-    """On Citus the machines have the rows of a transaction a moment after its line is seen."""
-    if engine.dialect.name == "sqlite":
-        pytest.skip("has one writer, on one machine")
-    changes = Changes(engine, ActivityFilter(tenant_id="citus"))
     begin = changes.now()
     for numbers in ([1], [2], [3]):
-        with engine.begin() as connection:
-            write_inside(connection, batch_of("citus", numbers))
-    with engine.connect() as connection:
+        with postgresql.begin() as connection:
+            write_inside(connection, batch_of(tenant, numbers))
+    with postgresql.connect() as connection:
         query = "SELECT ordinal FROM user_activity_batch ORDER BY ordinal DESC LIMIT 3"
         third, second, _ = connection.execute(text(query)).scalars()
-    snapshot = "SELECT CAST(pg_current_snapshot() AS text), false, CAST(:ending AS bigint[])"
 
     found = []
     position = begin
     for ending in ([second], [second, third], [third], []):
-        said = text(snapshot).bindparams(ending=[number % 2**32 for number in ending])
-        monkeypatch.setattr(horizon, "_SNAPSHOT", said)
+        are_ending(ending)
         numbers, position = drained(changes, position)
         found.append(numbers)
 
@@ -520,25 +529,20 @@ def test_what_is_visible_but_not_over_comes_when_it_is(
 
 
 def test_all_of_a_look_that_is_not_over_is_waited_for(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if engine.dialect.name == "sqlite":
-        pytest.skip("has one writer, on one machine")
+    postgresql: Engine, changes: Changes, tenant: str, monkeypatch: pytest.MonkeyPatch,
+    are_ending: Callable[[list[int]], None],
+) -> None:  # fmt: skip
     monkeypatch.setattr(ledger, "MOST_BATCHES", 2)
-    changes = Changes(engine, ActivityFilter(tenant_id="citus"))
     position = changes.now()
     ending = []
     for number in range(3):
-        with engine.begin() as connection:
-            write_inside(connection, batch_of("citus", [number]))
-            own = connection.execute(text("SELECT txid_current()")).scalar_one()
-            ending.append(own % 2**32)
-    snapshot = "SELECT CAST(pg_current_snapshot() AS text), false, CAST(:ending AS bigint[])"
-    original = horizon._SNAPSHOT
-    monkeypatch.setattr(horizon, "_SNAPSHOT", text(snapshot).bindparams(ending=ending))
+        with postgresql.begin() as connection:
+            write_inside(connection, batch_of(tenant, [number]))
+            ending.append(connection.execute(text("SELECT txid_current()")).scalar_one())
+    are_ending(ending)
 
     look = changes.after(position)
 
     assert ([], position, True) == (look.changes, look.position, look.is_last)
-    monkeypatch.setattr(horizon, "_SNAPSHOT", original)
+    are_ending([])
     assert [0, 1, 2] == drained(changes, position)[0]

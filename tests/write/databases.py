@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -63,6 +64,21 @@ class Database:
             "WHERE application_name = 'structlog_activity' AND datname = current_database()"
         )
         return len(ended)
+
+    @contextmanager
+    def refusing(
+        self, code: str, said: str = "no", *, when: str = "FOR EACH STATEMENT"
+    ) -> Iterator[None]:
+        """Have the server refuse to store records with that SQLSTATE, for a while."""
+        self.do(
+            f"""
+            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'no % and no {said}', '%' USING ERRCODE = '{code}'; END $$;
+            CREATE TRIGGER refuse BEFORE INSERT ON user_activity {when} EXECUTE FUNCTION refuse()
+            """
+        )
+        yield
+        self.do("DROP FUNCTION refuse CASCADE")
 
     def backends(self) -> list[int]:
         """The processes that serve our connections."""

@@ -402,30 +402,26 @@ def test_flush_hurries_a_writer_that_waits_for_another_try(make_buffer: MakeBuff
     assert buffer.flush(DEADLINE) is True
 
 
-def test_flushes_at_once_are_all_told_the_truth(hung: BufferedRepository, gate: Gate) -> None:
+def flush_at_once(hung: BufferedRepository, gate: Gate) -> list[bool]:
+    """What four that flush are told, who all wait before the gate is opened."""
     done: list[bool] = []
-    callers = [threading.Thread(target=lambda: done.append(hung.flush(DEADLINE))) for _ in range(4)]
-    for caller in callers:
-        caller.start()
-    eventually(lambda: hung._writer.flushing == 4)
-    gate.open()
-    for caller in callers:
-        caller.join(DEADLINE)
-    assert done == [True] * 4
+
+    def open_when_all_wait() -> None:
+        eventually(lambda: hung._writer.flushing == 4)
+        gate.open()
+
+    run_all(*[lambda: done.append(hung.flush(DEADLINE))] * 4, open_when_all_wait)
+    return done
+
+
+def test_flushes_at_once_are_all_told_the_truth(hung: BufferedRepository, gate: Gate) -> None:
+    assert [True] * 4 == flush_at_once(hung, gate)
 
 
 def test_a_loss_is_told_to_all_that_flush_at_once(hung: BufferedRepository, gate: Gate) -> None:
     for item in rows(12, 1):
         hung.put(item)
-    done: list[bool] = []
-    callers = [threading.Thread(target=lambda: done.append(hung.flush(DEADLINE))) for _ in range(4)]
-    for caller in callers:
-        caller.start()
-    eventually(lambda: hung._writer.flushing == 4)
-    gate.open()
-    for caller in callers:
-        caller.join(DEADLINE)
-    assert done == [False] * 4
+    assert [False] * 4 == flush_at_once(hung, gate)
 
 
 class Busy(threading.Thread):

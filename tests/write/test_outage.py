@@ -315,17 +315,10 @@ def test_rows_that_a_trigger_of_the_host_refuses_are_dead_and_no_others(
     database: Database, activity: ActivityLog
 ) -> None:
     """It raises P0001, of which nobody knows whether it concerns the row or all."""
-    database.do(
-        """
-        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN RAISE EXCEPTION 'no'; END $$;
-        CREATE TRIGGER refuse BEFORE INSERT ON user_activity
-        FOR EACH ROW WHEN (NEW.verb = 'bad.verb') EXECUTE FUNCTION refuse()
-        """
-    )
-    for number in range(8):
-        record(activity, number, "bad.verb" if number == 3 else "theme.updated")
-    eventually(lambda: activity.flush(0.1) or activity.counters()["dead"] == 1, "judging")
+    with database.refusing("P0001", when="FOR EACH ROW WHEN (NEW.verb = 'bad.verb')"):
+        for number in range(8):
+            record(activity, number, "bad.verb" if number == 3 else "theme.updated")
+        eventually(lambda: activity.flush(0.1) or activity.counters()["dead"] == 1, "judging")
     assert database.stored == [0, 1, 2, 4, 5, 6, 7]
     assert activity.counters()["dead"] == 1
 
@@ -333,20 +326,12 @@ def test_rows_that_a_trigger_of_the_host_refuses_are_dead_and_no_others(
 def test_while_a_trigger_of_the_host_refuses_all_nothing_is_dead(
     database: Database, activity: ActivityLog
 ) -> None:
-    database.do(
-        """
-        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN RAISE EXCEPTION 'no'; END $$;
-        CREATE TRIGGER refuse BEFORE INSERT ON user_activity
-        FOR EACH ROW EXECUTE FUNCTION refuse()
-        """
-    )
-    for number in range(4):
-        record(activity, number)
-    assert activity.flush(1) is False
-    assert activity.counters()["dead"] == 0
-    assert not activity.health().ok
-    database.do("DROP TRIGGER refuse ON user_activity")
+    with database.refusing("P0001", when="FOR EACH ROW"):
+        for number in range(4):
+            record(activity, number)
+        assert activity.flush(1) is False
+        assert activity.counters()["dead"] == 0
+        assert not activity.health().ok
     assert_stored_once(activity, database, [*range(4)])
 
 

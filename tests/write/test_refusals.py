@@ -8,7 +8,6 @@ import random
 import threading
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -19,27 +18,13 @@ from sqlalchemy.engine import make_url
 from tests.support.files import no_more_files
 from tests.support.postgres import PASSWORD_ROLE, PostgresServer
 from tests.support.proxy import FaultProxy
-from tests.write.checker import SECRET
+from tests.write.checker import SECRET, Trial
 from tests.write.conftest import MakeTrial
 from tests.write.databases import Database, File
 from tests.write.doubles import eventually
 
 
 # -- the database refuses everything -------------------------------------------
-
-
-@contextmanager
-def refusing(database: Database, code: str, when: str = "FOR EACH STATEMENT") -> Iterator[None]:
-    """Have the server answer with that SQLSTATE, for a while."""
-    database.do(
-        f"""
-        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN RAISE EXCEPTION 'no % and no {SECRET}', '%' USING ERRCODE = '{code}'; END $$;
-        CREATE TRIGGER refuse BEFORE INSERT ON user_activity {when} EXECUTE FUNCTION refuse()
-        """
-    )
-    yield
-    database.do("DROP FUNCTION refuse CASCADE")
 
 
 PASSING = (
@@ -53,7 +38,7 @@ def test_codes_that_are_nobodys_fault_are_waited_out_and_nothing_is_dead(
 ) -> None:
     with make_trial(url=database.url) as trial:
         for number, code in enumerate(PASSING):
-            with refusing(database, code):
+            with database.refusing(code, SECRET):
                 trial.submit(*range(number * 10, number * 10 + 5))
                 trial.trouble("GRANT INSERT" if code == "42501" else code)
                 assert not trial.buffer.health().ok
@@ -73,7 +58,8 @@ def test_codes_that_are_a_rows_own_fault_cost_that_row_alone(
         for number, code in enumerate(OWN):
             first = number * 10
             dead.append(first + 3)
-            with refusing(database, code, f"FOR EACH ROW WHEN (NEW.object_id = '{first + 3}')"):
+            bad = f"FOR EACH ROW WHEN (NEW.object_id = '{first + 3}')"
+            with database.refusing(code, SECRET, when=bad):
                 trial.submit(*range(first, first + 7))
                 assert trial.buffer.flush(20) is False
             trial.dead = dead
@@ -360,32 +346,35 @@ SPOILT: tuple[dict[str, Any], ...] = (
 )
 
 
+def submit_among_others(trial: Trial, spoilt: dict[int, dict[str, Any]], count: int) -> None:
+    """Submit so many rows, some of them spoilt: those alone are dead afterwards."""
+    trial.dead = [*spoilt]
+    for number in range(count):
+        if number in spoilt:
+            trial.submit_raw(number, **spoilt[number])
+        else:
+            trial.submit(number)
+    assert trial.buffer.flush(40) is False
+
+
 @pytest.mark.parametrize("batch_size", [20, 1000])
 def test_rows_that_no_check_has_seen_are_dead_and_cost_no_neighbour(
     make_trial: MakeTrial, database: Database, batch_size: int
 ) -> None:
     with make_trial(url=database.url, batch_size=batch_size, linger=0.2) as trial:
-        trial.dead = [number * 50 for number in range(len(SPOILT))]
-        for number in range(1000):
-            if number in trial.dead:
-                trial.submit_raw(number, **SPOILT[number // 50])
-            else:
-                trial.submit(number)
-        assert trial.buffer.flush(40) is False
+        submit_among_others(trial, {n * 50: spoilt for n, spoilt in enumerate(SPOILT)}, 1000)
 
 
 def test_rows_that_sqlite_can_not_bind_are_dead_and_cost_no_neighbour(
     make_file_trial: MakeTrial,
 ) -> None:
-    spoilt = ({"verb": "\ud800"}, {"created_at": 1 << 63}, {"data": b"5"})
+    spoilt: tuple[dict[str, Any], ...] = (
+        {"verb": "\ud800"},
+        {"created_at": 1 << 63},
+        {"data": b"5"},
+    )
     with make_file_trial(batch_size=100, linger=0.2) as trial:
-        trial.dead = [number * 20 + 7 for number in range(len(spoilt))]
-        for number in range(100):
-            if number in trial.dead:
-                trial.submit_raw(number, **spoilt[number // 20])
-            else:
-                trial.submit(number)
-        assert trial.buffer.flush(40) is False
+        submit_among_others(trial, {n * 20 + 7: bad for n, bad in enumerate(spoilt)}, 100)
 
 
 def test_a_batch_of_nothing_but_bad_rows_does_not_hold_up_the_next(

@@ -8,6 +8,7 @@ import errno
 import os
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -115,6 +116,15 @@ class CountingDisk(Disk):
         self.error = errno.ENOSPC
         for name in _CALLS:
             setattr(self, name, partial(self._call, name))
+
+    @contextmanager
+    def refusing(self, *names: str) -> Iterator[None]:
+        """Let the calls of these names fail, for a while."""
+        before, self.fails = self.fails, lambda _, name: name in names
+        try:
+            yield
+        finally:
+            self.fails = before
 
     def _call(self, name: str, *args: Any) -> Any:
         self.calls += 1

@@ -187,35 +187,53 @@ def test_an_interrupt_at_any_step_of_an_append_leaves_exact_counts(make_spool: M
     assert number > 100
 
 
-def numbered(tmp_path: Path) -> Iterator[tuple[int, Spools]]:
-    """Number steps from 1, each with a folder of its own that goes afterwards."""
+class Step:
+    """
+    An interrupt at one step of a call, with spools of its own.
+
+    Attributes:
+
+        number: Which step of the call, from 1.
+
+        is_last: The call came to its end before that step.
+    """
+
+    def __init__(self, number: int, folder: Path) -> None:
+        self.number = number
+        self.spools = Spools(folder)
+        self.is_last = False
+
+    def interrupt(self, call: Callable[[], object], *, within: str = "/spool/") -> None:
+        self.is_last = not interrupted(self.number, call, within=within)
+
+
+def steps(tmp_path: Path, *, at_least: int) -> Iterator[Step]:
+    """Go through the steps of a call one by one; it has no fewer than that."""
     for number in itertools.count(1):
-        spools = Spools(tmp_path / f"{number}")
+        step = Step(number, tmp_path / f"{number}")
         try:
-            yield number, spools
+            yield step
         finally:
-            spools.close()
-            shutil.rmtree(spools.folder, ignore_errors=True)
+            step.spools.close()
+            shutil.rmtree(step.spools.folder, ignore_errors=True)
+        if step.is_last:
+            assert number > at_least
+            return
 
 
 @in_its_own_thread
 def test_an_interrupt_at_any_step_of_a_full_segment_s_successor_leaves_exact_counts(
     tmp_path: Path,
 ) -> None:
-    for number, spools in numbered(tmp_path):
-        spool = spools.make(disk=CountingDisk())
+    for step in steps(tmp_path, at_least=50):
+        spool = step.spools.make(disk=CountingDisk())
         assert all(spool.append(item) for item in rows(20))
         spool.prepare()
         spool._segments[-1].seal()
-        came_so_far = interrupted(
-            number, partial(spool.append, row(20)), within="/structlog_activity/"
-        )
+        step.interrupt(partial(spool.append, row(20)), within="/structlog_activity/")
         assert spool.append(row(21))
-        assert spool.counts().appended == len(drain(spool)), number
+        assert spool.counts().appended == len(drain(spool)), step.number
         assert_exact(spool.counts())
-        if not came_so_far:
-            break
-    assert number > 50
 
 
 @pytest.mark.parametrize("fixed", [False, True])
@@ -223,66 +241,57 @@ def test_an_interrupt_at_any_step_of_a_full_segment_s_successor_leaves_exact_cou
 def test_an_interrupt_at_any_step_of_a_keeping_leaves_exact_counts(
     tmp_path: Path, fixed: bool
 ) -> None:
-    for number, spools in numbered(tmp_path):
-        spool = spools.make(disk=CountingDisk())
+    for step in steps(tmp_path, at_least=20):
+        spool = step.spools.make(disk=CountingDisk())
         spool.prepare()
-        came_so_far = interrupted(number, partial(spool.keep, batch(rows(3)), fixed=fixed))
+        step.interrupt(partial(spool.keep, batch(rows(3)), fixed=fixed))
         kept = spool.counts().kept
         assert kept in (0, 3)
         left = drain(spool)
-        assert (len(left) == kept) or (fixed and not left), number
-        if not came_so_far:
-            break
-    assert number > 20
+        assert (len(left) == kept) or (fixed and not left), step.number
 
 
 @in_its_own_thread
 def test_an_interrupt_at_any_step_of_an_eviction_leaves_exact_counts(tmp_path: Path) -> None:
-    for number, spools in numbered(tmp_path):
-        spool = spools.make(disk=CountingDisk())
+    for step in steps(tmp_path, at_least=10):
+        spool = step.spools.make(disk=CountingDisk())
         assert all(spool.append(item) for item in rows(40))
-        came_so_far = interrupted(number, spool.evict, within="/spool/backlog.py")
+        step.interrupt(spool.evict, within="/spool/backlog.py")
         left = drain(spool)
         counts = spool.counts()
-        assert len(left) + counts.evicted == 40, number
+        assert len(left) + counts.evicted == 40, step.number
         assert_exact(counts)
-        spools.close()
+        step.spools.close()
         # An interrupt before the file is removed leaves what is counted as lost to others.
-        assert not set(left) & set(drain(spools.make()))
-        if not came_so_far:
-            break
-    assert number > 10
+        assert not set(left) & set(drain(step.spools.make()))
 
 
 @in_its_own_thread
 def test_an_interrupt_at_any_line_of_an_eviction_leaves_rows_counted_or_readable(
     tmp_path: Path,
 ) -> None:
-    for number, spools in numbered(tmp_path):
-        spool = spools.make(disk=CountingDisk())
+    for step in steps(tmp_path, at_least=30):
+        spool = step.spools.make(disk=CountingDisk())
         for count in range(7):  # Three of them fill a segment.
             assert spool.append(row(count, data=f'"{"x" * 1200}"'))
-        came_so_far = interrupted(number, spool.evict)
+        step.interrupt(spool.evict)
         found = drain(spool)
-        assert len(found) + spool.counts().evicted == 7, number
-        assert found == [*range(7 - len(found), 7)], number
+        assert len(found) + spool.counts().evicted == 7, step.number
+        assert found == [*range(7 - len(found), 7)], step.number
         assert_exact(spool.counts())
-        spools.close()
-        assert spools.names() == [], number
-        if not came_so_far:
-            break
-    assert number > 30
+        step.spools.close()
+        assert step.spools.names() == [], step.number
 
 
 def test_a_disk_that_refuses_is_not_asked_for_every_row(make_spool: MakeSpool) -> None:
-    disk = CountingDisk(lambda number, name: name == "allocate")
+    disk = CountingDisk()
     spool = make_spool(disk=disk)
-    assert not spool.append(row(1))
-    asked = disk.calls
-    assert not any(spool.append(item) for item in rows(100))
-    assert disk.calls == asked
-    assert spool.trouble == "the spool can't be used: No space left on device"
-    disk.fails = lambda number, name: False
+    with disk.refusing("allocate"):
+        assert not spool.append(row(1))
+        asked = disk.calls
+        assert not any(spool.append(item) for item in rows(100))
+        assert disk.calls == asked
+        assert spool.trouble == "the spool can't be used: No space left on device"
     assert not spool.append(row(1))
     spool.prepare()
     assert spool.trouble is None
@@ -295,9 +304,8 @@ def test_a_row_that_the_disk_did_not_confirm_is_counted(
     disk = CountingDisk()
     spool = make_spool(disk=disk, synced=True)
     assert spool.append(row(1))
-    disk.fails = lambda number, name: name == "sync"
-    assert spool.append(row(2))
-    disk.fails = lambda number, name: False
+    with disk.refusing("sync"):
+        assert spool.append(row(2))
     assert spool.append(row(3))  # Into another segment: the kernel forgets what it failed to write.
     assert len(spool._segments) == 2
     assert drain(spool) == [1, 2, 3]
@@ -376,10 +384,9 @@ def test_a_segment_that_cannot_be_removed_stays_until_it_can(
     for item in rows(40):
         spool.append(item)
     spool.prepare()
-    disk.fails = lambda number, name: name == "remove"
-    assert drain(spool) == [*range(40)]
+    with disk.refusing("remove"):
+        assert drain(spool) == [*range(40)]
     left = len(spools.names(".seg"))
-    disk.fails = lambda number, name: False
     assert make_spool().adopt() == 0  # It is locked as before.
     spool.prepare()
     assert len(spools.names(".seg")) == left - 1

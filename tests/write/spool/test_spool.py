@@ -431,11 +431,10 @@ def test_a_batch_that_cannot_be_marked_is_not_sent_but_later(make_spool: MakeSpo
     spool.append(row(1))
     chunk = spool.take(1)
     assert chunk is not None
-    disk.fails = lambda number, name: name == "write"
-    with pytest.raises(MarkError, match="No space"):
-        chunk.fix(batch(chunk.rows))
-    chunk.set_aside([])  # Never fails.
-    disk.fails = lambda number, name: False
+    with disk.refusing("write"):
+        with pytest.raises(MarkError, match="No space"):
+            chunk.fix(batch(chunk.rows))
+        chunk.set_aside([])  # Never fails.
     chunk.fix(batch(chunk.rows))
     chunk.settle()
     assert_exact(spool.counts())
