@@ -51,8 +51,7 @@ TENANT = "acme"
 @pytest.fixture
 def cleared(shared: Store) -> Store:
     """Each of the two databases, empty."""
-    assert shared.engine is not None
-    empty(shared.engine)
+    empty(shared.database)
     return shared
 
 
@@ -66,9 +65,8 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 
 def fold_all(store: Store, today: date = TODAY) -> int:
-    assert store.engine is not None
     folded = 0
-    with writing(store.engine) as connection:
+    with writing(store.database) as connection:
         beyond = closed_before(today)
         for month in open_months(connection, beyond):
             folded += fold(connection, month, beyond)
@@ -77,8 +75,7 @@ def fold_all(store: Store, today: date = TODAY) -> int:
 
 def take_away(store: Store, before: datetime) -> None:
     """Delete the records before a moment, and take them out of the counts."""
-    engine = store.engine
-    assert engine is not None
+    engine = store.database
     with writing(engine) as connection:
         log = user_activity.c
         gone = connection.execute(
@@ -189,8 +186,7 @@ def go_through(
     spans: list[tuple[datetime | None, datetime | None]],
     where: dict[str, Any],
 ) -> None:
-    assert store.engine is not None
-    empty(store.engine)
+    empty(store.database)
     model = MemoryRepository()
     for step, what in steps:
         if step == "add":
@@ -203,8 +199,7 @@ def go_through(
             model.rows = [row for row in model.rows if row.created_at >= to_microseconds(what)]
         for since, until in [(None, None), *spans]:
             same_answers(store, model, since=since, until=until, **where)
-    assert store.engine is not None
-    check_tables(store.engine)
+    check_tables(store.database)
 
 
 def same_answers(store: Store, model: MemoryReads, **where: Any) -> None:
@@ -228,9 +223,8 @@ def test_a_fold_moves_open_counts_of_closed_days_once(cleared: Store) -> None:
     cleared.add(*(record(occurred_at=moment) for moment in ago[:2]))
     assert 2 == fold_all(cleared)
 
-    assert cleared.engine is not None
-    check_tables(cleared.engine)
-    with cleared.engine.connect() as connection:
+    check_tables(cleared.database)
+    with cleared.database.connect() as connection:
         assert [2, 2] == list(connection.scalars(select(MONTHLY.n)))
         days = connection.execute(select(DAILY.folded, DAILY.n).order_by(DAILY.day))
         assert [(True, 2), (True, 2), (False, 1), (False, 1)] == [*map(tuple, days)]
@@ -240,8 +234,7 @@ def test_statistics_read_no_folded_days(cleared: Store) -> None:
     """They would be wrong here, which only who reads them can see."""
     cleared.add(*(record(occurred_at=MIDNIGHT - timedelta(days=days)) for days in (70, 40, 0)))
     fold_all(cleared)
-    assert cleared.engine is not None
-    with cleared.engine.begin() as connection:
+    with cleared.database.begin() as connection:
         connection.execute(update(user_activity_daily).where(DAILY.folded).values(n=1000))
 
     assert 3 == cleared.stats(tenant_id=TENANT).total
@@ -262,12 +255,11 @@ def test_a_month_can_be_unfolded_and_folded_again(cleared: Store) -> None:
     cleared.add(*(record(occurred_at=moment) for moment in MOMENTS))
     fold_all(cleared)
     before = cleared.stats(tenant_id=TENANT)
-    assert cleared.engine is not None
 
-    with writing(cleared.engine) as connection:
+    with writing(cleared.database) as connection:
         unfold(connection, MOMENTS[0].date(), TODAY)
 
-    with cleared.engine.connect() as connection:
+    with cleared.database.connect() as connection:
         assert 0 == connection.scalar(select(func.count()).select_from(user_activity_monthly))
         assert [False] == list(connection.scalars(select(DAILY.folded).distinct()))
     assert before == cleared.stats(tenant_id=TENANT)
@@ -335,8 +327,7 @@ def check_instant(engine: Engine, readings: list[int]) -> None:
 def test_statistics_are_right_at_every_instant_while_writers_and_folds_go_on(
     cleared: Store, batches: int
 ) -> None:
-    engine = cleared.engine
-    assert engine is not None
+    engine = cleared.database
     crew, readings = Crew(), list[int]()
 
     others = [

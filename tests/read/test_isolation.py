@@ -200,8 +200,7 @@ def test_text_from_outside_is_never_sql(
 
 @contextmanager
 def statements(store: Store) -> Iterator[list[tuple[str, Any]]]:
-    assert store.engine is not None
-    with sent_to(store.engine) as sent:
+    with sent_to(store.database) as sent:
         yield sent
 
 
@@ -331,10 +330,9 @@ def test_a_tenant_that_says_nothing_is_refused(shared: Store, name: str, tenant:
 def test_a_connection_that_comes_back_from_a_failure_has_no_tenant_on_it(
     shared: Store, log: list[ActivityRecord]
 ) -> None:
-    assert shared.engine is not None
     own = sum(one.tenant_id == TENANTS[0] for one in log)
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError), shared.engine.connect() as connection:
+        with pytest.raises(ZeroDivisionError), shared.database.connect() as connection:
             structlog_activity.feed(
                 connection, structlog_activity.ActivityFilter(tenant_id=TENANTS[1])
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from structlog_activity.record.rowmaker import RowMaker
 from structlog_activity.store.batch import Batch
 from tests.support.records import record
 from tests.support.sent import sent_by
-from tests.support.stores import Store, postgresql_store, sqlite_store
+from tests.support.stores import Store, sqlite_store
 
 
 ROWS = 12_000
@@ -37,29 +36,15 @@ WANTED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def filled(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Store]:
-    if request.param == "sqlite":
-        with sqlite_store(tmp_path_factory.mktemp("plans")) as store:
-            fill(store)
-            yield store
-        return
-    server = request.getfixturevalue("postgres_server")
-    server.ensure_running()
-    from structlog_activity.store.engine import make_engine, parse_url
-    from structlog_activity.store.schema import Schema
-
-    engine = make_engine(parse_url(server.create_database()))
-    Schema(engine).migrate()
-    url = engine.url.render_as_string(hide_password=False)
-    with postgresql_store(url) as store:
-        fill(store)
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+@pytest.fixture(scope="module")
+def filled(shared: Store) -> Store:
+    """Each of the two databases with many records, and what the planner knows of these."""
+    fill(shared)
+    if shared.name == "postgresql":
+        engine = shared.database.execution_options(isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
             connection.execute(text("VACUUM ANALYZE user_activity"))
-        yield store
-    engine.dispose()
+    return shared
 
 
 def fill(store: Store) -> None:
@@ -105,8 +90,7 @@ def index_words(engine: Engine, wanted: str) -> str:
 @pytest.mark.parametrize("name", WANTED)
 @pytest.mark.parametrize("deep", [False, True], ids=["first page", "deep page"])
 def test_a_filter_reads_its_index_in_order(filled: Store, name: str, deep: bool) -> None:
-    engine = filled.engine
-    assert engine is not None
+    engine = filled.database
     where, wanted = WANTED[name]
     cursor = None
     if deep:
@@ -126,8 +110,7 @@ def test_a_filter_reads_its_index_in_order(filled: Store, name: str, deep: bool)
 
 
 def test_a_deep_page_leaves_out_the_partitions_that_it_can_not_need(filled: Store) -> None:
-    engine = filled.engine
-    assert engine is not None
+    engine = filled.database
     if engine.dialect.name == "sqlite":
         pytest.skip("has one table")
     page = filled.feed(tenant_id="big", limit=10, total="none")
@@ -144,8 +127,7 @@ def test_a_deep_page_says_once_where_it_begins(filled: Store) -> None:
     A plan for any value, which it makes of a statement that comes often, then reads and
     sorts all that a large tenant has.
     """
-    engine = filled.engine
-    assert engine is not None
+    engine = filled.database
     if engine.dialect.name == "sqlite":
         pytest.skip("plans for the values that it is given")
     page = filled.feed(tenant_id="big", limit=10, total="none")
@@ -159,8 +141,7 @@ def test_a_deep_page_says_once_where_it_begins(filled: Store) -> None:
 
 
 def test_statistics_of_a_span_read_days_and_the_edges_only(filled: Store) -> None:
-    engine = filled.engine
-    assert engine is not None
+    engine = filled.database
     now = datetime.now(UTC)
     filter_ = ActivityFilter(
         tenant_id="big", since=now - timedelta(days=15), until=now - timedelta(hours=30)
@@ -184,8 +165,7 @@ def test_statistics_of_a_span_have_two_ends_so_that_one_plan_serves_all(
     PostgreSQL does it for each span as long as that looks cheaper: beyond a parameter it
     expects a third of all rows, between two of them few.
     """
-    engine = filled.engine
-    assert engine is not None
+    engine = filled.database
     if engine.dialect.name == "sqlite":
         pytest.skip("plans each statement once")
     moments = {
@@ -207,8 +187,7 @@ def test_of_a_day_that_a_span_cuts_the_shorter_side_is_counted(
     filled: Store, end: str, hour: int
 ) -> None:
     """The day's own count gives the other."""
-    engine = filled.engine
-    assert engine is not None
+    engine = filled.database
     if engine.dialect.name == "sqlite":
         pytest.skip("values have no names; the bounds are the same")
     cut = datetime(2026, 1, 5, hour, tzinfo=UTC)
@@ -226,8 +205,7 @@ def test_the_filters_of_a_new_file_use_their_indexes_from_the_first_row(tmp_path
     """Without figures SQLite takes every index for equally good."""
     with sqlite_store(tmp_path) as store:
         store.add(record())
-        engine = store.engine
-        assert engine is not None
+        engine = store.database
         for where, wanted in WANTED.values():
             filter_ = ActivityFilter(tenant_id="acme", total="none", **where)
             ((statement, values),) = sent_by(engine, partial(feed, engine, filter_))

@@ -88,8 +88,7 @@ def both(shared: Store) -> Iterator[tuple[Store, Store]]:
         shared.add(*records[start : start + 100])
     model = replace(memory_store(), feed=Listed(records).feed)
     if shared.name == "postgresql":
-        assert shared.engine is not None
-        with shared.engine.connect() as connection:
+        with shared.database.connect() as connection:
             found = connection.execute(text("SELECT count(*) FROM pg_inherits")).scalar_one()
         assert found > 6 * 92
     yield shared, model

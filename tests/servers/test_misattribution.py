@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from structlog_activity import ALL_TENANTS, NIL, ActivityLog, ActivityRecord, to_uuid
+from structlog_activity import ALL_TENANTS, NIL, ActivityLog, to_uuid
 from tests.servers.http import Request, Server, serving
+from tests.support.stores import walk
 
 
 UVICORN = ("-m", "tests.servers.run_uvicorn", "{fd}")
@@ -134,17 +135,6 @@ def _fits(path: str, status: int) -> bool:
 def _stored(url: str) -> Counter[tuple[str, str, object]]:
     found: Counter[tuple[str, str, object]] = Counter()
     with ActivityLog(url) as log:
-        for record in _all(log):
+        for record in walk(log.feed, tenant_id=ALL_TENANTS, limit=200, total="none"):
             found[record.verb, record.object_id, record.actor_id] += 1
     return found
-
-
-def _all(log: ActivityLog) -> list[ActivityRecord]:
-    found: list[ActivityRecord] = []
-    cursor = None
-    while True:
-        page = log.feed(tenant_id=ALL_TENANTS, limit=200, after=cursor, total="none")
-        found += page.records
-        cursor = page.next_cursor
-        if cursor is None:
-            return found

@@ -24,8 +24,7 @@ from tests.support.stores import TABLES, Store, empty, postgresql_store
 
 @pytest.fixture
 def engine(sql_store: Store) -> Engine:
-    assert sql_store.engine is not None
-    return sql_store.engine
+    return sql_store.database
 
 
 @pytest.fixture
@@ -166,13 +165,11 @@ def test_a_role_without_the_privilege_is_told_which_one(
     postgres_server: PostgresServer, migrated_url: str
 ) -> None:
     postgres_server.ensure_running()
-    with postgresql_store(migrated_url) as store:
-        assert store.engine is not None
-        with store.engine.connect() as connection:
-            connection.execute(text("CREATE ROLE stranger"))
-            connection.execute(text("SET LOCAL ROLE stranger"))
-            with pytest.raises(RepositoryError, match="needs INSERT") as caught:
-                write_inside(connection, Batch.alone(rows(1)))
+    with postgresql_store(migrated_url) as store, store.database.connect() as connection:
+        connection.execute(text("CREATE ROLE stranger"))
+        connection.execute(text("SET LOCAL ROLE stranger"))
+        with pytest.raises(RepositoryError, match="needs INSERT") as caught:
+            write_inside(connection, Batch.alone(rows(1)))
     assert "42501" == caught.value.sqlstate
 
 

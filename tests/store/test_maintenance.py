@@ -21,6 +21,7 @@ from structlog_activity.store.locks import MAINTENANCE
 from structlog_activity.store.maintenance import postgresql
 from structlog_activity.store.maintenance.maintain import maintain
 from structlog_activity.store.partitions import MONTHS_AHEAD, months_on
+from tests.support.racing import at_once
 from tests.support.records import record
 from tests.support.stores import opened
 from tests.write.doubles import eventually
@@ -267,26 +268,9 @@ def test_the_lock_is_let_go_of_after_a_failure(
 
 def test_any_number_may_maintain_at_once(engine: Engine) -> None:
     store(engine, *(datetime.now(UTC) for _ in range(3)))
-    reports: list[Any] = []
-    gate = threading.Barrier(4)
 
-    def work() -> None:
-        own = make_engine(engine.url)
-        gate.wait()
-        try:
-            reports.append(maintain(own, today=LATER))
-        except Exception as error:
-            reports.append(error)
-        finally:
-            own.dispose()
+    reports = at_once(4, engine, lambda own: maintain(own, today=LATER))
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert [] == [found for found in reports if isinstance(found, Exception)]
     assert 1 == sum(report.counts_folded for report in reports)
     assert 3 == total(engine)
 

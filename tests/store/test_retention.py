@@ -23,7 +23,7 @@ from structlog_activity.store.partitions import months_on
 from structlog_activity.store.removal import retention
 from tests.support.postgres import PostgresServer
 from tests.support.records import record
-from tests.support.stores import KEY
+from tests.support.stores import KEY, store_old
 
 
 NOW = datetime.now(UTC)
@@ -52,10 +52,7 @@ def server(tables_url: str) -> Iterator[ActivityLog]:
 
 
 def store(activity: ActivityLog, *moments: datetime, **fields: Any) -> None:
-    """Store records as one batch, in months of their own."""
-    importer = activity.importer()
-    importer.store([activity._rows.make_from(record(occurred_at=at, **fields)) for at in moments])
-    importer.close()
+    store_old(activity, [record(occurred_at=at, **fields) for at in moments])
 
 
 def query(activity: ActivityLog, sql: str) -> list[Any]:

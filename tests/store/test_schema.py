@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -16,6 +14,7 @@ from structlog_activity.store import schema as schema_module
 from structlog_activity.store.engine import make_engine, parse_url
 from structlog_activity.store.schema import Schema, migrations
 from structlog_activity.store.table import metadata
+from tests.support.racing import at_once
 
 
 @pytest.fixture
@@ -162,27 +161,8 @@ def test_a_failing_step_leaves_nothing_behind(
 
 
 def test_any_number_may_migrate_at_once(engine: Engine) -> None:
-    taken: list[int] = []
-    failures: list[BaseException] = []
-    gate = threading.Barrier(5)
+    taken = at_once(5, engine, lambda own: len(Schema(own).migrate()))
 
-    def migrate() -> None:
-        own = make_engine(engine.url)
-        gate.wait()
-        try:
-            taken.append(len(Schema(own).migrate()))
-        except BaseException as error:
-            failures.append(error)
-        finally:
-            own.dispose()
-
-    threads = [threading.Thread(target=migrate) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert [] == failures
     assert [0, 0, 0, 0, 1] == sorted(taken)
 
 

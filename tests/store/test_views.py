@@ -42,8 +42,7 @@ def read(engine: Engine, query: str) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def engine(sql_store: Store) -> Engine:
-    assert sql_store.engine is not None
-    return sql_store.engine
+    return sql_store.database
 
 
 def test_a_record_is_readable(sql_store: Store, engine: Engine) -> None:
@@ -101,11 +100,10 @@ def test_what_is_no_json_and_lies_before_1970_is_no_error_in_a_file(
 
     with sqlite_store(tmp_path) as store:
         store.add(record())
-        assert store.engine is not None
-        with store.engine.begin() as connection:
+        with store.database.begin() as connection:
             connection.exec_driver_sql("UPDATE user_activity SET data = '{', created_at = -1")
 
-        (row,) = read(store.engine, "SELECT * FROM activity_feed_v1")
+        (row,) = read(store.database, "SELECT * FROM activity_feed_v1")
 
     assert ("{", "1969-12-31T23:59:59.999999Z") == (row["data"], row["occurred_at"])
 
@@ -131,10 +129,9 @@ def test_the_question_for_datasette_has_an_answer(tmp_path: Path) -> None:
 
     with sqlite_store(tmp_path) as store:
         store.add(record(occurred_at=datetime.now(UTC)))
-        assert store.engine is not None
         (query,) = blocks("sqlite")
 
-        assert [{"verb": "settings.updated", "records": 1}] == read(store.engine, query)
+        assert [{"verb": "settings.updated", "records": 1}] == read(store.database, query)
 
 
 # -- the roles of the page, on PostgreSQL ----------------------------------------

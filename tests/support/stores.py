@@ -60,6 +60,12 @@ class Store:
         self._seq = itertools.count(1)
         self._writer = uuid4()
 
+    @property
+    def database(self) -> Engine:
+        """The engine, where a test wants no other store than those that have one."""
+        assert self.engine is not None
+        return self.engine
+
     def batch(self, rows: Sequence[Row]) -> Batch:
         seq = next(self._seq)
         return Batch(self._writer, seq, seq, rows)
@@ -72,14 +78,7 @@ class Store:
 
     def walk(self, limit: int = 7, **where: Any) -> list[ActivityRecord]:
         """Read a whole feed, page by page."""
-        found: list[ActivityRecord] = []
-        cursor = None
-        while True:
-            page = self.feed(**where, limit=limit, after=cursor)
-            found += page.records
-            cursor = page.next_cursor
-            if cursor is None:
-                return found
+        return walk(self.feed, limit=limit, **where)
 
 
 class Reads(ReadMethods):
@@ -90,6 +89,18 @@ class Reads(ReadMethods):
 
     def _read(self, read: Callable[[Engine, bytes], Any]) -> Any:
         return read(self._engine, b"")
+
+
+def walk(feed: Callable[..., ActivityPage], **where: Any) -> list[ActivityRecord]:
+    """Read a whole feed, page by page."""
+    found: list[ActivityRecord] = []
+    cursor = None
+    while True:
+        page = feed(**where, after=cursor)
+        found += page.records
+        cursor = page.next_cursor
+        if cursor is None:
+            return found
 
 
 def memory_store() -> Store:
@@ -160,6 +171,13 @@ def empty_log(
     with ActivityLog(request.getfixturevalue("migrated_url"), **options) as found:
         empty(found.engine)
         yield found
+
+
+def store_old(activity: ActivityLog, records: Sequence[ActivityRecord]) -> None:
+    """Store records as one batch, in months of their own, however long ago these were."""
+    importer = activity.importer()
+    importer.store([activity._rows.make_from(record) for record in records])
+    importer.close()
 
 
 @contextmanager
