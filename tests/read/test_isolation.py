@@ -246,7 +246,7 @@ OF_SCOPED = {
 
 def test_no_select_is_built_beside_the_conditions_of_a_filter() -> None:
     builders = 0
-    for path in READ.glob("*.py"):
+    for path in READ.rglob("*.py"):
         tree = ast.parse(path.read_text())
         named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         if named & {"user_activity_batch"} and not named & TENANTS_TABLES:
