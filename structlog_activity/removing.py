@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -116,15 +117,15 @@ class RemovalMethods:
         )
         self._ready()
         with reached(self._url):
-            return prune(
+            report = prune(
                 at_coordinator(self.engine),
                 scope,
                 now=now,
                 key=self._key,
                 dry_run=dry_run,
-                is_floored=floor is not None and latest < before,
                 progress=progress,
             )
+        return replace(report, is_floored=floor is not None and latest < before)
 
     async def aprune(self, older_than: timedelta | datetime, **how: Any) -> PruneReport:
         """Do what `prune` does, in a thread."""

@@ -204,10 +204,11 @@ class Schema:
             SchemaError: A step that was taken differs from its file, the
                 tables are of a newer release, or a step failed.
         """
-        if not self._missing(to):  # The usual case, in which nobody need wait for a lock.
-            return []
+        with self._connection() as connection:
+            if not self._missing(connection, to):  # Usually, and then nobody waits for a lock.
+                return []
         with self._locked() as connection:
-            taken = self._missing(to, connection)
+            taken = self._missing(connection, to)
             for step in taken:
                 _run(connection, step.up, step)
                 _remember(connection, step)
@@ -259,11 +260,8 @@ class Schema:
         if problem:
             raise SchemaError(problem)
 
-    def _missing(self, to: int | None, connection: Connection | None = None) -> list[Migration]:
+    def _missing(self, connection: Connection, to: int | None) -> list[Migration]:
         """Return the steps up to version *to* that are not taken yet."""
-        if connection is None:
-            with self._connection() as found:
-                return self._missing(to, found)
         applied = _applied(connection)
         self._refuse_surprises(applied)
         last = self._steps[-1].version if to is None else to

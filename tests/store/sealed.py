@@ -23,7 +23,7 @@ from structlog_activity.store.repository import Repository
 from structlog_activity.store.seals import seal as seals
 from structlog_activity.store.seals.report import SealFinding, VerifyReport
 from structlog_activity.store.seals.stored import snapshot
-from structlog_activity.store.seals.verify import verify_with
+from structlog_activity.store.seals.verify import verify_log
 from structlog_activity.store.table import (
     metadata,
     user_activity,
@@ -137,10 +137,10 @@ class SealedLog:
     def verify(self, *, key: bytes = KEY, **how: Any) -> VerifyReport:
         options = {"checkpoint": None, "since_checkpoint": False, "progress": None, **how}
         keys = [key] if key else []
-        report = verify_with(self.engine, keys=keys, in_database=False, **options)
+        report = verify_log(self.engine, keys=keys, in_database=False, **options)
         if self.engine.dialect.name == "postgresql":
             options["progress"] = None
-            there = verify_with(self.engine, keys=keys, in_database=True, **options)
+            there = verify_log(self.engine, keys=keys, in_database=True, **options)
             assert set(report.findings) == set(there.findings)
             assert (report.rows, report.erased) == (there.rows, there.erased)
         return report

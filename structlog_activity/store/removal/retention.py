@@ -115,7 +115,6 @@ def prune(
     now: datetime,
     key: bytes = b"",
     dry_run: bool = False,
-    is_floored: bool = False,
     progress: Callable[[int, int], object] | None = None,
 ) -> PruneReport:
     """
@@ -133,8 +132,6 @@ def prune(
 
         dry_run: Only count.
 
-        is_floored: Whether *scope* was cut short; for the report.
-
         progress: Told how many records went, and of how many.
 
     Raises:
@@ -142,7 +139,7 @@ def prune(
         RepositoryError: The role does not own the tables, or somebody else
             deletes rows at the same time.
     """
-    report = PruneReport(before=scope.before, is_floored=is_floored)
+    report = PruneReport(before=scope.before)
     if dry_run:
         with engine.connect() as connection:
             return replace(report, rows=count(connection, scope), is_dry_run=True)

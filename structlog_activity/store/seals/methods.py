@@ -85,7 +85,7 @@ class SealMethods:
         from ..citus import at_coordinator
         from ..engine import SQLITE
         from ..reaching import reached
-        from .verify import verify_with
+        from .verify import verify_log
 
         if since_checkpoint and checkpoint is None:
             raise ValueError("since_checkpoint: a checkpoint is needed")
@@ -93,7 +93,7 @@ class SealMethods:
             raise ValueError("in_database: only PostgreSQL can do that")
         engine = self._ready()
         with reached(self._url):
-            return verify_with(
+            return verify_log(
                 at_coordinator(engine),
                 keys=self._seal_keys,
                 checkpoint=checkpoint,

@@ -6,16 +6,15 @@ from __future__ import annotations
 
 import os
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
-from uuid import UUID
 
 from sqlalchemy import Engine
 
 from ...record.canonical import canonical
 from .checkpoint import Exported, read_checkpoints
 from .in_database import Suspects
-from .ledgercheck import Head, LedgerCheck
+from .ledgercheck import LedgerCheck
 from .report import SealFindings, VerifyReport
 from .rowcheck import RowCheck
 from .seal import keys_by_id
@@ -31,59 +30,14 @@ def _ignore(done: int, total: int) -> None:
     pass
 
 
-def verify_with(
-    engine: Engine,
-    *,
-    keys: Sequence[bytes],
-    checkpoint: str | os.PathLike[str] | None,
-    since_checkpoint: bool,
-    in_database: bool,
-    progress: Callable[[int, int], object] | None,
-) -> VerifyReport:
-    """
-    Do what `verify_log` does, with what a file of checkpoints says.
-
-    Args:
-
-        engine: Reaches the database.
-
-        keys: As for `verify_log`.
-
-        checkpoint: The file, if there is one.
-
-        since_checkpoint: Leave out what was written before its last line.
-
-        in_database: As for `verify_log`.
-
-        progress: As for `verify_log`.
-
-    Raises:
-
-        OSError: The file can't be read.
-    """
-    findings, exported = SealFindings(), Exported()
-    if checkpoint is not None:
-        exported = read_checkpoints(checkpoint, findings, keys)
-    return verify_log(
-        engine,
-        keys=keys,
-        exported=exported.heads,
-        since=exported.since if since_checkpoint else 0,
-        in_database=in_database,
-        progress=progress or _ignore,
-        findings=findings,
-    )
-
-
 def verify_log(
     engine: Engine,
     *,
     keys: Sequence[bytes] = (),
-    exported: Mapping[UUID, Head] | None = None,
-    since: int = 0,
+    checkpoint: str | os.PathLike[str] | None = None,
+    since_checkpoint: bool = False,
     in_database: bool = False,
-    findings: SealFindings | None = None,
-    progress: Callable[[int, int], object] = _ignore,
+    progress: Callable[[int, int], object] | None = None,
 ) -> VerifyReport:
     """
     Recompute every digest of the log and hold it against what is stored.
@@ -98,19 +52,25 @@ def verify_log(
 
         keys: Those with which seals were signed; none checks no signature.
 
-        exported: How far the chains were by checkpoints outside the database.
+        checkpoint: A file of checkpoints, which say how far the chains were.
 
-        since: Leave out batches with a lesser number, and their rows; the
-            chains are checked from their beginning all the same.
+        since_checkpoint: Leave out batches that were written before its last
+            line, and their rows; the chains are checked from their beginning all
+            the same.
 
         in_database: Have PostgreSQL compute the digests of rows: faster, and
             no proof where the server itself may lie.
 
-        findings: Those that there are already.
-
         progress: Told how many rows are checked, and of how many.
+
+    Raises:
+
+        OSError: The file can't be read.
     """
-    findings, declared = findings or SealFindings(), Declarations()
+    findings, declared, exported = SealFindings(), Declarations(), Exported()
+    if checkpoint is not None:
+        exported = read_checkpoints(checkpoint, findings, keys)
+    since = exported.since if since_checkpoint else 0
     with snapshot(engine) as log:
         for row in log.pruned():
             declared.read(row)
@@ -118,14 +78,14 @@ def verify_log(
         rows = RowCheck(findings, declared, as_sealed, log.written_meanwhile)
         suspects = log.suspects(since) if in_database else None
         only = None if suspects is None else suspects.batches
-        rows.check(_told(log.rows(since, only), progress, log.count()))
+        rows.check(_told(log.rows(since, only), progress or _ignore, log.count()))
         rows.finish()
         rows.check_dropped(log.dropped(declared.before, since))
         ledger = LedgerCheck(
             findings,
             declared,
             keys=keys_by_id(keys),
-            exported=exported or {},
+            exported=exported.heads,
             since=since,
         )
         ledger.check(log.seals())
