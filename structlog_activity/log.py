@@ -256,7 +256,7 @@ class ActivityLog(
 
     @cached_property
     def _reader(self) -> Engine:
-        from .store.engine import for_single_reads
+        from .read.shortcut import for_single_reads
 
         return for_single_reads(self.engine)
 

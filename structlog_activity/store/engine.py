@@ -4,7 +4,6 @@ From a URL to an engine: which database is meant, and is everything there to rea
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
 import shlex
@@ -20,12 +19,11 @@ from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from ..errors import RepositoryError
+from .lifetime import look_after, look_after_connection
 
 
 POSTGRESQL: Final = "postgresql"
 SQLITE: Final = "sqlite"
-PLAIN: Final = "structlog_activity_engine"
-"""Option of an engine for single reads: the one that it was made of."""
 
 _POSTGRESQL_DRIVERS = {"postgresql", "postgresql+psycopg", "postgres"}
 _SQLITE_DRIVERS = {"sqlite", "sqlite+pysqlite"}
@@ -80,9 +78,9 @@ def make_engine(url: URL, **options: Any) -> Engine:
 
         RepositoryError: The driver is not installed or can't be loaded.
     """
-    make = _sqlite_engine if url.get_backend_name() == SQLITE else _postgresql_engine
-    engine = make(url, options)
-    _live.add(engine)
+    is_file = url.get_backend_name() == SQLITE
+    engine = _sqlite_engine(url, options) if is_file else _postgresql_engine(url, options)
+    look_after(engine, is_file=is_file)
     return engine
 
 
@@ -139,19 +137,6 @@ def _postgresql_engine(url: URL, options: dict[str, Any]) -> Engine:
     return engine
 
 
-def without_transactions(connection: Any, *, on: bool) -> None:
-    """
-    Let each statement on a connection be by itself, or not any more.
-
-    Args:
-
-        connection: Of psycopg, within no transaction.
-
-        on: Whether it is to be so.
-    """
-    connection.autocommit = on
-
-
 @lru_cache(maxsize=1)
 def _json_loaders() -> tuple[type[Any], type[Any]]:
     from psycopg.adapt import Loader
@@ -175,7 +160,7 @@ def _json_loaders() -> tuple[type[Any], type[Any]]:
 
 
 def _prepare_postgresql(connection: Any, _: object) -> None:
-    _connections.add(connection)
+    look_after_connection(connection)
     for loader in _json_loaders():
         connection.adapters.register_loader("jsonb", loader)
     # The server said so while connecting; psycopg reads no dates in another style.
@@ -212,54 +197,3 @@ def _remove(path: str, maker: int) -> None:
     for suffix in ("", "-wal", "-shm"):
         with contextlib.suppress(OSError):
             Path(path + suffix).unlink()
-
-
-_live: weakref.WeakSet[Engine] = weakref.WeakSet()
-
-
-_connections: weakref.WeakSet[Any] = weakref.WeakSet()  # PostgreSQL's.
-
-
-def _close_all() -> None:
-    # At exit, or drivers complain of connections that nobody closed.
-    for engine in list(_live):
-        engine.dispose()
-
-
-def _close_files() -> None:
-    # SQLite keeps what it knows of a file's locks in memory: a child with a copy of
-    # that has its commits thrown away when the parent closes the file.
-    for engine in list(_live):
-        if engine.dialect.name == SQLITE:
-            engine.dispose()
-
-
-def _forget_connections() -> None:
-    # In a forked child: they are the parent's, and closing one ends its session, while
-    # one that isn't closed is complained of. So they are closed over another line.
-    inherited = list(_connections)
-    for engine in list(_live):
-        engine.dispose(close=False)
-    if inherited:
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        for connection in inherited:
-            with contextlib.suppress(Exception):  # It is broken, or closed.
-                os.dup2(nowhere, connection.fileno(), inheritable=False)
-                connection.close()
-        os.close(nowhere)
-
-
-atexit.register(_close_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_close_files, after_in_child=_forget_connections)
-
-
-def for_single_reads(engine: Engine) -> Engine:
-    """
-    Return *engine* for single reads: on PostgreSQL a transaction costs two round trips more.
-
-    Whoever wants to hear of reads listens to *engine*, which the option `PLAIN` names.
-    """
-    if engine.dialect.name != POSTGRESQL:
-        return engine
-    return engine.execution_options(isolation_level="AUTOCOMMIT", **{PLAIN: engine})

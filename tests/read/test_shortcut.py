@@ -23,8 +23,8 @@ from structlog_activity import (
     feed,
     stats,
 )
-from structlog_activity.read.shortcut import Direct, reader
-from structlog_activity.store.engine import for_single_reads, make_engine, parse_url
+from structlog_activity.read.shortcut import Direct, for_single_reads, reader
+from structlog_activity.store.engine import make_engine, parse_url
 from tests.support.records import NOON, record
 
 
