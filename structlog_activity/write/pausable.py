@@ -11,10 +11,10 @@ import time
 from collections.abc import Iterator
 
 from ..store.repository import Repository
-from .passing import PassingRepository
+from .wrapper import RepositoryWrapper
 
 
-class PausableRepository(PassingRepository):
+class PausableRepository(RepositoryWrapper):
     """
     Pass calls on, one at a time, except during a pause.
 

@@ -15,7 +15,7 @@ from typing import Final
 from ..store.faults import Fault, StoreError
 from ..store.repository import Repository
 from .bell import Bell
-from .passing import PassingRepository
+from .wrapper import RepositoryWrapper
 
 
 LIMIT: Final = 60.0
@@ -25,7 +25,7 @@ _AGAIN: Final = 1.0  # seconds until another try to break off the same call
 _PATIENCE: Final = 5.0  # seconds for the thread to end, which takes none
 
 
-class WatchedRepository(PassingRepository):
+class WatchedRepository(RepositoryWrapper):
     """
     Pass calls on, and break off those that take too long.
 

@@ -1,5 +1,5 @@
 """
-A repository that passes its calls on, each within something else.
+A repository around another: its calls are passed on, each within something else.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ..store.batch import Batch
 from ..store.repository import Repository
 
 
-class PassingRepository:
+class RepositoryWrapper:
     """
     Pass calls on; whoever derives from it says what encloses them, and how it ends.
 
