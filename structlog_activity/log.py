@@ -4,7 +4,6 @@ The activity log of an application: one object that joins all rooms.
 
 from __future__ import annotations
 
-import asyncio
 import os
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +24,7 @@ from .removing import RemovalMethods
 from .sealing import SealedReadMethods
 from .store.maintenance.methods import MaintenanceMethods
 from .store.seals.methods import SealMethods
+from .twins import in_thread
 from .write.signals import EndsOnSignals
 
 
@@ -288,9 +288,7 @@ class ActivityLog(
             self.engine.dispose()
         return done
 
-    async def aclose(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109
-        """Do what `close` does, in a thread."""
-        return await asyncio.to_thread(self.close, timeout)
+    aclose = in_thread(close)
 
     # -- the database -------------------------------------------------------
 

@@ -4,14 +4,13 @@ Recording by hand, and what became of the records: the methods of whatever has a
 
 from __future__ import annotations
 
-import asyncio
-
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .capture.faults import fault_counts
 from .record.record import ActivityRecord
+from .twins import in_thread
 
 
 if TYPE_CHECKING:
@@ -135,9 +134,7 @@ class RecordingMethods:
         """
         return self._buffer.flush(timeout)
 
-    async def aflush(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109
-        """Do what `flush` does, in a thread."""
-        return await asyncio.to_thread(self.flush, timeout)
+    aflush = in_thread(flush)
 
     def counters(self) -> dict[str, int]:
         """

@@ -4,8 +4,6 @@ Retention and erasure: the methods of whatever has a database and waiting record
 
 from __future__ import annotations
 
-import asyncio
-
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,6 +16,7 @@ from .read.filter import ActivityFilter
 from .read.tenants import ALL_TENANTS
 from .read.values import utc_moment
 from .record.ids import NIL, to_uuid
+from .twins import in_thread
 
 
 if TYPE_CHECKING:
@@ -127,9 +126,7 @@ class RemovalMethods:
             )
         return replace(report, is_floored=floor is not None and latest < before)
 
-    async def aprune(self, older_than: timedelta | datetime, **how: Any) -> PruneReport:
-        """Do what `prune` does, in a thread."""
-        return await asyncio.to_thread(self.prune, older_than, **how)
+    aprune = in_thread(prune)
 
     # -- erasure ------------------------------------------------------------
 
@@ -217,9 +214,7 @@ class RemovalMethods:
             rows, tenants = erase_rows(engine, person, why, key=self._key, progress=tell)
         return EraseReport(rows=rows, tenants=tenants, **waiting)
 
-    async def aerase(self, **how: Any) -> EraseReport:
-        """Do what `erase` does, in a thread."""
-        return await asyncio.to_thread(self.erase, **how)
+    aerase = in_thread(erase)
 
     def _erase_waiting(
         self, person: Person, *, dry_run: bool, timeout: float | None

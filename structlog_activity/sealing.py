@@ -4,13 +4,12 @@ The reads, and whether what they show is as it was written.
 
 from __future__ import annotations
 
-import asyncio
-
 from typing import TYPE_CHECKING, Any
 
 from .read.arguments import record_id
 from .read.methods import ReadMethods
 from .read.policy import AccessPolicy
+from .twins import in_thread
 
 
 if TYPE_CHECKING:
@@ -75,12 +74,4 @@ class SealedReadMethods(ReadMethods):
         place = RecordPlace(record.tenant_id, record.occurred_at, record.id)
         return self._read(lambda engine, _: seal_of(engine, place, self._seal_keys))
 
-    async def aseal_of(
-        self,
-        tenant_id: Any,
-        id: Any,  # noqa: A002
-        *,
-        policy: AccessPolicy | None = None,
-    ) -> RecordSeal:
-        """Do what `seal_of` does, in a thread."""
-        return await asyncio.to_thread(self.seal_of, tenant_id, id, policy=policy)
+    aseal_of = in_thread(seal_of)

@@ -4,13 +4,12 @@ The reads as methods of whatever has a database, and their twins for coroutines.
 
 from __future__ import annotations
 
-import asyncio
-
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from ..record.record import ActivityRecord
+from ..twins import in_thread
 from .arguments import Key, record_id, top_columns, top_limit
 from .counts.buckets import calendar
 from .filter import ActivityFilter, Conditions, Where
@@ -250,56 +249,14 @@ class ReadMethods:
 
     # -- the same, for coroutines -------------------------------------------
 
-    async def afeed(
-        self, *, policy: AccessPolicy | None = None, **where: Unpack[Where]
-    ) -> ActivityPage:
-        """Do what `feed` does, in a thread."""
-        return await asyncio.to_thread(self.feed, policy=policy, **where)
+    afeed = in_thread(feed)
 
-    async def ahistory(
-        self,
-        object: Any,  # noqa: A002
-        *,
-        policy: AccessPolicy | None = None,
-        **where: Unpack[Where],
-    ) -> ActivityPage:
-        """Do what `history` does, in a thread."""
-        return await asyncio.to_thread(self.history, object, policy=policy, **where)
+    ahistory = in_thread(history)
 
-    async def aget(
-        self,
-        tenant_id: Any,
-        id: Any,  # noqa: A002
-        *,
-        policy: AccessPolicy | None = None,
-    ) -> ActivityRecord | None:
-        """Do what `get` does, in a thread."""
-        return await asyncio.to_thread(self.get, tenant_id, id, policy=policy)
+    aget = in_thread(get)
 
-    async def astats(
-        self, *, policy: AccessPolicy | None = None, **where: Unpack[Where]
-    ) -> ActivityStats:
-        """Do what `stats` does, in a thread."""
-        return await asyncio.to_thread(self.stats, policy=policy, **where)
+    astats = in_thread(stats)
 
-    async def atimeline(
-        self,
-        *,
-        bucket: str = "day",
-        tz: Any = "UTC",
-        policy: AccessPolicy | None = None,
-        **where: Unpack[Conditions],
-    ) -> list[tuple[datetime, int]]:
-        """Do what `timeline` does, in a thread."""
-        return await asyncio.to_thread(self.timeline, bucket=bucket, tz=tz, policy=policy, **where)
+    atimeline = in_thread(timeline)
 
-    async def atop(
-        self,
-        *,
-        by: str,
-        limit: int = 10,
-        policy: AccessPolicy | None = None,
-        **where: Unpack[Conditions],
-    ) -> list[tuple[Key, int]]:
-        """Do what `top` does, in a thread."""
-        return await asyncio.to_thread(self.top, by=by, limit=limit, policy=policy, **where)
+    atop = in_thread(top)

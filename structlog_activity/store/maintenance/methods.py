@@ -4,11 +4,11 @@ Maintenance as a method of whatever has a database, and its twin for coroutines.
 
 from __future__ import annotations
 
-import asyncio
-
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from ...twins import in_thread
 
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class MaintenanceMethods:
                 first one, up to 25 years back. Writers wait meanwhile.
 
             on_progress: Called with a few words before each piece of work that
-                may take long.
+                may take long; by `amaintain` in its thread.
 
         Raises:
 
@@ -65,8 +65,4 @@ class MaintenanceMethods:
                 at_coordinator(engine), today=today, history=history, on_progress=on_progress
             )
 
-    async def amaintain(
-        self, *, history: bool = False, on_progress: Callable[[str], object] | None = None
-    ) -> MaintenanceReport:
-        """Do what `maintain` does, in a thread, in which *on_progress* is called, too."""
-        return await asyncio.to_thread(self.maintain, history=history, on_progress=on_progress)
+    amaintain = in_thread(maintain)

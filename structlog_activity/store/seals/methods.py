@@ -4,11 +4,12 @@ What a log has to say of its seals: the methods that `ActivityLog` gets.
 
 from __future__ import annotations
 
-import asyncio
 import os
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ...twins import in_thread
 
 
 if TYPE_CHECKING:
@@ -132,10 +133,6 @@ class SealMethods:
         with reached(self._url):
             return take_checkpoint(at_coordinator(engine), sink, key=self._key)
 
-    async def averify(self, **how: Any) -> VerifyReport:
-        """Do what `verify` does, in a thread."""
-        return await asyncio.to_thread(self.verify, **how)
+    averify = in_thread(verify)
 
-    async def acheckpoint(self, sink: CheckpointSink) -> str:
-        """Do what `checkpoint` does, in a thread."""
-        return await asyncio.to_thread(self.checkpoint, sink)
+    acheckpoint = in_thread(checkpoint)
