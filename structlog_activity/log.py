@@ -364,6 +364,14 @@ class ActivityLog(
         except ConnectionLostError:  # All idle ones were, by a restart; now there are none.
             return read(engine, self._key)
 
+    def _at_coordinator(self) -> Engine:
+        from .store.citus import at_coordinator
+        from .store.reaching import reached
+
+        engine = self._ready()
+        with reached(self._url):
+            return at_coordinator(engine)
+
     def _follow(self, read: Callable[[Engine, bytes], _T]) -> _T:
         from .store.citus import at_coordinator
         from .store.reaching import reached

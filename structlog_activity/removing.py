@@ -45,13 +45,8 @@ class RemovalMethods:
     _key: bytes
     _buffer: BufferedRepository
 
-    @property
-    def engine(self) -> Engine:
-        """The engine, with transactions."""
-        raise NotImplementedError
-
-    def _ready(self) -> Engine:
-        """Take one look at the schema."""
+    def _at_coordinator(self) -> Engine:
+        """Return the engine, after one look at the schema; refuse a worker of a cluster."""
         raise NotImplementedError
 
     # -- retention ----------------------------------------------------------
@@ -104,7 +99,6 @@ class RemovalMethods:
             RepositoryError: The database can't be reached, or the role does not
                 own the tables.
         """
-        from .store.citus import at_coordinator
         from .store.reaching import reached
         from .store.removal.retention import Scope, prune
 
@@ -114,10 +108,10 @@ class RemovalMethods:
         scope = Scope(
             before=min(before, latest), tenant_id=_one_tenant(tenant_id), channel=_channel(channel)
         )
-        self._ready()
+        engine = self._at_coordinator()
         with reached(self._url):
             report = prune(
-                at_coordinator(self.engine),
+                engine,
                 scope,
                 now=now,
                 key=self._key,
@@ -188,7 +182,6 @@ class RemovalMethods:
 
             RepositoryError: The database can't be reached, or refuses.
         """
-        from .store.citus import at_coordinator
         from .store.reaching import reached
         from .store.removal.erasure import Person, Reason, count_rows, erase_rows
         from .store.removal.report import EraseReport
@@ -198,9 +191,7 @@ class RemovalMethods:
             tenant_id=_one_tenant(tenant_id),
         )
         why = Reason(_told("reason", reason), _told("requested_by", requested_by, may_lack=True))
-        self._ready()
-        with reached(self._url):
-            engine = at_coordinator(self.engine)
+        engine = self._at_coordinator()
         waiting = self._erase_waiting(person, dry_run=dry_run, timeout=timeout)
         with reached(self._url):
             total, tenants = count_rows(engine, person)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class MaintenanceMethods:
     """What keeps a database in shape."""
 
-    def _ready(self) -> Engine:
-        """Return the engine, after one look at the schema."""
+    def _at_coordinator(self) -> Engine:
+        """Return the engine, after one look at the schema; refuse a worker of a cluster."""
         raise NotImplementedError
 
     def maintain(
@@ -54,15 +54,12 @@ class MaintenanceMethods:
             RepositoryError: The database can't be reached, or the role does not
                 own the tables.
         """
-        from ..citus import at_coordinator
         from ..reaching import reached
         from .maintain import maintain
 
-        engine = self._ready()
+        engine = self._at_coordinator()
         with reached(engine.url):
             today = datetime.now(UTC).date()
-            return maintain(
-                at_coordinator(engine), today=today, history=history, on_progress=on_progress
-            )
+            return maintain(engine, today=today, history=history, on_progress=on_progress)
 
     amaintain = in_thread(maintain)

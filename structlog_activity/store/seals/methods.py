@@ -38,7 +38,8 @@ class SealMethods:
     _key: bytes
     _seal_keys: tuple[bytes, ...]
 
-    def _ready(self) -> Engine:
+    def _at_coordinator(self) -> Engine:
+        """Return the engine, after one look at the schema; refuse a worker of a cluster."""
         raise NotImplementedError
 
     def verify(
@@ -83,7 +84,6 @@ class SealMethods:
             ValueError: *since_checkpoint* without *checkpoint*, or *in_database*
                 with SQLite.
         """
-        from ..citus import at_coordinator
         from ..engine import SQLITE
         from ..reaching import reached
         from .verify import verify_log
@@ -92,10 +92,10 @@ class SealMethods:
             raise ValueError("since_checkpoint: a checkpoint is needed")
         if in_database and self._url.get_backend_name() == SQLITE:
             raise ValueError("in_database: only PostgreSQL can do that")
-        engine = self._ready()
+        engine = self._at_coordinator()
         with reached(self._url):
             return verify_log(
-                at_coordinator(engine),
+                engine,
                 keys=self._seal_keys,
                 checkpoint=checkpoint,
                 since_checkpoint=since_checkpoint,
@@ -125,13 +125,12 @@ class SealMethods:
 
             OSError: The file can't be written.
         """
-        from ..citus import at_coordinator
         from ..reaching import reached
         from .checkpoint import take_checkpoint
 
-        engine = self._ready()
+        engine = self._at_coordinator()
         with reached(self._url):
-            return take_checkpoint(at_coordinator(engine), sink, key=self._key)
+            return take_checkpoint(engine, sink, key=self._key)
 
     averify = in_thread(verify)
 
