@@ -18,8 +18,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ..store.engine import POSTGRESQL
 from ..store.reaching import reached
+from .compiled import compile_once
 from .connect import Bind, reading
-from .form import form_of
 
 
 _AUTOCOMMIT: Final = "AUTOCOMMIT"
@@ -168,10 +168,10 @@ class Direct:
     def execute(self, statement: Any, parameters: Any = None, /) -> Found:
         """Run a statement that returns rows."""
         values = parameters or {}
-        form = form_of(statement, self.dialect)
-        if form is None or self._raw is None:
+        compiled = compile_once(statement, self.dialect)
+        if compiled is None or self._raw is None:
             return self._by_sqlalchemy(statement, values)
-        text = form.text(values)
+        text = compiled.text(values)
         bound = text.bound(values)
         try:
             # Not closed, for what is read to its end is held by nobody.
@@ -184,7 +184,7 @@ class Direct:
         except BaseException as error:
             self._lose(error)  # Nobody knows how far it came.
             raise
-        return Found(form.processed(rows))
+        return Found(compiled.processed(rows))
 
     def _lose(self, error: BaseException) -> None:
         """Give a connection back that nobody is to have again."""

@@ -310,7 +310,7 @@ def test_an_interrupted_read_leaves_no_connection_half_way(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("structlog_activity.read.form.Form.processed", interrupt)
+        patched.setattr("structlog_activity.read.compiled.Compiled.processed", interrupt)
         with pytest.raises(KeyboardInterrupt):
             activity.feed(tenant_id="acme")
 

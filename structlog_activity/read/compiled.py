@@ -67,7 +67,7 @@ class Text(NamedTuple):
         return dict(zip([value.name for value in self.values], found, strict=True))
 
 
-class Form:
+class Compiled:
     """
     A statement that was compiled: its texts, and how its rows are read.
 
@@ -135,9 +135,9 @@ def _is_moment(kind: Any, dialect: Dialect) -> bool:
 
 
 @lru_cache(maxsize=2048)
-def form_of(statement: Any, dialect: Dialect) -> Form | None:
-    """Return the form of a statement; `None` if its text has as many values as lists have."""
+def compile_once(statement: Any, dialect: Dialect) -> Compiled | None:
+    """Compile a statement, once; `None` if its text has as many values as its lists have."""
     binds = statement.compile(dialect=dialect).bind_names
     if any(bind.expanding for bind in binds):
         return None
-    return Form(statement, dialect, [bind.key for bind in binds if bind.literal_execute])
+    return Compiled(statement, dialect, [bind.key for bind in binds if bind.literal_execute])

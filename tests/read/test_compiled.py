@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import Dialect, Integer, bindparam, select
 from sqlalchemy.types import Boolean
 
-from structlog_activity.read import form
-from structlog_activity.read.form import Form, form_of
+from structlog_activity.read import compiled
+from structlog_activity.read.compiled import Compiled, compile_once
 from structlog_activity.read.statements import literal
 from structlog_activity.record.times import to_microseconds
 from structlog_activity.store.engine import make_engine, parse_url
@@ -40,8 +40,8 @@ def postgresql() -> Dialect:
     return make_engine(parse_url("postgresql://app@127.0.0.1/app")).dialect
 
 
-def made(statement: Any, dialect: Dialect) -> Form:
-    found = form_of(statement, dialect)
+def made(statement: Any, dialect: Dialect) -> Compiled:
+    found = compile_once(statement, dialect)
     assert found is not None
     return found
 
@@ -87,7 +87,7 @@ def test_values_that_stand_in_the_text_have_a_text_each(postgresql: Dialect) -> 
 def test_no_more_texts_are_kept_than_shall_be(
     postgresql: Dialect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(form, "_MOST_TEXTS", 3)
+    monkeypatch.setattr(compiled, "_MOST_TEXTS", 3)
     found = made(of_verb_since(), postgresql)
     kept = []
     for most in range(8):
@@ -119,11 +119,11 @@ def test_a_value_of_the_statement_s_own_is_bound_as_calls_values_are(dialect: Di
         assert {str(value) for value in bound.values()} == {str(WHO), "a.b", "y"}
 
 
-def test_a_statement_with_a_list_has_no_form(dialect: Dialect) -> None:
+def test_a_statement_with_a_list_is_not_compiled(dialect: Dialect) -> None:
     listed = select(C.verb).where(C.channel == "x", C.verb.in_(bindparam("verbs")))
 
-    assert form_of(listed, dialect) is None
-    assert form_of(select(C.verb), dialect) is not None
+    assert compile_once(listed, dialect) is None
+    assert compile_once(select(C.verb), dialect) is not None
 
 
 def test_rows_become_what_reads_know(sqlite: Dialect) -> None:
