@@ -112,11 +112,11 @@ def require_file(activity: ActivityLog) -> None:
 
         RepositoryError: It isn't.
     """
-    database = activity.engine.url.database
-    if activity.engine.dialect.name != "sqlite" or not database or database.startswith("file:"):
-        return
-    if not Path(database).exists():
+    from ..store.engine import file_of
+
+    file = file_of(activity.engine.url)
+    if file is not None and not file.exists():
         raise RepositoryError(
-            f"there is no file {database}: is --url right, or $STRUCTLOG_ACTIVITY_URL, "
+            f"there is no file {file}: is --url right, or $STRUCTLOG_ACTIVITY_URL, "
             "or the current folder?"
         )

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, text
 from ..errors import RepositoryError, SchemaError
 from ..findings import Finding
 from .citus import worker_problem
-from .engine import SQLITE, shown
+from .engine import POSTGRESQL, file_of, shown
 from .reaching import reached
 from .schema import Schema
 
@@ -42,17 +42,18 @@ def check_database(engine: Engine, *, migrates: bool) -> Iterator[Finding]:
         migrates: The log makes the tables by itself, at its first use.
     """
     where = shown(engine.url)
-    if engine.dialect.name == SQLITE and not _file_exists(engine):
-        yield from _unmade(engine, where, migrates=migrates)
+    file = file_of(engine.url)
+    if file is not None and not file.exists():
+        yield from _unmade(file, where, migrates=migrates)
         return
     try:
         with reached(engine.url):
             if not migrates:
                 Schema(engine).check()
             with engine.connect() as connection:
-                if engine.dialect.name == SQLITE:
-                    yield from _writable(engine, where)
-                else:
+                if file is not None:
+                    yield from _writable(file, where)
+                if engine.dialect.name == POSTGRESQL:
                     yield from _node(connection, where)
                     yield from _privileges(connection, where)
     except SchemaError as error:
@@ -61,16 +62,8 @@ def check_database(engine: Engine, *, migrates: bool) -> Iterator[Finding]:
         yield Finding("database.unreachable", str(error), _ANOTHER_URL)
 
 
-def _file_of(engine: Engine) -> Path:
-    return Path(engine.url.database or "")
-
-
-def _file_exists(engine: Engine) -> bool:
-    return str(engine.url.database).startswith("file:") or _file_of(engine).exists()
-
-
-def _unmade(engine: Engine, where: str, *, migrates: bool) -> Iterator[Finding]:
-    folder = _file_of(engine).parent
+def _unmade(file: Path, where: str, *, migrates: bool) -> Iterator[Finding]:
+    folder = file.parent
     if not os.access(folder, os.W_OK):
         yield Finding(
             "database.unreachable",
@@ -121,13 +114,10 @@ def _has(connection: Connection, name: str, privilege: str) -> bool:
     return bool(connection.scalar(_PRIVILEGE, {"name": name, "privilege": privilege}))
 
 
-def _writable(engine: Engine, where: str) -> Iterator[Finding]:
-    path = _file_of(engine)
-    if not str(path).startswith("file:") and not all(
-        os.access(place, os.W_OK) for place in (path, path.parent)
-    ):
+def _writable(file: Path, where: str) -> Iterator[Finding]:
+    if not all(os.access(place, os.W_OK) for place in (file, file.parent)):
         yield Finding(
             "database.read_only",
             f"{where}: the file, or its folder, where SQLite keeps its journal, can't be written",
-            f"chown APPLICATION_USER {path.parent} {path}",
+            f"chown APPLICATION_USER {file.parent} {file}",
         )

@@ -159,6 +159,25 @@ def _json_loaders() -> tuple[type[Any], type[Any]]:
     return JsonLoader, JsonBinaryLoader
 
 
+def file_of(url: URL) -> Path | None:
+    """
+    Return the file that a SQLite URL names.
+
+    Args:
+
+        url: Of an engine.
+
+    Returns:
+
+        `None` for another database, and for one that only SQLite can tell the file of: a
+        ``file:`` URI.
+    """
+    name = url.database
+    if url.get_backend_name() != SQLITE or not name or name.startswith("file:"):
+        return None
+    return Path(name)
+
+
 def _prepare_postgresql(connection: Any, _: object) -> None:
     look_after_connection(connection)
     for loader in _json_loaders():
