@@ -53,8 +53,7 @@ ROOMS: dict[str, set[str]] = {
         "doctor",
     },
     "doctor": {"capture", "findings", "store.check_database", "store.postgresql.roles", "log"},
-    "testing": {"errors", "record", "capture", "read", "store.batch", "store.faults", "expected"},
-    "expected": {"errors", "record", "read"},
+    "testing": {"errors", "record", "capture", "read", "store.batch", "store.faults"},
     "pytest_plugin": {"testing"},
     "cli": {
         "errors",

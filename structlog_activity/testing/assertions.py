@@ -9,12 +9,13 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from .errors import ActivityError
-from .read.filter import ActivityFilter
-from .record.ids import NIL, to_uuid
-from .record.plain import Plainer
-from .record.record import FIELDS, ID_FIELDS, ActivityRecord
-from .record.times import to_datetime
+from ..errors import ActivityError
+from ..read.filter import ActivityFilter
+from ..record.ids import NIL, to_uuid
+from ..record.plain import Plainer
+from ..record.record import FIELDS, ID_FIELDS, ActivityRecord
+from ..record.times import to_datetime
+from .capturing import CapturedActivities, innermost
 
 
 _NEAREST: Final = 3
@@ -23,9 +24,55 @@ _MISSING: Final = object()
 _as_kept: Final = Plainer(None).item  # What is redacted is not what was expected.
 
 
-def find_expected(
-    records: Sequence[ActivityRecord], expected: Mapping[str, Any]
+def assert_recorded(
+    records: Sequence[ActivityRecord] | None = None,
+    /,
+    *,
+    count: int | None = None,
+    **expected: Any,
 ) -> list[ActivityRecord]:
+    """
+    Fail unless something was recorded; the failure shows what comes nearest, and what differs.
+
+    Values are compared as records have them: ids as `to_uuid` reads them,
+    ``object`` in any form that log calls take, details as they are stored::
+
+        assert_recorded(verb="settings.updated", object="settings:global", actor_id=7, to="dark")
+
+    Args:
+
+        records: Where to look; default is the innermost block of
+            `capture_activity` that is open, which the fixture `activities` is.
+
+        count: How many there must be, 0 for none; default is at least one.
+
+        expected: Values of fields, of ``object``, and of keys of ``data``, which
+            ``data={...}`` takes, too: those it names must be there.
+
+    Returns:
+
+        The records that have all of it, in order.
+
+    Raises:
+
+        AssertionError: There are more or fewer of them.
+
+        RuntimeError: No records were given, and no block is open.
+
+    .. versionadded:: 0.1.0
+    """
+    __tracebackhide__ = True  # pytest shows the test's own line.
+    if records is None and (records := innermost()) is None:
+        raise RuntimeError("no capture_activity() block is open: give the records")
+    found = _find(records, expected)
+    if bool(found) if count is None else len(found) == count:
+        return found
+    rejected = records.rejected if isinstance(records, CapturedActivities) else {}
+    lines = [f"  a call made no record: {why}, {n} times" for why, n in rejected.items()]
+    raise AssertionError("\n".join((_told(records, expected, len(found), count), *lines)))
+
+
+def _find(records: Sequence[ActivityRecord], expected: Mapping[str, Any]) -> list[ActivityRecord]:
     """
     Return the records that have all that is expected.
 
@@ -40,7 +87,7 @@ def find_expected(
     return [record for record in records if not _differences(record, expected)]
 
 
-def tell_misses(
+def _told(
     records: Sequence[ActivityRecord], expected: Mapping[str, Any], found: int, count: int | None
 ) -> str:
     """
@@ -50,7 +97,7 @@ def tell_misses(
 
         records: All of them.
 
-        expected: As in `find_expected`.
+        expected: As in `_find`.
 
         found: How many have it.
 
@@ -63,7 +110,7 @@ def tell_misses(
         return f"{lines[0]}; nothing was recorded"
     lines[0] += f" among {len(records)} recorded"
     if count is not None and found > count:
-        return "\n".join((*lines, *_listed(find_expected(records, expected), {})))
+        return "\n".join((*lines, *_listed(_find(records, expected), {})))
     misses = [record for record in records if _differences(record, expected)]
     return "\n".join((*lines, *_listed(_nearest(misses, expected), expected)))
 

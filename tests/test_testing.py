@@ -256,7 +256,7 @@ def test_the_fixture_collects_what_a_test_records(pytester: pytest.Pytester) -> 
             "E*to is 'light', not 'dark'",
         ]
     )
-    assert "expected.py" not in result.stdout.str()
+    assert "assertions.py" not in result.stdout.str()
 
 
 def test_the_fixture_costs_a_run_that_does_not_use_it_no_database(
