@@ -25,7 +25,10 @@ LEFT_OUT: Final = frozenset(
     _record
     """.split()
 )
-"""Keys of the logging machinery; they tell of the log line, not of the activity."""
+"""
+Keys of the logging machinery; they tell of the log line, not of the activity, unless one of
+them is given as the key of a field.
+"""
 
 _WHO: Final = (*WHO, "ip")  # Who acts, and from where.
 _SAFE_KEYS: Final = SCALARS | {UUID, date}
@@ -41,9 +44,10 @@ class ActivityKeys:
     Map keys of log calls and bound context to the fields of a record.
 
     Each field has one or more keys; the first one that a call has, counts. What
-    is given here takes the place of a field's keys, it is not added to them.
-    Every key that means no field becomes ``data``. A key may hold dots, as
-    ``"user.id"``; it is one key all the same, not a way into a mapping.
+    is given here takes the place of a field's keys, it is not added to them; a
+    key that another field has by default is that one's no more. Every key that
+    means no field becomes ``data``. A key may hold dots, as ``"user.id"``; it is
+    one key all the same, not a way into a mapping.
 
     Attributes:
 
@@ -74,7 +78,8 @@ class ActivityKeys:
 
     Raises:
 
-        ValueError: A key is no text, or a field but *data* has none.
+        ValueError: A key is no text, or is given for two fields, or a field but
+            *data* has none.
 
     .. versionadded:: 0.1.0
     """
@@ -94,15 +99,23 @@ class ActivityKeys:
 
     def __post_init__(self) -> None:
         for field in fields(self):
+            object.__setattr__(self, field.name, _texts(field.name, getattr(self, field.name)))
+        given = self._given()
+        for field in fields(self):
+            usual: Any = field.default
+            if getattr(self, field.name) == usual:
+                object.__setattr__(self, field.name, _left(field.name, usual, given))
+
+    def _given(self) -> dict[str, str]:
+        """Return of each key that is no field's by default the field it is given for."""
+        found: dict[str, str] = {}
+        for field in fields(self):
             keys = getattr(self, field.name)
-            if isinstance(keys, str):
-                object.__setattr__(self, field.name, (keys,))
-            elif not all(isinstance(key, str) for key in keys) or not (
-                keys or field.name == "data"
-            ):
-                raise ValueError(f"ActivityKeys({field.name}={keys!r}): one or more texts needed")
-            else:
-                object.__setattr__(self, field.name, tuple(keys))
+            for key in keys if keys != field.default else ():
+                other = found.setdefault(key, field.name)
+                if other != field.name:
+                    raise ValueError(f"ActivityKeys: {key!r} is given for {other} and {field.name}")
+        return found
 
     def ranks(self) -> dict[str, tuple[str, int]]:
         """Return for each key its field and its place among that field's keys."""
@@ -111,6 +124,23 @@ class ActivityKeys:
             for field in fields(self)
             for rank, key in enumerate(getattr(self, field.name))
         }
+
+
+def _texts(name: str, keys: Any) -> tuple[str, ...]:
+    """Return the keys of a field; one may be given as it is."""
+    found = (keys,) if isinstance(keys, str) else tuple(keys)
+    if not all(isinstance(key, str) for key in found) or not (found or name == "data"):
+        raise ValueError(f"ActivityKeys({name}={keys!r}): one or more texts needed")
+    return found
+
+
+def _left(name: str, usual: tuple[str, ...], given: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what is left of a field's usual keys where others are *given* some of them."""
+    left = tuple(key for key in usual if key not in given)
+    if not left and name != "data":
+        takers = ", ".join(sorted({given[key] for key in usual}))
+        raise ValueError(f"ActivityKeys: {takers} leaves {name} no key: give it one")
+    return left
 
 
 class KeyMap:
@@ -128,11 +158,12 @@ class KeyMap:
         keys: What means what.
     """
 
-    __slots__ = ("_default", "_hidden_by", "_ranks", "_spread_keys", "_who", "keys")
+    __slots__ = ("_default", "_hidden_by", "_left_out", "_ranks", "_spread_keys", "_who", "keys")
 
     def __init__(self, keys: ActivityKeys, defaults: Mapping[str, Any]) -> None:
         self.keys = keys
         self._ranks = keys.ranks()
+        self._left_out = LEFT_OUT - self._ranks.keys()
         self._spread_keys = frozenset(keys.data)
         # For each set of bound names, the keys of an event that don't count beside them.
         self._hidden_by: dict[tuple[str, ...], list[str]] = {}
@@ -211,9 +242,9 @@ class KeyMap:
         ranks: dict[str, int] = {}
         data: dict[Any, Any] = {}
         for key, value in event.items():
-            if type(key) is not str or (key not in self._ranks and key not in LEFT_OUT):
+            if type(key) is not str or (key not in self._ranks and key not in self._left_out):
                 data[plain_key(key)] = value
-            elif key not in LEFT_OUT:
+            elif key not in self._left_out:
                 name, rank = self._ranks[key]
                 if rank < ranks.get(name, len(self._ranks)):
                     found[name], ranks[name] = value, rank

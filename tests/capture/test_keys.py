@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 from collections import OrderedDict
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from structlog_activity import ActivityKeys, to_uuid
+from structlog.contextvars import bound_contextvars
+
+from structlog_activity import NIL, ActivityKeys, to_uuid
 from structlog_activity.capture.keys import KeyMap, plain_key
 
 
@@ -238,6 +241,50 @@ def test_custom_keys_replace_the_usual_ones(make_kit: Any) -> None:
         record.ip,
     )
     assert "now mere data" == record.data["actor_id"]
+
+
+def test_a_key_that_is_given_means_no_other_field_any_more(make_kit: Any) -> None:
+    """By default ``user`` is whose account it concerns."""
+    keys = ActivityKeys(actor_id=("user",))
+    assert (("user",), ("user_id",)) == (keys.actor_id, keys.user_id)
+    kit = make_kit(keys=keys)
+
+    kit.process(event="x", verb="page.read", object="page:1", user="ann")
+    kit.stdlib().info("x", extra={"verb": "page.read", "object": "page:1", "user": "ann"})
+    with bound_contextvars(user="ann"):
+        kit.process(event="x", verb="page.read", object="page:1")
+
+    assert [(to_uuid("ann"), NIL)] * 3 == [(r.actor_id, r.user_id) for r in kit.records]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (
+            {"actor_id": ("who",), "user_id": ("whose", "who")},
+            "'who' is given for actor_id and user_id",
+        ),
+        ({"tenant_id": ("channel",)}, "tenant_id leaves channel no key: give it one"),
+    ],
+)
+def test_a_key_that_can_not_mean_one_field_is_refused(given: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        ActivityKeys(**given)
+
+
+def test_keys_of_the_logging_machinery_mean_a_field_where_they_are_given(make_kit: Any) -> None:
+    kit = make_kit(keys=ActivityKeys(occurred_at=("timestamp",), channel=("logger",)))
+    call = {"event": "x", "verb": "page.read", "object": "page:1", "level": "info"}
+
+    kit.process(**call, timestamp="2026-03-14T12:00:00Z", logger="shop.cart")
+    kit.process(**call, logger="shop.cart", nested={"a": [1]})
+
+    first, second = kit.records
+    assert ("shop.cart", datetime(2026, 3, 14, 12, tzinfo=UTC)) == (
+        first.channel,
+        first.occurred_at,
+    )
+    assert ("shop.cart", {"event": "x", "nested": {"a": [1]}}) == (second.channel, second.data)
 
 
 @pytest.mark.parametrize("key", ["action", "activity.verb", "verb"])
