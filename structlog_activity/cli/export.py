@@ -93,13 +93,18 @@ def _line_of(options: argparse.Namespace, output: TextIO) -> Callable[[ActivityR
     """Return what makes a line of a record; where columns have names, they are written."""
     if options.format == "jsonl":
         return lambda record: json_line(record.to_dict(), output)
-    if not (options.since_last and _has_content(options.output)):
+    if not (options.since_last and _has_content(output)):
         output.write(CSV_HEADING + "\n")
     return lambda record: csv_line(record, output, is_raw=options.raw)
 
 
-def _has_content(path: str | None) -> bool:
-    return path not in {None, "-"} and Path(str(path)).stat().st_size > 0
+def _has_content(output: TextIO) -> bool:
+    """Tell whether what is written is appended to something, also where a shell opened the file."""
+    try:
+        status = os.fstat(output.fileno())
+    except io.UnsupportedOperation:  # It has no file.
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size > 0
 
 
 def _checked_where(options: argparse.Namespace) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from structlog_activity import ActivityLog
-from tests.cli.commands import Cli, run_on_terminal
+from tests.cli.commands import COMMAND, Cli, environment, run_on_terminal
 from tests.support.records import record
 
 
@@ -222,6 +223,24 @@ def test_csv_is_written_with_its_heading_once(cli: Cli, sqlite_log: str, tmp_pat
     assert ["'=1", "'=1"] == [row["object_id"] for row in rows]
     cli.ok(*command, "--raw")
     assert '"=1"' in path.read_text()
+
+
+def test_csv_that_a_shell_appends_has_its_heading_once_too(sqlite_log: str, tmp_path: Path) -> None:
+    path, state = tmp_path / "out.csv", tmp_path / "state"
+    command = ("--url", sqlite_log, "export", "--tenant", "acme", "--format", "csv")
+
+    for number in range(2):
+        fill(sqlite_log, 1, object_id=str(number))
+        with path.open("ab") as file:
+            subprocess.run(
+                [*COMMAND, *command, "--since-last", str(state)],
+                stdout=file,
+                env=environment(),
+                check=True,
+            )
+
+    with path.open(newline="") as written:
+        assert ["0", "1"] == [row["object_id"] for row in csv.DictReader(written)]
 
 
 def test_a_terminal_gets_no_control_characters(sqlite_log: str) -> None:
