@@ -5,6 +5,7 @@ The commands about dead letters: ``dead list``, ``show``, ``retry`` and ``purge`
 from __future__ import annotations
 
 import argparse
+import contextlib
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -120,21 +121,20 @@ def _retry(
     activity: ActivityLog, letters: LettersInFolder, tried: Sequence[tuple[str, DeadLetter]]
 ) -> tuple[int, int]:
     stored = refused = 0
-    with activity:
-        progress, importer = Progress("letters", len(tried)), activity.importer()
-        try:
-            for name, letter in tried:
-                before = importer.counts["dead"]
-                importer.store([letter.row])
-                if importer.counts["dead"] > before:
-                    refused += 1
-                else:
-                    stored += 1
-                    letters.remove(name)
-                progress.update(stored + refused, stored + refused)
-        finally:
-            progress.finish()
-            importer.close()
+    with (
+        activity,
+        contextlib.closing(activity.importer()) as importer,
+        Progress("letters", len(tried)) as progress,
+    ):
+        for name, letter in tried:
+            before = importer.counts["dead"]
+            importer.store([letter.row])
+            if importer.counts["dead"] > before:
+                refused += 1
+            else:
+                stored += 1
+                letters.remove(name)
+            progress.update(stored + refused, stored + refused)
     return stored, refused
 
 

@@ -96,12 +96,11 @@ def _make_calls(activity: ActivityLog, most: int) -> int:
         print(f"No git history here ({problem}); {len(_BUILT_IN)} built-in activities instead.\n")
         return _log_built_in(log)
     print(f"Logging the last {len(commits):,} commits of the git history around you ...\n")
-    progress = Progress("log calls")
     calls = 0
-    for commit in reversed(commits):
-        calls += _log_commit(log, commit)
-        progress.update(calls)
-    progress.finish()
+    with Progress("log calls") as progress:
+        for commit in reversed(commits):
+            calls += _log_commit(log, commit)
+            progress.update(calls)
     return calls
 
 

@@ -69,11 +69,10 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def export(options: argparse.Namespace) -> int:
     """Run ``export``."""
-    progress = Progress("records")
     count = 0
     with opened(options) as activity:
         where = _checked_where(options)
-        with _output(options.output) as output:
+        with _output(options.output) as output, Progress("records") as progress:
             records = _exported(activity, where, options, output)
             # Whatever is wrong shows before the file loses what it held.
             first = [*itertools.islice(records, 1)]
@@ -84,7 +83,6 @@ def export(options: argparse.Namespace) -> int:
                 output.write(line(record) + "\n")
                 count += 1
                 progress.update(count)
-    progress.finish()
     say(f"{count:,} records exported")
     return OK
 

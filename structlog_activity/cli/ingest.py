@@ -121,22 +121,21 @@ def _problem(error: BaseException) -> str:
 def _ingest(activity: ActivityLog, source: Source, tally: Tally) -> None:
     reader = activity.line_reader()
     importer = activity.importer()
-    progress = Progress("lines", source.size)
     batch: list[Row] = []
     try:
-        for row in _rows(reader, source.stream, tally):
-            batch.append(row)
-            if len(batch) >= _BATCH:
-                importer.store(batch)
-                batch = []
-                progress.update(tally.lines, source.done())
+        with Progress("lines", source.size) as progress:
+            for row in _rows(reader, source.stream, tally):
+                batch.append(row)
+                if len(batch) >= _BATCH:
+                    importer.store(batch)
+                    batch = []
+                    progress.update(tally.lines, source.done())
         importer.store(batch)
     except _UNREADABLE:
         # What was read before the source broke off.
         importer.store(batch)
         raise
     finally:
-        progress.finish()
         importer.close()
         tally.settle(importer.counts, [letter.reason for letter in importer.dead_letters])
 

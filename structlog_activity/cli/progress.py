@@ -50,6 +50,8 @@ class Progress:
     """
     Show how far long work has come: one line on a terminal, else a line every 5 seconds.
 
+    A context, whose end takes the line on the terminal away again.
+
     Args:
 
         unit: What is counted, for example ``"lines"``.
@@ -77,6 +79,12 @@ class Progress:
         # A dumb one can't take a line back.
         self._on_terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"
         self._shown = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.finish()
 
     def update(self, count: int, done: int = 0) -> None:
         """
