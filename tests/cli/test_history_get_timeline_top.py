@@ -16,7 +16,7 @@ from sqlalchemy import Engine, event, text
 
 from structlog_activity import ActivityLog, to_uuid
 from tests.cli.commands import Cli, Result, counts, jsonl, line, run, run_on_terminal
-from tests.cli.test_reading import LINES, shown
+from tests.cli.test_feed_stats_export import LINES, shown
 
 
 Write = Callable[[bytes], Path]
