@@ -202,7 +202,7 @@ class KeyMap:
             return None
         return self.split({key: EventKey(key) for key in keys})
 
-    def who_else(self, event: Mapping[str, Any], bound: Mapping[str, Any]) -> dict[str, Any]:
+    def who_else(self, bound: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
         """Return what *bound* tells of who acts and *event* does not."""
         told = self._told(event)
         return {

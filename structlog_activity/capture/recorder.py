@@ -59,6 +59,19 @@ class Recorder:
         strict: Raise what is otherwise only counted.
 
         clock: Returns now, in nanoseconds since 1970.
+
+    Attributes:
+
+        keys: Which keys mean which field.
+
+        verb_key: The first of those of the verb.
+
+        sink: Where records go at the moment.
+
+        snapshot_of: Takes the copy of an event and returns a snapshot, to be put
+            into the sink; `None` where it takes the long way, `catch`.
+
+        snapshot_of_record: The same of a LogRecord.
     """
 
     def __init__(
@@ -80,8 +93,6 @@ class Recorder:
         self._map = KeyMap(keys, defaults)
         self._strict = strict
         self._clock = clock
-        # The short way, for those who call often: they put what it returns into
-        # the sink, and take the long way, `catch`, where it returns nothing.
         finisher = Finisher(self._map, rows)
         events = EventSnapshots(self._map, finisher, clock)
         records = LogRecordSnapshots(events, self._map, finisher, clock)
@@ -239,7 +250,7 @@ class Recorder:
     # -- made a row at once -------------------------------------------------
 
     def _row(self, event: dict[str, Any], ns: int) -> Row:
-        layers = (self._map.who_else(event, get_contextvars()), event)
+        layers = (self._map.who_else(get_contextvars(), event), event)
         return self._made(layers, ns, strict=self._strict)
 
     def _made(self, layers: tuple[dict[str, Any], ...], ns: int, *, strict: bool) -> Row:

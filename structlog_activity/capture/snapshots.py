@@ -145,7 +145,7 @@ class EventSnapshots:
 
     def _complete(self, event: dict[str, Any]) -> None:
         """Add what the context tells of who acts."""
-        more = self._key_map.who_else(event, get_contextvars())
+        more = self._key_map.who_else(get_contextvars(), event)
         if not all(type(value) in IMMUTABLE for value in more.values()):
             raise ValueError
         event.update(more)
