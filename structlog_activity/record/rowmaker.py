@@ -241,8 +241,6 @@ class _Making:
         try:
             us = to_microseconds(to_datetime(value))
         except InvalidRecordError as error:
-            if self._strict:
-                raise
             return self._replaced("occurred_at", value, error.problem, (ns or self._now) // 1000)
         if 0 <= us <= self._now // 1000 + DAY:
             return us
