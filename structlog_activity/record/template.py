@@ -17,7 +17,6 @@ from .budgets import (
     MAX_KEY,
     MAX_OBJECT_ID,
     MAX_OBJECT_TYPE,
-    MAX_RAW,
     MAX_VERB,
 )
 from .canonical import in_order
@@ -201,9 +200,8 @@ def _int_text(value: Any) -> str:
 @lru_cache(maxsize=8192)
 def _id(text: str) -> tuple[bytes, str | None]:
     """Return the bytes of an id, and what is kept of it where it is the caller's own."""
-    found = id_bytes(text)
-    raw = None if found == NIL_BYTES else raw_id(text)
-    return found, None if raw is None else storable(raw[:MAX_RAW])
+    raw = raw_id(text)
+    return id_bytes(text), None if raw is None else storable(raw)
 
 
 @lru_cache(maxsize=4096)

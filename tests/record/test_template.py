@@ -162,6 +162,9 @@ def test_a_template_makes_the_same_row_as_the_rules(
         {"channel": "", "ip": ""},
         {"object": "folder:a:b"},
         {"object": ("c", ID)},
+        {"verb": " a.b ", "object": (" c ", " 1 "), "channel": " d ", "actor_id": " ana "},
+        {"verb": "a\ud800", "object": ("c\0", "1\0"), "channel": "\ud800", "actor_id": "\0"},
+        {"actor_id": " ", "user_id": UUID(int=0), "tenant_id": str(UUID(int=0)), "org_id": ""},
     ],
 )
 def test_usual_events_have_a_template_that_makes_their_row(more: dict[str, Any]) -> None:
@@ -232,6 +235,10 @@ def test_defaults_are_part_of_a_template() -> None:
         {"occurred_at": "2026-03-14T12:00:00Z"},
         {"_raw": 1},
         {"verb": "v" * (MAX_VERB + 1)},
+        {"verb": "a\nb"},
+        {"verb": " "},
+        {"verb": 5},
+        {"object": " :1"},
         {"object": ("t" * (MAX_OBJECT_TYPE + 1), 1)},
         {"object": ("c", "i" * (MAX_OBJECT_ID + 1))},
         {"object": ("c", 2**63)},
