@@ -13,6 +13,8 @@ from uuid import uuid4
 
 import pytest
 
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 
 from structlog_activity import ALL_TENANTS, ActivityFilter, to_uuid
@@ -22,6 +24,7 @@ from structlog_activity.read.tail.changes import Changes
 from structlog_activity.read.tail.position import (
     BEGINNING,
     START,
+    WHOLE,
     Position,
     Spot,
     decode_position,
@@ -466,11 +469,66 @@ def test_the_text_of_a_position_fits_its_tail_and_key_only() -> None:
         (shown, where.digest(), b""),
         *((bad, where.digest(), b"key") for bad in ("", "x", "é", shown[:-1], shown[:40])),
         *((shown[:at] + "A" + shown[at + 1 :], where.digest(), b"key") for at in range(9, 90, 9)),
-    ]
+        # What is no digit of base64 is not passed over.
+        *((f"{shown[:at]}{more}{shown[at:]}", where.digest(), b"key")
+          for at in (0, 8, len(shown)) for more in ("!!!!", "\n\n\n\n", "====")),
+    ]  # fmt: skip
     for text_, digest, key in others:
         if (text_, digest, key) != (shown, where.digest(), b"key"):
-            with pytest.raises(InvalidCursorError, match="is no position of a tail"):
+            with pytest.raises(InvalidCursorError, match="is no position of a tail") as caught:
                 decode_position(text_, digest, key)
+            assert ("position", text_) == (caught.value.field, caught.value.value)
+
+
+KEPT: list[tuple[str, Position, int]] = [
+    ("0", START, 0),
+    (
+        "AQAAAAEAAAAAAAAABQAAAAAAAAACAAAAAwAAAAAAAAAAAAAAAAAAAAAAAAAAAACYEvcfxx7wFg",
+        Position(Spot(5, 2, 3)),
+        1,
+    ),
+    (
+        "AQAAAAEAAAAAAAAApAAAAAAAAAACAAAAAwAAAAAAAAAAAAAAAAAAAAAAAAAAAAEAAAAAAAAAAf3Aedcyu3oX",
+        Position(Spot(164, 2, 3), (1,)),
+        1,
+    ),
+    (
+        "Af____8AAAEAAAAAAEAAAAAAAAAAAAAB8wAAAAAAAAAHAAAAAAAAAAkAAAAAAAIAAAAAAAAABwAAAP______1kvgyl3qdgs",
+        Position(Spot(2**40, 2**62, 499), (7, 2**40 - 1), Spot(7, 9, 0)),
+        2**32 - 1,
+    ),
+]
+
+
+@pytest.mark.parametrize(("kept", "position", "server"), KEPT)
+def test_a_position_that_somebody_kept_is_read_and_written_by_every_release(
+    kept: str, position: Position, server: int
+) -> None:
+    digest = bytes(16)
+
+    assert (position, server) == decode_position(kept, digest, b"key")
+    if kept != BEGINNING:
+        assert kept == encode_position(position, server, digest, b"key")
+
+
+spots = st.builds(
+    Spot, st.integers(1, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(-1, WHOLE)
+)
+
+
+@given(
+    position=st.builds(Position, spots, st.lists(st.integers(1, 2**64 - 1)).map(tuple), spots),
+    server=st.integers(0, 2**32 - 1),
+    key=st.binary(max_size=40),
+)
+def test_the_text_of_a_position_leads_back_to_it(
+    position: Position, server: int, key: bytes
+) -> None:
+    for one in (position, position._replace(late=None)):
+        text_ = encode_position(one, server, b"d" * 16, key)
+
+        assert (one, server) == decode_position(text_, b"d" * 16, key)
+        assert re.fullmatch(r"[\w-]+", text_, re.ASCII)  # Needs no quotes in an address.
 
 
 # -- how it is read --------------------------------------------------------------

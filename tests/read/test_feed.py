@@ -290,8 +290,10 @@ def test_a_capped_total_is_exact_up_to_the_cap_and_says_so(
     store.add(*(record(channel="here") for _ in range(9 + more)))
 
     page = store.feed(tenant_id="acme", limit=2, **where)
+    exact = store.feed(tenant_id="acme", limit=2, total="exact", **where)
 
     assert counted == (page.total, page.total_is_exact)
+    assert (9 + more, True) == (exact.total, exact.total_is_exact)
 
 
 def test_cursors_lead_there_and_back(store: Store) -> None:

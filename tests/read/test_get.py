@@ -14,18 +14,18 @@ from tests.support.records import NOON, record
 from tests.support.stores import Store
 
 
-TIMED = uuid7(to_microseconds(NOON) * 1000)
-"""An id that was made at noon."""
+MADE = NOON + timedelta(milliseconds=5)
+TIMED = uuid7(to_microseconds(MADE) * 1000)
+"""An id that was made at that moment."""
 
 OTHER = to_uuid("tells no time")
 
 MICROSECOND = timedelta(microseconds=1)
-MILLISECOND = timedelta(milliseconds=1)
 
 
-def at(store: Store, id_: UUID, *after_noon: timedelta) -> None:
-    """Store records with one id, so much after noon."""
-    store.add(*(record(id=id_, occurred_at=NOON + span) for span in after_noon))
+def at(store: Store, id_: UUID, *after: timedelta) -> None:
+    """Store records with one id, so much after that moment."""
+    store.add(*(record(id=id_, occurred_at=MADE + span) for span in after))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_of_records_with_one_id_it_is_that_of_the_id_s_own_millisecond(
     one = store.get("acme", TIMED)
 
     assert one is not None
-    assert one.occurred_at == NOON + found * MICROSECOND
+    assert one.occurred_at == MADE + found * MICROSECOND
 
 
 def test_of_records_with_an_id_that_tells_no_time_it_is_the_newest(store: Store) -> None:
@@ -57,7 +57,7 @@ def test_of_records_with_an_id_that_tells_no_time_it_is_the_newest(store: Store)
     one = store.get("acme", OTHER)
 
     assert one is not None
-    assert one.occurred_at == NOON - timedelta(days=3)
+    assert one.occurred_at == MADE - timedelta(days=3)
 
 
 def test_an_old_record_is_found_beside_newer_ones_of_other_ids(store: Store) -> None:
@@ -67,7 +67,7 @@ def test_an_old_record_is_found_beside_newer_ones_of_other_ids(store: Store) -> 
     one = store.get("acme", OTHER)
 
     assert one is not None
-    assert one.occurred_at == NOON - timedelta(days=1500)
+    assert one.occurred_at == MADE - timedelta(days=1500)
     assert store.get(ALL_TENANTS, OTHER) == one
     assert store.get("other", OTHER) is None
 
