@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import logging
 import threading
 
@@ -225,28 +226,75 @@ def test_a_follower_of_one_tenant_never_sees_another_s_beside_three_writers(
 
 # -- arguments --------------------------------------------------------------------
 
-BAD: list[tuple[str, Any]] = [
-    *((name, 1) for name in ("limit", "offset", "after", "before", "total")),
-    ("position", 7),
-    ("timeout", -1),
-    ("timeout", "1"),
-    ("poll", 0),
-    ("poll", float("inf")),
-    ("poll", None),
-    ("nonsense", 1),
-    ("verbs", 7),
+PAGED = "is for pages, which a tail has not"
+TEXT = "the text of a position is needed"
+SECONDS = "seconds are needed, 0 or more, or None"
+MORE = "seconds are needed, more than 0"
+NAN = float("nan")
+BAD: list[tuple[str, Any, str]] = [
+    *((name, 1, PAGED) for name in ("limit", "offset", "after", "before", "total")),
+    *(("position", value, TEXT) for value in (7, b"0")),
+    *(("timeout", value, SECONDS) for value in (-1, "1", True, NAN)),
+    *(("poll", value, MORE) for value in (0, -1, float("inf"), None, "1", True, NAN)),
+    ("nonsense", 1, "is no condition that a filter has"),
+    ("verbs", 7, "text or a list of texts is needed"),
 ]
 
 
-@pytest.mark.parametrize(("name", "value"), BAD)
+@pytest.mark.parametrize(("name", "value", "problem"), BAD)
 def test_an_argument_without_sense_is_refused_before_a_database_is_opened(
-    name: str, value: Any
+    name: str, value: Any, problem: str
 ) -> None:
     with ActivityLog("postgresql://app@127.0.0.1:1/nowhere") as activity:
         for tail in (activity.tail, activity.atail):
             with pytest.raises(InvalidFilterError) as refusal:
                 tail(tenant_id="acme", **{name: value})
-            assert name == refusal.value.field
+            assert (name, problem) == (refusal.value.field, refusal.value.problem)
+            assert refusal.value.value is value
+
+
+def test_the_twin_for_coroutines_takes_the_same() -> None:
+    here, there = (
+        {name: (p.kind, p.default) for name, p in inspect.signature(tail).parameters.items()}
+        for tail in (ActivityLog.tail, ActivityLog.atail)
+    )
+
+    assert here == there
+    assert 0.5 == here["poll"][1]
+
+
+def test_it_looks_as_often_as_it_is_told(
+    activity: ActivityLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    def wait(_: object, seconds: float) -> None:
+        waits.append(seconds)
+        record(activity, len(waits))
+
+    async def following() -> str:
+        async with activity.atail(tenant_id="acme", poll=0.25) as records:
+            assert records.position is None
+            return await first(records)
+
+    for kind in (Pause, Listener):
+        monkeypatch.setattr(kind, "wait", wait)
+    with activity.tail(tenant_id="acme", poll=0.75) as records:
+        assert "1" == next(records).object_id
+    assert "2" == asyncio.run(following())
+    assert [0.75, 0.25] == waits
+    assert "0" == activity.atail(tenant_id="acme", position="0").position
+
+
+def test_a_position_fits_logs_with_the_same_key_only(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'activity.db'}"
+    with ActivityLog(url, key=b"one") as one, ActivityLog(url, key=b"two") as two:
+        position = one.tail(tenant_id="acme", timeout=0).position
+        record(one, "a")
+
+        assert ["a"] == names(one.tail(tenant_id="acme", position=position, timeout=0))
+        with pytest.raises(InvalidCursorError):
+            two.tail(tenant_id="acme", position=position)
 
 
 def test_the_tenant_is_needed(activity: ActivityLog) -> None:
