@@ -26,7 +26,7 @@ from structlog_activity.errors import (
 )
 from structlog_activity.read.tail.async_tail import AsyncTail
 from structlog_activity.read.tail.changes import Change, Changes, Look
-from structlog_activity.read.tail.position import START, Position, Spot
+from structlog_activity.read.tail.position import START, Position, Spot, decode_position
 from structlog_activity.read.tail.tail import Tail
 from structlog_activity.read.tail.waiting import Pause
 from structlog_activity.store.postgresql.listening import Listener
@@ -254,13 +254,13 @@ def test_an_argument_without_sense_is_refused_before_a_database_is_opened(
 
 
 def test_the_twin_for_coroutines_takes_the_same() -> None:
-    here, there = (
-        {name: (p.kind, p.default) for name, p in inspect.signature(tail).parameters.items()}
-        for tail in (ActivityLog.tail, ActivityLog.atail)
+    here, there, within = (
+        {name: p.default for name, p in inspect.signature(tail).parameters.items()}
+        for tail in (ActivityLog.tail, ActivityLog.atail, Tail)
     )
 
     assert here == there
-    assert 0.5 == here["poll"][1]
+    assert 0.5 == here["poll"] == within["poll"]
 
 
 def test_it_looks_as_often_as_it_is_told(
@@ -411,6 +411,14 @@ def test_a_position_fits_where_no_server_says_that_it_is_another(made: int, read
     assert ["a"] == names(tail)
 
 
+def test_without_a_key_a_position_is_bound_to_its_tail_alone() -> None:
+    ledger = Ledger()
+
+    text = tail_of(ledger, Watch()).position
+
+    assert (START, 0) == decode_position(text, ledger.where.digest(), b"")
+
+
 def test_a_position_of_another_server_is_refused_with_what_to_do() -> None:
     watch = Watch()
     position = tail_of(Ledger(server=5), Watch()).position
@@ -447,6 +455,16 @@ def test_a_database_that_goes_away_is_waited_for_longer_and_longer(
     assert [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0, 0.1] == watch.waits[:10]
     told = "a tail waits for the database: can't reach it: the connection is refused"
     assert [told, told] == [entry.getMessage() for entry in caplog.records]
+
+
+def test_one_that_is_away_from_the_first_look_on_is_waited_for_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    watch = Watch()
+    with caplog.at_level(logging.WARNING, "structlog_activity"):
+        assert ["a"] == names(tail_of(Ledger(down(), down(), ["a"]), watch, timeout=1))
+    assert [0.1, 0.2] == watch.waits[:2]
+    assert 1 == len(caplog.records)
 
 
 def test_one_that_is_away_at_the_timeout_is_told() -> None:

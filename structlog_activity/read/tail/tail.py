@@ -97,8 +97,8 @@ class Tail(Iterator[ActivityRecord]):
         self._clock = clock
         self._failure: RepositoryError | None = None
         self._pause = _FIRST_PAUSE
-        self._server = 0
         try:
+            self._server = changes.server()
             self._delivered = self._looked = self._start(position)
         except BaseException:
             self.close()
@@ -159,7 +159,6 @@ class Tail(Iterator[ActivityRecord]):
                 self._release()
 
     def _start(self, text: str | None) -> Position:
-        self._server = self._changes.server()
         if text is None:
             return self._changes.now()
         position, server = decode_position(text, self._digest, self._key)
