@@ -55,11 +55,11 @@ def test_a_number_of_keys_is_brought_within_its_bounds(limit: int, asked: int) -
     [
         ("by=.*use one of actor_id, user_id", top_columns, "data"),
         ("by=.*use one of", top_columns, None),
-        ("limit=.*a whole number is needed", top_limit, True),
-        ("limit=.*a whole number is needed", top_limit, 1.0),
+        ("limit=.*: a whole number is needed$", top_limit, True),
+        ("limit=.*: a whole number is needed$", top_limit, 1.0),
         ("id=.*a UUID, text or an int is needed", record_id, [1]),
-        ("id=.*is needed; no record", record_id, NIL),
-        ("id=.*is needed; no record", record_id, ""),
+        ("id=.*: is needed; no record has the nil id$", record_id, NIL),
+        ("id=.*: is needed; no record has the nil id$", record_id, ""),
     ],
 )
 def test_a_bad_value_is_refused_by_its_name(problem: str, check: Any, value: object) -> None:

@@ -16,9 +16,11 @@ from structlog_activity import (
     ActivityRecord,
     InvalidCursorError,
     InvalidFilterError,
+    feed,
     to_uuid,
 )
 from structlog_activity.read import memory
+from structlog_activity.read.cursor import Place, encode_cursor
 from structlog_activity.read.feeds import totals
 from structlog_activity.testing import matches
 from tests.support.records import ACTORS, NOON, ORGS, random_records, record
@@ -383,6 +385,31 @@ def test_a_cursor_with_any_character_changed_is_refused(store: Store) -> None:
     ):  # fmt: skip
         with pytest.raises(InvalidCursorError):
             store.feed(tenant_id="acme", before=damaged)
+
+
+@pytest.mark.parametrize("name", ["after", "before"])
+def test_a_cursor_may_be_at_either_end_of_the_calendar_but_not_beyond(
+    sql_store: Store, name: str
+) -> None:
+    assert sql_store.engine is not None
+    stored = sql_store.add(record())
+    first, last = 0, 253_402_300_799_999_999
+    digest = ActivityFilter(tenant_id="acme").digest()
+
+    found = {}
+    for moment in (first - 1, first, last, last + 1):
+        place: dict[str, Any] = {name: encode_cursor(Place(moment, stored[0].id), digest, b"")}
+        where = ActivityFilter(tenant_id="acme", **place)
+        if first <= moment <= last:
+            found[moment] = feed(sql_store.engine, where).records
+        else:
+            with pytest.raises(InvalidCursorError, match=f"^{name}=.*: is no cursor") as caught:
+                feed(sql_store.engine, where)
+            told = (caught.value.field, caught.value.value, caught.value.problem)
+            assert (name, place[name], "is no cursor of this feed") == told
+
+    beyond = {"after": {first: [], last: stored}, "before": {first: stored, last: []}}
+    assert beyond[name] == found
 
 
 def test_after_and_before_and_offset_exclude_each_other(store: Store) -> None:
