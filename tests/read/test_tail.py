@@ -254,13 +254,12 @@ def test_an_argument_without_sense_is_refused_before_a_database_is_opened(
 
 
 def test_the_twin_for_coroutines_takes_the_same() -> None:
-    here, there, within = (
-        {name: p.default for name, p in inspect.signature(tail).parameters.items()}
-        for tail in (ActivityLog.tail, ActivityLog.atail, Tail)
+    here, there = (
+        {name: (p.kind, p.default) for name, p in inspect.signature(tail).parameters.items()}
+        for tail in (ActivityLog.tail, ActivityLog.atail)
     )
 
     assert here == there
-    assert 0.5 == here["poll"] == within["poll"]
 
 
 def test_it_looks_as_often_as_it_is_told(
@@ -272,8 +271,8 @@ def test_it_looks_as_often_as_it_is_told(
         waits.append(seconds)
         record(activity, len(waits))
 
-    async def following() -> str:
-        async with activity.atail(tenant_id="acme", poll=0.25) as records:
+    async def following(**options: Any) -> str:
+        async with activity.atail(tenant_id="acme", **options) as records:
             assert records.position is None
             return await first(records)
 
@@ -281,8 +280,11 @@ def test_it_looks_as_often_as_it_is_told(
         monkeypatch.setattr(kind, "wait", wait)
     with activity.tail(tenant_id="acme", poll=0.75) as records:
         assert "1" == next(records).object_id
-    assert "2" == asyncio.run(following())
-    assert [0.75, 0.25] == waits
+    assert "2" == asyncio.run(following(poll=0.25))
+    with activity.tail(tenant_id="acme") as records:
+        assert "3" == next(records).object_id
+    assert "4" == asyncio.run(following())
+    assert [0.75, 0.25, 0.5, 0.5] == waits
     assert "0" == activity.atail(tenant_id="acme", position="0").position
 
 
@@ -411,12 +413,14 @@ def test_a_position_fits_where_no_server_says_that_it_is_another(made: int, read
     assert ["a"] == names(tail)
 
 
-def test_without_a_key_a_position_is_bound_to_its_tail_alone() -> None:
-    ledger = Ledger()
+def test_without_options_it_looks_twice_a_second_and_signs_with_no_secret() -> None:
+    ledger, watch = Ledger([], ["a"]), Watch()
+    changes: Any = ledger
+    tail = Tail(changes, watch)
 
-    text = tail_of(ledger, Watch()).position
-
-    assert (START, 0) == decode_position(text, ledger.where.digest(), b"")
+    assert (START, 0) == decode_position(tail.position, ledger.where.digest(), b"")
+    assert "a" == next(tail).object_id
+    assert [0.5] == watch.waits
 
 
 def test_a_position_of_another_server_is_refused_with_what_to_do() -> None:
