@@ -15,10 +15,10 @@ import pytest
 from sqlalchemy import Engine
 
 from structlog_activity import AccessPolicy, ActivityFilter, ActivityLog, feed, stats
-from structlog_activity.read.get import get
-from structlog_activity.read.history import history
-from structlog_activity.read.timeline import timeline
-from structlog_activity.read.top import top
+from structlog_activity.read.counts.timeline import timeline
+from structlog_activity.read.counts.top import top
+from structlog_activity.read.feeds.get import get
+from structlog_activity.read.feeds.history import history
 from tests.support.records import NOON, record
 from tests.write.doubles import DEADLINE
 

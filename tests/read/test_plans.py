@@ -14,7 +14,7 @@ import pytest
 
 from sqlalchemy import Engine, text
 
-from structlog_activity import ActivityFilter, feed, stats, to_uuid
+from structlog_activity import ALL_TENANTS, ActivityFilter, feed, stats, to_uuid
 from structlog_activity.record.rowmaker import RowMaker
 from structlog_activity.store.batch import Batch
 from tests.support.records import record
@@ -186,19 +186,63 @@ def test_statistics_of_a_span_have_two_ends_so_that_one_plan_serves_all(
 def test_of_a_day_that_a_span_cuts_the_shorter_side_is_counted(
     filled: Store, end: str, hour: int
 ) -> None:
-    """The day's own count gives the other."""
+    """The day's own count gives the other. And only the month of the day is looked at."""
     engine = filled.database
     if engine.dialect.name == "sqlite":
         pytest.skip("values have no names; the bounds are the same")
     cut = datetime(2026, 1, 5, hour, tzinfo=UTC)
     where = ActivityFilter.of({"tenant_id": "big", end: cut})
 
-    ((_, values),) = sent_by(engine, lambda: stats(engine, where))
+    ((statement, values),) = sent_by(engine, lambda: stats(engine, where))
 
     edge = "first" if end == "since" else "last"
     bounds = [values[f"{edge}_begin"], values[f"{edge}_end"]]
     assert cut in bounds
     assert bounds[1] - bounds[0] <= timedelta(hours=11)
+    assert (
+        1
+        == statement.count("created_at >= '2026-01-01 00:00")
+        == statement.count("created_at >= '")
+    )
+    assert (
+        1 == statement.count("created_at < '2026-02-01 00:00") == statement.count("created_at < '")
+    )
+
+
+CHEAP_WORKERS = (
+    "parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size",
+    "min_parallel_index_scan_size",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("where", "may_have_workers"),
+    [
+        ({}, False),
+        ({"since": datetime.now(UTC) - timedelta(days=3)}, False),
+        ({"org_id": to_uuid("nobody")}, True),
+        ({"tenant_id": ALL_TENANTS}, True),
+    ],
+    ids=["tenant", "span", "rows", "all tenants"],
+)
+def test_the_counts_of_one_tenant_start_no_workers(
+    filled: Store, where: dict[str, Any], may_have_workers: bool
+) -> None:
+    """They would take longer to start than the counts to be read."""
+    engine = filled.engine
+    assert engine is not None
+    if engine.dialect.name == "sqlite":
+        pytest.skip("has no workers")
+    filter_ = ActivityFilter.of({"tenant_id": "big"} | where)
+    ((statement, values),) = sent_by(engine, lambda: stats(engine, filter_))
+
+    with engine.connect() as connection:
+        for name in CHEAP_WORKERS:
+            connection.exec_driver_sql(f"SET LOCAL {name} = 0")
+        plan = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", values)
+        nodes = json.dumps(plan.scalar_one())
+
+    assert may_have_workers == ('"Gather' in nodes)
 
 
 def test_the_filters_of_a_new_file_use_their_indexes_from_the_first_row(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -84,6 +84,19 @@ def test_any_span_equals_counting_the_rows(
     found = store.stats(tenant_id="tenant-1", since=since, until=until, **where)
 
     assert counted(records, tenant_id="tenant-1", since=since, until=until, **where) == found
+
+
+def test_the_first_moment_of_a_month_is_counted_in_that_month(store: Store) -> None:
+    first, instant = datetime(2026, 2, 1, tzinfo=UTC), timedelta(microseconds=1)
+    store.add(*(record(occurred_at=first + n * instant) for n in (-1, 0, 0, 1)))
+
+    def total(since: datetime | None, until: datetime | None) -> int:
+        return store.stats(tenant_id="acme", since=since, until=until).total
+
+    morning = first + timedelta(hours=5)
+    assert [1, 3, 4] == [total(None, first + n * instant) for n in (0, 1, 2)]
+    assert [4, 3, 1] == [total(first + n * instant, None) for n in (-1, 0, 1)]
+    assert [4, 3, 1] == [total(first + n * instant, morning) for n in (-1, 0, 1)]
 
 
 def test_all_tenants_are_counted_only_when_asked_for(

@@ -275,7 +275,7 @@ def _edges(shape: Shape, edges: Edges) -> list[Select[Any]]:
     days = shape._replace(since=False, until=False)
     moment = _ROWS.created_at
     found = []
-    for name, sign in zip(edges._fields, edges, strict=True):
+    for name, sign in edges._asdict().items():
         begin, end = (bindparam(f"{name}_{at}", type_=moment.type) for at in ("begin", "end"))
         if sign:
             rows = _rows(days, sign).where(moment >= begin, moment < end)
