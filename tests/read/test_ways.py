@@ -1,0 +1,105 @@
+"""How a page is looked for: near by, on the days that the counts know, or all along."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from structlog_activity import ALL_TENANTS, to_uuid
+from tests.support.records import NOON, record
+from tests.support.sent import sent_by
+from tests.support.stores import Store, sqlite_store
+
+
+ACTOR, USER = to_uuid("an actor"), to_uuid("a user")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """From new to old: 78 of one channel, two of another, one more, and others."""
+    with sqlite_store(tmp_path_factory.mktemp("ways")) as store:
+        channels = [*["often"] * 78, "seldom", "seldom", "rare", *["often"] * 500]
+        store.add(
+            *(
+                record(
+                    actor_id=ACTOR,
+                    user_id=USER,
+                    object_id="7",
+                    verb="settings.updated" if n % 2 else "profile.updated",
+                    channel=channel,
+                    data={"n": n},
+                    occurred_at=NOON - timedelta(hours=n),
+                )
+                for n, channel in enumerate(channels)
+            ),
+            *(
+                record(channel="many", verb=f"verb.v{n:03}", occurred_at=NOON - timedelta(days=99))
+                for n in range(401)
+            ),
+            *(record(channel="far", occurred_at=NOON - timedelta(days=50 + n)) for n in range(3)),
+        )
+        yield store
+
+
+def ways(store: Store, **where: Any) -> list[str]:
+    engine = store.engine
+    assert engine is not None
+    asked: dict[str, Any] = {"tenant_id": "acme", "limit": 1, "total": "none", **where}
+    return [way(text) for text, _ in sent_by(engine, lambda: store.feed(**asked))]
+
+
+def way(statement: str) -> str:
+    if "user_activity_daily" in statement:
+        return "counts"
+    if "AS near" in statement:
+        return "near"
+    days = statement.count("created_at >= ?")
+    return f"{days} days" if days else "along"
+
+
+NEAR, ALONG = ["near"], ["along"]
+WAYS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "tenant": ({}, ALONG),
+    "channel, and a page of it is near": ({"channel": "seldom"}, NEAR),
+    "channel, and the second page of it is near": (
+        {"channels": ["seldom", "rare"], "offset": 1},
+        NEAR,
+    ),
+    "channel, and only one is": ({"channel": "rare"}, ["near", "counts", "1 days"]),
+    "channel, and it is on two days": ({"channel": "far"}, ["near", "counts", "2 days"]),
+    "channel, and it is on three": ({"channel": "far", "limit": 2}, ["near", "counts", "4 days"]),
+    "channel that is nowhere": ({"channel": "none"}, ["near", "counts"]),
+    "channel, and a verb": ({"channel": "rare", "verbs": "settings.updated"}, ALONG),
+    "channel of all tenants": ({"channel": "rare", "tenant_id": ALL_TENANTS}, ALONG),
+    "object type": ({"object_type": "none"}, ["near", "counts"]),
+    "denied channels": ({"channel_denylist": ["often"]}, NEAR),
+    "beginning of a verb": ({"verbs": "none.*"}, ["near", "counts"]),
+    "channel with more kinds than a page may have": (
+        {"channel": "many"},
+        ["near", "counts", "along"],
+    ),
+    "channel and a keyword": ({"channel": "none", "keyword": "x"}, ["near", "along"]),
+    "keyword that is near": ({"keyword": "updated"}, NEAR),
+    "keyword that is nowhere": ({"keyword": "nowhere"}, ["near", "along"]),
+    "data": ({"data": {"n": -1}}, ["near", "along"]),
+    "keyword and data": ({"keyword": "x", "data": {"n": -1}}, ["near", "along"]),
+    "keyword of an actor": ({"keyword": "x", "actor_id": ACTOR}, ALONG),
+    "keyword of a user": ({"keyword": "x", "user_id": USER}, ALONG),
+    "keyword of an object": ({"keyword": "x", "object_type": "settings", "object_id": "7"}, ALONG),
+    "keyword of who is involved": ({"keyword": "x", "involving": ACTOR}, ALONG),
+    "keyword of a verb": ({"keyword": "x", "verbs": "settings.updated"}, ALONG),
+    "keyword in an organisation": ({"keyword": "x", "org_id": to_uuid("org")}, ["near", "along"]),
+    "keyword of all tenants": ({"keyword": "x", "tenant_id": ALL_TENANTS}, ALONG),
+    "the last page that may be near": ({"channel": "often", "limit": 200, "offset": 199}, NEAR),
+    "a page farther away": ({"channel": "often", "limit": 200, "offset": 200}, ALONG),
+}
+
+
+@pytest.mark.parametrize(("where", "expected"), WAYS.values(), ids=WAYS)
+def test_a_page_is_looked_for_where_it_is_likely(
+    store: Store, where: dict[str, Any], expected: list[str]
+) -> None:
+    assert expected == ways(store, **where)
