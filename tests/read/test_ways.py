@@ -103,3 +103,51 @@ def test_a_page_is_looked_for_where_it_is_likely(
     store: Store, where: dict[str, Any], expected: list[str]
 ) -> None:
     assert expected == ways(store, **where)
+
+
+def ways_of_total(store: Store, total: str, **where: Any) -> list[str]:
+    engine = store.engine
+    assert engine is not None
+    asked: dict[str, Any] = {"tenant_id": "acme", "limit": 1, **where}
+    page = sent_by(engine, lambda: store.feed(**asked, total="none"))
+    both = sent_by(engine, lambda: store.feed(**asked, total=total))
+    return [way_of_total(text) for text, _ in both[len(page) :]]
+
+
+def way_of_total(statement: str) -> str:
+    if "WITH counted" in statement:
+        return "statistics"
+    source = "counts" if "user_activity_daily" in statement else "rows"
+    return source + (" up to the cap" if "LIMIT" in statement else "")
+
+
+RECENTLY = NOON - timedelta(days=9)
+TOTALS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "none": ({"total": "none"}, []),
+    "exact": ({"total": "exact"}, ["statistics"]),
+    "exact of an actor": ({"total": "exact", "actor_id": ACTOR}, ["rows"]),
+    "tenant": ({}, ["counts up to the cap"]),
+    "channel": ({"channel": "often"}, ["counts up to the cap"]),
+    "beginning of a verb": ({"verbs": "settings.*"}, ["counts up to the cap"]),
+    "verb": ({"verbs": "settings.updated"}, ["rows up to the cap"]),
+    "actor": ({"actor_id": ACTOR}, ["rows up to the cap"]),
+    "since": ({"since": RECENTLY}, ["rows up to the cap"]),
+    "until": ({"until": RECENTLY}, ["rows up to the cap"]),
+    "channel since": ({"channel": "often", "since": RECENTLY}, ["statistics"]),
+    "channel until": ({"channel": "often", "until": RECENTLY}, ["statistics"]),
+    "a page with the end": ({"channel": "far", "limit": 4}, []),
+    "a second page with the end": ({"channel": "far", "limit": 2, "offset": 2}, []),
+    "a page without it": ({"channel": "far", "limit": 2}, ["counts up to the cap"]),
+    "a page beyond it": ({"channel": "far", "limit": 2, "offset": 3}, ["counts up to the cap"]),
+    "no page at all": ({"channel": "none"}, []),
+}
+
+
+@pytest.mark.parametrize(("where", "expected"), TOTALS.values(), ids=TOTALS)
+def test_a_total_is_counted_where_that_is_least_work(
+    store: Store, where: dict[str, Any], expected: list[str]
+) -> None:
+    asked = {"total": "capped"} | where
+    told = asked.pop("total")
+
+    assert expected == ways_of_total(store, told, **asked)
