@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -40,6 +41,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
                 for n in range(401)
             ),
             *(record(channel="far", occurred_at=NOON - timedelta(days=50 + n)) for n in range(3)),
+            *(
+                record(
+                    channel="spread",
+                    verb=f"verb.v{n % 2}",
+                    occurred_at=NOON - timedelta(days=100 + n // 3, hours=n % 3),
+                )
+                for n in range(21)
+            ),
         )
         yield store
 
@@ -119,6 +128,47 @@ def way_of_total(statement: str) -> str:
         return "statistics"
     source = "counts" if "user_activity_daily" in statement else "rows"
     return source + (" up to the cap" if "LIMIT" in statement else "")
+
+
+SPREAD = NOON - timedelta(days=103)  # The newest of the fourth of seven days with three each.
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5])
+@pytest.mark.parametrize(
+    ("bounds", "first", "beyond"),
+    [
+        ({}, 0, 21),
+        ({"until": SPREAD}, 10, 21),
+        ({"until": SPREAD - timedelta(hours=1)}, 11, 21),
+        ({"until": SPREAD.replace(hour=0)}, 12, 21),
+        ({"since": SPREAD}, 0, 10),
+        ({"since": SPREAD - timedelta(hours=1)}, 0, 11),
+        ({"since": SPREAD.replace(hour=0)}, 0, 12),
+    ],
+    ids=[
+        "all",
+        "until",
+        "until later",
+        "until a midnight",
+        "since",
+        "since later",
+        "since midnight",
+    ],
+)
+def test_days_that_the_counts_know_are_walked_there_and_back(
+    store: Store, bounds: dict[str, datetime], first: int, beyond: int, limit: int
+) -> None:
+    asked: dict[str, Any] = {"tenant_id": "acme", "channel": "spread", "limit": limit, **bounds}
+    pages = [store.feed(**asked)]
+    while pages[-1].next_cursor:
+        pages.append(store.feed(**asked, after=pages[-1].next_cursor))
+    found = [one.occurred_at for page in pages for one in page.records]
+
+    assert found == [NOON - timedelta(days=100 + n // 3, hours=n % 3) for n in range(first, beyond)]
+    for before, page in reversed(list(pairwise(pages))):
+        back = store.feed(**asked, before=page.prev_cursor)
+        assert before.records == back.records
+        assert beyond - first == back.total
 
 
 RECENTLY = NOON - timedelta(days=9)
