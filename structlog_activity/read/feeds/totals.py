@@ -64,7 +64,7 @@ def _capped(connection: Reader, asked: Search) -> int:
     if is_scattered(shape):
         return _counted(connection, asked)
     count = 0
-    for span in spans_of(connection, asked._replace(place=None, ascending=False, offset=0)):
+    for span in spans_of(connection, asked._replace(place=None, ascending=False)):
         statement = _rows_statement(shape, bounds(span), capped=True)
         values = {**asked.values, "low": span.low, "high": span.high, "cap": CAP + 1}
         count = connection.execute(statement, values).scalar_one()
