@@ -12,8 +12,9 @@ import pytest
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 
-from structlog_activity import ALL_TENANTS, ActivityFilter, ActivityRecord, ActivityStats
+from structlog_activity import ALL_TENANTS, NIL, ActivityFilter, ActivityRecord, ActivityStats
 from structlog_activity.testing import matches
 from tests.read.test_feed import FILTERS
 from tests.support.records import CHANNELS, NOON, TYPES, VERBS, random_records, record
@@ -145,3 +146,31 @@ def test_statistics_as_json_knows_them_have_the_names_of_their_attributes(store:
 
     days = {day.isoformat(): n for day, n in stats.by_day.items()}
     assert stats.to_dict() == {**dataclasses.asdict(stats), "by_day": days}
+
+
+@pytest.mark.parametrize("where", [{}, {"user_id": NIL}], ids=["counts", "rows"])
+@pytest.mark.parametrize("bucket", ["hour", "day"])
+def test_what_comes_while_a_timeline_is_read_is_in_no_bucket_of_others(
+    sql_store: Store, where: dict[str, Any], bucket: str
+) -> None:
+    """Its ends are read first, and then what lies between them."""
+    midnight = NOON.replace(hour=0)
+    ends = [midnight, midnight + timedelta(hours=47)]
+    late = [midnight - timedelta(days=3), midnight + timedelta(days=2)]
+    sql_store.add(*(record(occurred_at=moment) for moment in ends))
+    assert sql_store.engine is not None
+    sent: list[str] = []
+
+    def come(_: Any, __: Any, statement: str, *___: Any) -> None:
+        sent.append(statement)
+        if len(sent) == 2:
+            sql_store.add(*(record(occurred_at=moment) for moment in late))
+
+    event.listen(sql_store.engine, "before_cursor_execute", come)
+    line = sql_store.timeline(tenant_id="acme", bucket=bucket, **where)
+    event.remove(sql_store.engine, "before_cursor_execute", come)
+
+    assert len(sent) >= 2
+    assert ends == [start for start, n in line if n] or bucket == "day"
+    assert 2 == sum(n for _, n in line)
+    assert 4 == sql_store.stats(tenant_id="acme").total
