@@ -15,6 +15,7 @@ from tests.support.sent import sent_by
 from tests.support.stores import Store, sqlite_store
 
 
+VERBS = ["settings.updated", "profile.updated"]
 ACTOR, USER = to_uuid("an actor"), to_uuid("a user")
 
 
@@ -29,7 +30,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
                     actor_id=ACTOR,
                     user_id=USER,
                     object_id="7",
-                    verb="settings.updated" if n % 2 else "profile.updated",
+                    verb=VERBS[n % 2],
                     channel=channel,
                     data={"n": n},
                     occurred_at=NOON - timedelta(hours=n),
@@ -65,8 +66,10 @@ def way(statement: str) -> str:
         return "counts"
     if "AS near" in statement:
         return "near"
-    days = statement.count("created_at >= ?")
-    return f"{days} days" if days else "along"
+    days, indexes = statement.count("created_at >= ?"), 1 + statement.count("UNION ALL")
+    if days:
+        return f"{days} days"
+    return f"{indexes} indexes" if indexes > 1 else "along"
 
 
 NEAR, ALONG = ["near"], ["along"]
@@ -83,6 +86,17 @@ WAYS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "channel that is nowhere": ({"channel": "none"}, ["near", "counts"]),
     "channel, and a verb": ({"channel": "rare", "verbs": "settings.updated"}, ALONG),
     "channel of all tenants": ({"channel": "rare", "tenant_id": ALL_TENANTS}, ALONG),
+    "verb": ({"verbs": "settings.updated"}, ALONG),
+    "verbs": ({"verbs": VERBS}, ["2 indexes"]),
+    "more verbs": ({"verbs": [*VERBS, "none"]}, ["3 indexes"]),
+    "verbs and a channel": ({"verbs": VERBS, "channel": "rare"}, ["2 indexes"]),
+    "verbs of an actor": ({"verbs": VERBS, "actor_id": ACTOR}, ALONG),
+    "verbs of a user": ({"verbs": VERBS, "user_id": USER}, ALONG),
+    "verbs of an object": ({"verbs": VERBS, "object_type": "settings", "object_id": "7"}, ALONG),
+    "verbs of all tenants": ({"verbs": VERBS, "tenant_id": ALL_TENANTS}, ALONG),
+    "verbs and beginnings": ({"verbs": [*VERBS, "settings.*"]}, NEAR),
+    "who is involved": ({"involving": ACTOR}, ["2 indexes"]),
+    "who is involved, and verbs": ({"involving": ACTOR, "verbs": VERBS}, ["2 indexes"]),
     "object type": ({"object_type": "none"}, ["near", "counts"]),
     "denied channels": ({"channel_denylist": ["often"]}, NEAR),
     "beginning of a verb": ({"verbs": "none.*"}, ["near", "counts"]),
@@ -98,7 +112,7 @@ WAYS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "keyword of an actor": ({"keyword": "x", "actor_id": ACTOR}, ALONG),
     "keyword of a user": ({"keyword": "x", "user_id": USER}, ALONG),
     "keyword of an object": ({"keyword": "x", "object_type": "settings", "object_id": "7"}, ALONG),
-    "keyword of who is involved": ({"keyword": "x", "involving": ACTOR}, ALONG),
+    "keyword of who is involved": ({"keyword": "x", "involving": ACTOR}, ["2 indexes"]),
     "keyword of a verb": ({"keyword": "x", "verbs": "settings.updated"}, ALONG),
     "keyword in an organisation": ({"keyword": "x", "org_id": to_uuid("org")}, ["near", "along"]),
     "keyword of all tenants": ({"keyword": "x", "tenant_id": ALL_TENANTS}, ALONG),
