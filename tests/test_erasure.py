@@ -152,6 +152,20 @@ def test_a_row_that_somebody_filled_again_is_emptied(activity: ActivityLog) -> N
     check(activity)
 
 
+def test_a_row_whose_salt_somebody_spoilt_is_emptied_though_its_proof_is_gone(
+    activity: ActivityLog,
+) -> None:
+    fill(activity, 1)
+    with activity.engine.begin() as connection:
+        connection.execute(text("UPDATE user_activity SET commitment = :salt"), {"salt": b"short"})
+
+    assert 1 == activity.erase(actor_id="ana", reason="r").rows
+
+    (left,) = activity.feed(tenant_id="acme", verbs="settings.*").records
+    assert (NIL, {}) == (left.actor_id, left.data)
+    assert not activity.verify().ok
+
+
 def test_an_erasure_without_its_record_is_found(activity: ActivityLog) -> None:
     fill(activity, 1)
     activity.erase(actor_id="ana", reason="r")
@@ -278,3 +292,18 @@ def test_dead_letters_are_erased(tmp_path: Path, *, on_disk: bool) -> None:
         rows = [letter.row for letter in letters]
         assert ["{}", True] == [rows[0].data, SECRET in rows[1].data]
         assert {NIL.bytes, BOB.bytes} == {row.actor_id for row in rows}
+
+
+def test_what_waits_of_another_tenant_stays_and_so_does_what_the_log_says_itself(
+    tmp_path: Path,
+) -> None:
+    with ActivityLog(f"sqlite:///{tmp_path / 'x.db'}") as activity:
+        letters = activity._buffer._delivery.dead_letters
+        mine = activity._rows.make_from(record(actor_id=ANA))
+        others = mine._replace(tenant_id=to_uuid("other").bytes), mine._replace(verb=ERASED)
+        for row in (mine, *others):
+            assert letters.add(DeadLetter(row, "refused", datetime.now(UTC)))
+
+        assert 1 == activity.erase(actor_id="ana", tenant_id="acme", reason="r").on_disk
+
+        assert [NIL.bytes, ANA.bytes, ANA.bytes] == [letter.row.actor_id for letter in letters]

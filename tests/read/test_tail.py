@@ -599,6 +599,17 @@ def test_a_listener_that_can_not_connect_tries_again_but_not_at_every_wait(
     assert waits > 20
 
 
+def test_a_listener_that_was_closed_neither_waits_nor_connects(
+    server_log: ActivityLog, database: Database
+) -> None:
+    listener = Listener(server_log.engine)
+    listener.close()
+
+    listener.wait(NEVER)
+
+    assert [] == listeners(database)
+
+
 def test_connections_that_are_ended_cost_no_record(
     server_log: ActivityLog, database: Database, follow: Callable[[Tail], Follower]
 ) -> None:

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from structlog_activity import ActivityLog, RepositoryError, SchemaError
 from structlog_activity.store import partitions
 from structlog_activity.store.engine import make_engine
-from structlog_activity.store.locks import MAINTENANCE
+from structlog_activity.store.locks import MAINTENANCE, unless_locked_out
 from structlog_activity.store.maintenance import postgresql
 from structlog_activity.store.maintenance.maintain import maintain
 from structlog_activity.store.partitions import MONTHS_AHEAD, months_on
@@ -237,6 +238,29 @@ def test_records_of_a_clock_that_is_wrong_are_reported(server: Engine) -> None:
 
     assert "partitions.future" == finding.check
     assert "1 records are dated after" in finding.problem
+
+
+def test_the_edge_for_the_past_may_be_missing(server: Engine) -> None:
+    """Somebody who has no history dropped it."""
+    execute(server, "DROP TABLE user_activity_past")
+    store(server, datetime.now(UTC))
+
+    for history in (False, True):
+        report = maintain(server, history=history, today=LATER)
+        assert report.ok, report.findings
+    assert 1 == total(server)
+
+
+def test_a_failure_that_is_no_lock_of_others_is_told(server: Engine) -> None:
+    findings: list[Any] = []
+    with (
+        pytest.raises(DBAPIError, match="division by zero"),
+        server.connect() as connection,
+        unless_locked_out("indexes", findings),
+    ):
+        connection.execute(text("SELECT 1 / 0"))
+
+    assert [] == findings
 
 
 def test_who_comes_second_is_told_and_changes_nothing(server: Engine) -> None:

@@ -160,6 +160,19 @@ def test_a_schema_that_does_not_fit_is_nobodys_row(
     assert (Fault.CONFIGURATION, sqlstate) == (error.fault, error.sqlstate)
 
 
+def test_an_index_of_somebody_else_on_the_ledger_is_nobodys_row(
+    repository: PostgresRepository, server: Engine
+) -> None:
+    """Neither is the batch there already, nor would another number help."""
+    run(server, "CREATE UNIQUE INDEX somebody ON user_activity_batch (n)")
+    assert repository.write(Batch(record().id, 1, 1, rows(2)))
+
+    error = failure(repository, rows(2), seq=2)
+
+    assert (None, "23505") == (error.row, error.sqlstate)
+    assert repository.write(Batch(record().id, 3, 3, rows(3)))
+
+
 @pytest.mark.parametrize(
     "word", ['"', "\\", "{a,b}", "NULL", "", "'; DROP TABLE user_activity; --", "%s {} é", "\t"]
 )

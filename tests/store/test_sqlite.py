@@ -164,3 +164,21 @@ def test_a_file_that_may_not_be_written_is_a_matter_of_configuration(
     path.chmod(0o400)
 
     assert Fault.CONFIGURATION is failure(repository, rows(1)).fault
+
+
+def test_a_trigger_of_somebody_else_on_the_ledger_refuses_the_batch_and_nothing_of_it_stays(
+    repository: SqliteRepository, path: Path
+) -> None:
+    """Neither is the batch there already, nor would another number help."""
+    connection = sqlite3.connect(path)
+    connection.execute(
+        "CREATE TRIGGER somebody BEFORE INSERT ON user_activity_batch WHEN new.n = 2 "
+        "BEGIN SELECT RAISE(ABORT, 'no'); END"
+    )
+    connection.close()
+
+    error = failure(repository, rows(2))
+
+    assert "SQLITE_CONSTRAINT_TRIGGER" == error.sqlstate
+    assert 0 == count(path)
+    assert repository.write(Batch(record().id, 2, 2, rows(3)))

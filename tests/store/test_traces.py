@@ -18,6 +18,7 @@ from structlog_activity.record.traces import TRACES
 from structlog_activity.store.batch import Batch
 from structlog_activity.store.seals import traces as lawful
 from structlog_activity.store.seals.checkpoint import take_checkpoint
+from structlog_activity.store.seals.seal import COMMIT_BYTES
 from structlog_activity.store.seals.stored import snapshot
 from structlog_activity.store.table import user_activity_batch
 from tests.store.sealed import (
@@ -189,7 +190,22 @@ def test_a_stub_of_a_younger_row_is_found(log: SealedLog) -> None:
     assert "retention.early" == log.found().kind
 
 
-@pytest.mark.parametrize("packed", [b"x", bytes(8), bytes(4) + b"\0\0\0\x40" + bytes(64)])
+def one_stub(zeros: int) -> bytes:
+    """A stub of the first row, its head made of zeros."""
+    return lawful.pack_stubs({0: bytes(zeros + COMMIT_BYTES)})
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        b"x",
+        bytes(8),
+        one_stub(8),
+        one_stub(lawful._TEXTS_PLACE),
+        one_stub(lawful._TEXTS_PLACE + lawful._TEXTS * lawful._LENGTH.size + 1),
+    ],
+    ids=["one byte", "nothing in it", "cut off", "without texts", "one byte too many"],
+)
 def test_a_damaged_stub_is_found(log: SealedLog, packed: bytes) -> None:
     straddle(log)
     log.remove(rows_of.object_id == "early")

@@ -330,6 +330,38 @@ def test_what_came_after_the_checkpoint_may_be_cut_off_unseen(log: SealedLog) ->
     assert log.verify(checkpoint=path, key=b"").ok
 
 
+def test_a_line_that_was_signed_with_another_key_is_found(log: SealedLog) -> None:
+    path = log.folder / "checkpoints.jsonl"
+    take_checkpoint(log.engine, path, key=b"a key that signed no batch of these")
+
+    assert ["checkpoint.mac"] == log.kinds(checkpoint=path)
+
+
+def test_an_older_line_at_the_end_of_the_file_hides_nothing(log: SealedLog) -> None:
+    path = log.folder / "checkpoints.jsonl"
+    take_checkpoint(log.engine, path, key=KEY)
+    older = path.read_text()
+    log.write(3)
+    take_checkpoint(log.engine, path, key=KEY)
+    path.write_text(path.read_text() + older)
+    log.remove(in_batch(3))
+    log.remove(line(3), user_activity_batch)
+
+    assert "chain.truncated" in log.kinds(checkpoint=path)
+
+
+def test_with_an_emptied_file_all_is_checked_though_only_later_batches_were_asked_for(
+    log: SealedLog,
+) -> None:
+    path = log.folder / "checkpoints.jsonl"
+    path.touch()
+    log.change(at(0, 1), ip="198.51.100.1")
+
+    found = log.kinds(checkpoint=path, since_checkpoint=True)
+
+    assert {"checkpoint.broken", "row.changed"} <= {*found}
+
+
 # -- reports ----------------------------------------------------------------
 
 
