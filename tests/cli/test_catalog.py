@@ -76,6 +76,33 @@ def test_a_verb_is_found_where_it_is_used(cli: Cli, code: Path, call: str) -> No
     assert [] == dynamic_in(cli, code)
 
 
+def test_a_file_may_be_named_whatever_it_is_called(cli: Cli, code: Path) -> None:
+    script = put(code, "nightly", 'log.info("x", verb="a.b")\n')
+    assert ["a.b"] == verbs_in(cli, script)
+
+
+def test_a_file_that_is_gone_is_told_and_hides_no_other(cli: Cli, code: Path) -> None:
+    put(code, "app.py", 'log.info("x", verb="a.b")\n')
+    (code / "gone.py").symlink_to(code / "nowhere")
+
+    result = cli("catalog", code)
+
+    assert "gone.py is left out: No such file or directory" in result.err
+    assert "a.b" in result.out
+
+
+def test_what_is_declared_and_used_nowhere_is_told_though_no_verb_is_found(
+    cli: Cli, code: Path
+) -> None:
+    put(code, "app.py", "pass\n")
+    registry = put(code, "verbs.toml", '[verbs]\n"a.b" = "never used"\n')
+
+    result = cli("catalog", code, "--registry", registry)
+
+    assert "note: a.b is declared and used nowhere" in result.err
+    assert "a.b" not in result.out
+
+
 @pytest.mark.parametrize(
     "call",
     [

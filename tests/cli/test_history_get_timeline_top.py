@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import Engine, event, text
 
 from structlog_activity import ActivityLog, to_uuid
+from structlog_activity.record.ids import uuid7
 from tests.cli.commands import Cli, Result, counts, jsonl, line, run, run_on_terminal
 from tests.cli.test_feed_stats_export import LINES, shown
 
@@ -139,6 +140,13 @@ def test_a_record_that_the_tenant_has_not_is_a_finding(
         result = cli("--url", eight, "get", *tenant, *form, record.id)
         assert (1, "") == (result.code, result.out)
         assert f"structlog-activity: there is no record {record.id} {whose}\n" == result.err
+
+
+def test_a_record_that_nobody_has_is_a_finding(cli: Cli, eight: str) -> None:
+    id_ = uuid7()
+    result = cli("--url", eight, "get", "--all-tenants", id_)
+    assert (1, "") == (result.code, result.out)
+    assert f"structlog-activity: there is no record {id_} of any tenant\n" == result.err
 
 
 def test_get_says_with_a_seal_whether_the_record_is_as_it_was_written(

@@ -10,11 +10,14 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from structlog_activity import ActivityLog
+from structlog_activity.store.locks import MAINTENANCE
 from tests.cli.commands import COMMAND, Cli, environment, run_on_terminal
 from tests.support.records import record
+from tests.support.stores import store_old
 
 
 NOW = datetime.now(UTC)
@@ -49,6 +52,42 @@ def test_old_records_go_when_told_so(cli: Cli, url: str) -> None:
     assert found.out.startswith("1 records from before ")
     assert 2 == left(cli, url)
     cli.ok("--url", url, "verify")
+
+
+def test_what_is_older_than_a_day_of_the_calendar_goes(cli: Cli, sqlite_log: str) -> None:
+    fill(sqlite_log, 400, 1)
+    day = f"{NOW - timedelta(days=365):%Y-%m-%d}"
+
+    found = cli.ok("--url", sqlite_log, "prune", "--older-than", day, "--yes")
+
+    assert f"1 records from before {day} 00:00 UTC deleted\n" == found.out
+    assert 1 == left(cli, sqlite_log)
+
+
+def test_months_that_went_as_a_whole_are_named(cli: Cli, tables_url: str) -> None:
+    cli.ok("--url", tables_url, "maintain")  # Which makes the month of the record.
+    old = NOW - timedelta(days=400)
+    with ActivityLog(tables_url) as activity:
+        store_old(activity, [record(occurred_at=old)])
+
+    found = cli.ok("--url", tables_url, "prune", "--older-than", "300d", "--yes")
+
+    assert f"{old:%Y-%m}" in found.out.splitlines()[-1]
+    assert "dropped as a whole: " in found.out
+
+
+def test_who_comes_while_another_prunes_is_told_and_takes_nothing(
+    cli: Cli, tables_url: str
+) -> None:
+    fill(tables_url, 400)
+    with psycopg.connect(tables_url.replace("+psycopg", "")) as other:
+        other.execute(f"SELECT pg_advisory_lock({MAINTENANCE})")
+
+        found = cli("--url", tables_url, "prune", "--older-than", "365d", "--yes")
+
+    assert (0, "") == (found.code, found.out)
+    assert "another process prunes or maintains; nothing was done" in found.err
+    assert 1 == left(cli, tables_url)
 
 
 def test_nothing_goes_without_a_word(cli: Cli, sqlite_log: str) -> None:

@@ -47,6 +47,22 @@ def test_a_changed_record_is_printed_and_the_code_says_so(cli: Cli, url: str) ->
     assert 3 == len(json.loads(told.out)["findings"][0]["record_ids"])
 
 
+def test_of_many_findings_twenty_are_printed_and_the_others_counted(
+    cli: Cli, sqlite_log: str
+) -> None:
+    with ActivityLog(sqlite_log, batch_size=1) as activity:
+        for number in range(25):
+            activity.record("theme.updated", ("settings", number), tenant_id="acme")
+    execute(sqlite_log, "UPDATE user_activity SET verb = 'x.y'")
+
+    found = cli("--url", sqlite_log, "verify")
+
+    assert 1 == found.code
+    assert 20 == found.out.count("row.changed: ")
+    assert "and 5 more; --json shows a thousand of them\n" in found.out
+    assert 25 == len(json.loads(cli("--url", sqlite_log, "verify", "--json").out)["findings"])
+
+
 def test_with_a_key_signatures_are_checked(cli: Cli, sqlite_log: str, tmp_path: Path) -> None:
     write(sqlite_log, b"secret")
     right, wrong = tmp_path / "right", tmp_path / "wrong"
