@@ -161,7 +161,7 @@ class Redactor:
             _folded(k): self._checked(f"keys[{k!r}]", m) for k, m in (keys or {}).items()
         }
         self._looks = self._chosen(values, patterns or {})
-        self.may_hold = _first_look(len(self._looks))
+        self.may_hold = _first_look(self._looks)
         self._allow = None if allow is None else {v: frozenset(k) for v, k in allow.items()}
         self._known: dict[str, bool] = {}
         self._names: dict[str, str] = {}
@@ -335,9 +335,9 @@ class Redactor:
         return any(short in _folded(part) for part in found for short in self._parts)
 
 
-def _first_look(looks: int) -> Callable[[str], bool]:
-    """Return what is asked about every record's texts, where so many looks are looked for."""
-    if looks > len(LOOKS):
+def _first_look(looks: Iterable[tuple[str, Look, Mode]]) -> Callable[[str], bool]:
+    """Return what is asked about every record's texts, where these looks are looked for."""
+    if any(LOOKS.get(name) is not look for name, look, _ in looks):
         return bool  # Optional ones, and the host's own, have no marks.
     return may_hold_secret if looks else _never
 

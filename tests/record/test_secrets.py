@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -208,6 +209,22 @@ def test_a_look_of_the_hosts_own_is_added() -> None:
 
     assert redactor.cleaned("", "badge B-1234 of Bob") == "badge [redacted] of [redacted]"
     assert redactor.cleaned("", JWT) == "[redacted]"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"patterns": {"badge": "B-1234"}, "values": {"jwt": "keep"}},
+        {"patterns": {"badge": "B-1234"}, "values": False},
+        {"patterns": {"jwt": "B-1234"}},
+        {"values": {"jwt": "keep", "phone": "mask"}},
+    ],
+    ids=["own for another", "own alone", "own under a name of ours", "optional for another"],
+)
+def test_an_added_look_finds_what_has_no_mark_of_ours(options: dict[str, Any]) -> None:
+    text = "badge B-1234" if "patterns" in options else "badge +49 171 1234567"
+
+    assert Redactor(**options).cleaned("", text) == "badge [redacted]"
 
 
 def test_a_secret_within_a_text_may_be_dropped_hashed_or_told_by_a_function() -> None:
