@@ -78,8 +78,9 @@ class Kit:
         defaults: dict[str, Any] | None = None,
         strict: bool = False,
         clock: Callable[[], int] | None = None,
+        tape: Tape | None = None,
     ) -> None:
-        self.tape = Tape()
+        self.tape = tape or Tape()
         options: dict[str, Any] = {} if clock is None else {"clock": clock}
         self.recorder = Recorder(
             self.tape,

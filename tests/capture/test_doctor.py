@@ -343,3 +343,15 @@ def test_what_became_of_records_is_told(sound: ActivityLog) -> None:
     assert "1 of 3 calls made no record" == notes["log.rejected"].problem
     assert "1 of 3 records have no actor" == notes["log.missing.actor_id"].problem
     assert set() == problems(sound)
+
+
+def test_what_troubles_the_writer_is_told(sound: ActivityLog) -> None:
+    sound.migrate()
+    with sound.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE user_activity_batch")
+    structlog.get_logger().info("x", verb="a.b", object="a:1", tenant_id="t", actor_id="ana")
+    assert not sound.flush(1)
+
+    finding = found(sound)["log.health"]
+    assert not finding.is_note
+    assert (finding.problem,) == sound.health().reasons

@@ -28,6 +28,7 @@ from structlog_activity import (
 )
 from structlog_activity.capture.faults import fault_counts
 from structlog_activity.capture.ipmode import ip_hider
+from structlog_activity.capture.request import RequestContext
 
 from .conftest import Kit
 
@@ -471,3 +472,20 @@ def test_a_client_can_not_choose_its_address(
 
     ours = WSGIActivityMiddleware(app, identify=lambda _: None, trusted_proxies=trusted)
     assert [ip.encode()] == serve(ours, environ(HTTP_X_FORWARDED_FOR=forwarded))[0]
+
+
+def test_a_request_that_is_entered_twice_gives_the_context_back_once() -> None:
+    """As a body that is read within the application's own call."""
+    bind_contextvars(outer=1)
+    request = RequestContext({"actor_id": "ana"})
+
+    with request:
+        bind_contextvars(own=2)
+        with request:
+            assert {"actor_id": "ana", "own": 2} == get_contextvars()
+        assert {"actor_id": "ana", "own": 2} == get_contextvars()
+    assert {"outer": 1} == get_contextvars()
+
+    with request:
+        assert {"actor_id": "ana", "own": 2} == get_contextvars()
+    assert {"outer": 1} == get_contextvars()

@@ -13,12 +13,24 @@ from uuid import UUID
 import pytest
 import structlog
 
-from structlog_activity import ActivityKeys, InvalidRecordError
+from structlog.processors import JSONRenderer
+from structlog.stdlib import ExtraAdder, ProcessorFormatter
 
-from .conftest import Kit
+from structlog_activity import ActivityKeys, InvalidRecordError
+from structlog_activity.capture.recorder import NOT_KEPT
+from structlog_activity.record.sink import Pending
+
+from .conftest import Kit, Tape
 
 
 EVENT = {"event": "paid", "verb": "invoice.paid", "object": "invoice:7"}
+
+
+class Full(Tape):
+    """A queue that has no room."""
+
+    def put(self, pending: Pending, /) -> bool:
+        return False
 
 
 class Rude:
@@ -229,3 +241,33 @@ def test_a_strict_processor_leaves_other_calls_alone(make_kit: Any) -> None:
     kit = make_kit(strict=True)
 
     assert {"event": "x"} == kit.process(event="x")
+
+
+@pytest.mark.parametrize("kind", [dict, OrderedDict], ids=["set aside", "caught"])
+def test_a_record_that_the_queue_does_not_take_has_no_id_in_the_line(kind: Any) -> None:
+    kit = Kit(tape=Full())
+
+    out = kit.processor(None, "info", kind(EVENT))
+
+    assert "activity_id" not in out
+    assert NOT_KEPT == out["activity_error"]
+    assert "paid" == out["event"]
+
+
+def test_a_formatter_of_a_strict_log_raises_and_the_next_handler_does_not_try_again() -> None:
+    kit = Kit(strict=True)
+    first, second = (
+        ProcessorFormatter(
+            foreign_pre_chain=[ExtraAdder(), kit.processor],
+            processors=[ProcessorFormatter.remove_processors_meta, JSONRenderer()],
+        )
+        for _ in range(2)
+    )
+    call = logging.makeLogRecord({"name": "app", "msg": "paid", "verb": "invoice.paid"})
+
+    with pytest.raises(InvalidRecordError, match="object_type"):
+        first.format(call)
+
+    assert "paid" in second.format(call)
+    assert [] == kit.records
+    assert {"object_type": 1} == kit.tape.rejected

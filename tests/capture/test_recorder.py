@@ -462,6 +462,34 @@ def test_record_knows_exc_info_too(activity: ActivityLog) -> None:
     assert {"error": ERROR, "outcome": "failed"} == record.data
 
 
+@pytest.mark.parametrize(
+    "most",
+    [
+        "snapshots._KNOWN_VERBS",
+        "logrecord_snapshots._VERBS",
+        "finishing._TEMPLATES",
+        "keys._CONTEXTS",
+    ],
+)
+def test_more_kinds_of_calls_than_are_remembered_are_recorded_as_the_others_are(
+    make_kit: Any, monkeypatch: pytest.MonkeyPatch, most: str
+) -> None:
+    monkeypatch.setattr(f"structlog_activity.capture.{most}", 2)
+    kit = make_kit()
+    logger, kinds = kit.stdlib(), [*range(5), *range(5)]
+
+    for n in kinds:
+        with structlog.contextvars.bound_contextvars(**{f"bound{n}": n}):
+            call = {"verb": f"a.b{n}", "object": "c:1", f"own{n}": n}
+            kit.process(**structlog.contextvars.get_contextvars(), event="x", **call)
+            logger.info("x", extra=call)
+
+    twice = [n for n in kinds for _ in range(2)]
+    assert [f"a.b{n}" for n in twice] == [record.verb for record in kit.records]
+    for n, record in zip(twice, kit.records, strict=True):
+        assert (n, n) == (record.data[f"own{n}"], record.data[f"bound{n}"])
+
+
 def test_diverted_records_go_elsewhere_and_come_back(kit: Kit) -> None:
     other = Tape()
 
