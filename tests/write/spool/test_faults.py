@@ -324,6 +324,18 @@ def test_where_files_cannot_be_allocated_they_are_filled(
     assert make_spool().append(row(2))
 
 
+def test_what_the_system_writes_in_parts_is_written_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: write(fd, data[:3], at))
+    disk = Disk()
+    fd = disk.create(tmp_path / "file")
+    disk.write(fd, b"in some parts", 2)
+    disk.close(fd)
+    assert (tmp_path / "file").read_bytes() == b"\0\0in some parts"
+
+
 def test_a_file_that_may_not_grow_leaves_nothing_behind(
     make_spool: MakeSpool, spools: Spools
 ) -> None:
