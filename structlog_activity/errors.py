@@ -140,5 +140,8 @@ class BrokenChainError(ActivityError):
     """
     The stored records are not those that were sealed.
 
+    Raised by ``raise_if_broken()`` of what `ActivityLog.verify` returns; the text
+    names the first finding.
+
     .. versionadded:: 0.1.0
     """

@@ -144,6 +144,11 @@ class ActivityLog(
         migrate: Bring the schema up to date before the first use. Default:
             `True` for SQLite, `False` for PostgreSQL.
 
+    Attributes:
+
+        processor: The structlog processor that records into this log; it goes last
+            before the renderer.
+
     Raises:
 
         RepositoryError: The URL can't be read, names another kind of database,

@@ -90,6 +90,12 @@ class RemovalMethods:
 
             progress: Told how many records went, and of how many.
 
+        Returns:
+
+            How many went, and which months as a whole. Its ``ok`` is false where
+            somebody's transaction held the table and nothing went; its ``is_busy``
+            true where another process was at it.
+
         Raises:
 
             InvalidFilterError: An argument makes no sense.
@@ -173,6 +179,11 @@ class RemovalMethods:
             timeout: Most seconds to wait for what is to be written first.
 
             progress: Told how many records are erased, and of how many.
+
+        Returns:
+
+            How many were erased, and where. Its ``ok`` is false where something of
+            the person is left; its ``findings`` say what, and what to do.
 
         Raises:
 

@@ -47,6 +47,11 @@ class MaintenanceMethods:
             on_progress: Called with a few words before each piece of work that
                 may take long; by `amaintain` in its thread.
 
+        Returns:
+
+            What was done. Its ``findings`` say what wants a decision, with the
+            command for it; its ``ok`` whether there are none.
+
         Raises:
 
             SchemaError: The tables are missing or of another version.

@@ -67,7 +67,7 @@ class StoredLog:
 
     Attributes:
 
-        written_meanwhile: That.
+        written_meanwhile: As it was given.
     """
 
     def __init__(
