@@ -34,7 +34,6 @@ from .watchdog import WatchedRepository
 from .writer import Writer
 
 
-_FLUSH_PERIOD = 1.0  # seconds between two tries while somebody waits for a flush
 _GRACE = 0.25  # seconds that a call may take to end once it was broken off
 DEAD_FOLDER = "dead"
 
@@ -168,6 +167,7 @@ class BufferedRepository:
         self.letters_on_disk: LettersInFolder | None = None
         self._spool: Spool | None = None
         self._journal: Journal | None = None
+        # Not a method, which would be one more call for each log call.
         self.put = self._mailbox.put
         if folder is not None:
             self.letters_on_disk = LettersInFolder(folder / DEAD_FOLDER)
@@ -271,10 +271,10 @@ class BufferedRepository:
         deadline, before = self._deadline(timeout), self._reported_losses
         if self._spool is not None:
             self._mailbox.open()  # There may be something that others left.
-        goal = Goal(self._writer, self._mailbox)
+        goal = Goal(self._writer, self._mailbox, self._clock)
         if not goal.is_reached() and not self._running():
             self._writer.work_here(deadline)
-        return self._await(goal, deadline) and self._nothing_lost_since(before)
+        return goal.wait(deadline, self._running) and self._nothing_lost_since(before)
 
     def erase(self, someone: Someone, *, counts_only: bool = False) -> Erased:
         """
@@ -378,26 +378,6 @@ class BufferedRepository:
         counts = self._writer.counts()
         self._reported_losses = lost = counts["dead"] + counts["dropped"]
         return lost == before
-
-    def _await(self, goal: Goal, deadline: float) -> bool:
-        writer = self._writer
-        next_ring = self._clock()
-        with writer.changed:
-            writer.flushing += 1
-            try:
-                while not goal.is_reached():
-                    now = self._clock()
-                    over = writer.gave_up or (self._mailbox.closed and not self._running())
-                    if now >= deadline or over:
-                        return False
-                    if now >= next_ring:  # Not each time: it tells of change, and so would answer.
-                        next_ring = now + _FLUSH_PERIOD
-                        writer.hurry.ring()
-                        self._mailbox.ring()
-                    writer.changed.wait(min(deadline, next_ring) - now)
-            finally:
-                writer.flushing -= 1
-        return True
 
     # -- the writer ---------------------------------------------------------
 
