@@ -4,7 +4,7 @@ Moments: microseconds since 1970 in storage, aware UTC datetimes outside.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from ..errors import InvalidRecordError
@@ -15,6 +15,7 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DAY: Final = 86_400_000_000
 """A day in microseconds."""
 
+_FIRST_DAY: Final = EPOCH.date()
 _MICROSECOND: Final = timedelta(microseconds=1)
 _LAST_SECOND: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
 _LONGEST_TEXT: Final = 64
@@ -28,6 +29,16 @@ def to_microseconds(moment: datetime) -> int:
 def from_microseconds(us: int) -> datetime:
     """Return the aware UTC datetime of *us* microseconds since 1970."""
     return EPOCH + timedelta(microseconds=us)
+
+
+def to_day(day: date) -> int:
+    """Return how many days after 1970-01-01 *day* is."""
+    return (day - _FIRST_DAY).days
+
+
+def from_day(days: int) -> date:
+    """Return the day that is so many days after 1970-01-01."""
+    return _FIRST_DAY + timedelta(days=days)
 
 
 def to_datetime(value: Any) -> datetime:

@@ -5,7 +5,6 @@ A batch within a transaction of the host's own, on whatever driver that one uses
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -27,7 +26,7 @@ from sqlalchemy.exc import DBAPIError
 from ..errors import RepositoryError, SchemaError
 from ..record.record import ID_FIELDS
 from ..record.row import Row
-from ..record.times import EPOCH, from_microseconds
+from ..record.times import from_day, from_microseconds
 from .batch import Batch, is_number_taken
 from .citus import refuse_worker
 from .engine import POSTGRESQL, SQLITE, shown
@@ -36,7 +35,6 @@ from .seals.chain import LEDGER_COLUMNS, Chain, SealedBatch
 from .table import user_activity, user_activity_batch, user_activity_daily
 
 
-_FIRST_DAY: Final = EPOCH.date()
 _ASKED: Final = "structlog_activity.is_no_worker"
 _BUSY: Final = "SQLITE_BUSY"
 _BUSY_HINT: Final = "others write to the file; begin transactions that write with BEGIN IMMEDIATE"
@@ -161,7 +159,7 @@ def _daily_values(batch: Batch) -> list[dict[str, Any]]:
     return [
         {
             "tenant_id": UUID(bytes=tenant_id),
-            "day": _FIRST_DAY + timedelta(days=day),
+            "day": from_day(day),
             "channel": channel,
             "verb": verb,
             "object_type": object_type,

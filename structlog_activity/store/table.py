@@ -7,7 +7,7 @@ the same and a test holds them to it.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import JSON
 
-from ..record.times import EPOCH, from_microseconds, to_microseconds
+from ..record.times import from_day, from_microseconds, to_day, to_microseconds
 
 
 class BlobUuid(TypeDecorator[UUID]):
@@ -82,11 +82,11 @@ class EpochDay(TypeDecorator[date]):
 
     def process_bind_param(self, value: date | None, dialect: Dialect) -> int | None:
         """Return the number of days."""
-        return None if value is None else (value - EPOCH.date()).days
+        return None if value is None else to_day(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> date | None:
         """Return the date."""
-        return None if value is None else EPOCH.date() + timedelta(days=value)
+        return None if value is None else from_day(value)
 
 
 def _id() -> Any:

@@ -8,7 +8,7 @@ import contextlib
 import socket
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -19,7 +19,7 @@ from psycopg.pq import TransactionStatus as _Status
 from sqlalchemy import URL
 
 from ...record.row import Row
-from ...record.times import EPOCH, from_microseconds
+from ...record.times import from_day, from_microseconds
 from ..batch import Batch, is_number_taken
 from ..citus import worker_problem
 from ..connected import ConnectedRepository
@@ -83,7 +83,6 @@ _STORED = """
 """
 _TIMES: Final = (4, 8, 9)  # Where a ledger's row has times.
 _READ_ONLY = "25006"
-_FIRST_DAY = EPOCH.date()
 
 
 class PostgresRepository(ConnectedRepository[psycopg.Connection[Any], bytes]):
@@ -295,7 +294,7 @@ def _daily_columns(batch: Batch) -> list[str]:
     tenants, days, *texts, counts = zip(*batch.daily_counts(), strict=True)
     columns = [
         [tenant.hex() for tenant in tenants],
-        [(_FIRST_DAY + timedelta(days=day)).isoformat() for day in days],
+        [from_day(day).isoformat() for day in days],
         *([_quoted(text) for text in each] for each in texts),
         map(str, counts),
     ]

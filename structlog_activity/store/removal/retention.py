@@ -35,7 +35,7 @@ from sqlalchemy import (
 
 from ...errors import RepositoryError
 from ...record.row import Row
-from ...record.times import to_microseconds
+from ...record.times import DAY, to_microseconds
 from ...record.traces import TRACES
 from ..batch import Batch
 from ..counts import Counted, fold_months, take_back
@@ -55,7 +55,6 @@ _LINE: Final = user_activity_batch.c
 _DAILY: Final = user_activity_daily.c
 _LOOK: Final = 2_000  # rows that tell which batches are next
 _MOST: Final = 10_000  # rows of one transaction, unless one batch has more
-_DAY: Final = 86_400_000_000  # microseconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,7 +325,7 @@ def _counts(connection: Connection, these: list[ColumnElement[bool]]) -> list[Co
     """Return how many rows of each kind there are of each day."""
     day: ColumnElement[Any]
     if connection.dialect.name == SQLITE:
-        day = type_coerce(literal_column(f"created_at / {_DAY}"), _DAILY.day.type)
+        day = type_coerce(literal_column(f"created_at / {DAY}"), _DAILY.day.type)
     else:
         day = cast(func.timezone("UTC", _ROW.created_at), Date)
     kind = (_ROW.tenant_id, day, _ROW.channel, _ROW.verb, _ROW.object_type)
