@@ -25,7 +25,7 @@ from .sealing import SealedReadMethods
 from .store.maintenance.methods import MaintenanceMethods
 from .store.seals.methods import SealMethods
 from .twins import in_thread
-from .write.signals import EndsOnSignals
+from .write.signals import SignalMethods
 
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class ActivityLog(
     SealMethods,
     RemovalMethods,
     Installable,
-    EndsOnSignals,
+    SignalMethods,
 ):
     """
     Record what log calls tell, and read it back.

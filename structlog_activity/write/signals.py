@@ -14,8 +14,8 @@ from typing import Any, Final
 _SHELL_CONVENTION: Final = 128  # A program that ends by signal n has the status 128 + n.
 
 
-class EndsOnSignals:
-    """What wants its exit hooks to run when a signal ends the program."""
+class SignalMethods:
+    """Have exit hooks run when a signal ends the program."""
 
     def install_signal_flush(self, *signals: int) -> None:
         """
