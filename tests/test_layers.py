@@ -26,6 +26,7 @@ ROOMS: dict[str, set[str]] = {
     "capture": {"errors", "findings", "record"},
     "store": {"errors", "findings", "record", "twins"},
     "write": {"errors", "record", "store.batch", "store.faults", "store.repository"},
+    # Of store what a database is reached by, and what tells of new rows; nothing that writes.
     "read": {
         "errors",
         "record",
@@ -36,6 +37,7 @@ ROOMS: dict[str, set[str]] = {
         "store.postgresql.listening",
     },
     "recording": {"record", "capture", "store.postgresql.roles", "twins", "write"},
+    # What is removed lies in the table, in the spool and in dead letters.
     "removing": {"errors", "findings", "record", "store", "twins", "write", "read"},
     "sealing": {"read", "store", "twins"},
     "log": {
@@ -60,7 +62,7 @@ ROOMS: dict[str, set[str]] = {
         "record",
         "capture",
         "store",
-        "write.deadletters",
+        "write.deadletters",  # The types of what ``dead`` looks at; the log hands it out.
         "read",
         "log",
         "doctor",
