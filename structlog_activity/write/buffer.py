@@ -235,8 +235,11 @@ class BufferedRepository:
         """
         Take a record; return whether it was kept.
 
-        A nil id and an unset time are filled. A record without a verb or an
-        object type is rejected and counted.
+        Args:
+
+            record: Its id is kept; a nil id and an unset time are filled. Without a
+                verb or an object type it is rejected and counted, and nothing is
+                raised.
         """
         try:
             row = self._rows.make_from(record)
@@ -246,7 +249,15 @@ class BufferedRepository:
         return self.put(row)
 
     def reject(self, reason: str, detail: str = "", /) -> None:
-        """Count an activity that can't become a record, and report it within a minute."""
+        """
+        Count an activity that can't become a record, and report it within a minute.
+
+        Args:
+
+            reason: The field at fault, for example ``"object_type"``.
+
+            detail: What is wrong with it, for the report.
+        """
         self._writer.reject(reason, detail)
 
     # -- settling them ------------------------------------------------------

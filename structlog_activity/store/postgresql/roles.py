@@ -34,6 +34,11 @@ _WHY: Final = (
     "may TRUNCATE it",
 )
 
+REMEDY: Final = (
+    "structlog-activity --url postgresql://OWNER@HOST/DATABASE migrate --roles --apply  "
+    "# then log in as a member of activity_writer"
+)
+
 
 def roles_sql() -> str:
     """Return the SQL that makes the roles and says what each may do; it may be run again."""
@@ -103,9 +108,3 @@ def check_role(engine: Engine) -> Iterator[Finding]:
         why = power_over_history(connection.exec_driver_sql)
     if why:
         yield Finding("database.history", why, REMEDY, is_note=True)
-
-
-REMEDY: Final = (
-    "structlog-activity --url postgresql://OWNER@HOST/DATABASE migrate --roles --apply  "
-    "# then log in as a member of activity_writer"
-)
