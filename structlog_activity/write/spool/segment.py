@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from .commit import GroupCommit
 from .disk import Disk
 from .frames import View
+from .group_commit import GroupCommit
 from .header import HEADER, NotASegmentError, check_header, pack_header, seed_of
 from .marks import Mark, Sidecar
 

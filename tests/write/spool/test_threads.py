@@ -14,8 +14,8 @@ from functools import partial
 
 import pytest
 
-from structlog_activity.write.spool.commit import GroupCommit
 from structlog_activity.write.spool.disk import Disk
+from structlog_activity.write.spool.group_commit import GroupCommit
 from structlog_activity.write.spool.spool import Spool
 from tests.write.doubles import DEADLINE, eventually, interrupted, numbers, row, rows, run_all
 from tests.write.spool.spools import SMALL, CountingDisk, MakeSpool, assert_exact, drain
