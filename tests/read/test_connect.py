@@ -103,7 +103,9 @@ def test_a_read_is_the_same_on_every_bind(engine: Engine, read: str) -> None:
     assert in_async_engine(engine, on_all) == [expected] * 3
 
 
-@pytest.mark.parametrize("options", [{}, {"key": b"secret"}, {"policy": READER}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"key": b"secret"}, {"policy": READER}], ids=["plain", "key", "policy"]
+)
 def test_a_history_is_the_feed_of_its_object(engine: Engine, options: dict[str, Any]) -> None:
     page = history(engine, ("settings", 1), WHERE, **options)
 
