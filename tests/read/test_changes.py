@@ -366,12 +366,14 @@ def test_the_rows_of_a_batch_come_in_its_order_whatever_their_times(
 ) -> None:
     position = changes.now()
     hours = [1, 0, 2]
-    shared.add(
-        *(
-            record(tenant_id=to_uuid(tenant), object_id=str(n), occurred_at=NOON.replace(hour=n))
-            for n in hours
+    moments = [NOON.replace(hour=hour) for hour in hours]
+    rows = [
+        RowMaker().make_from(
+            record(tenant_id=to_uuid(tenant), object_id=str(at.hour), occurred_at=at)
         )
-    )
+        for at in moments
+    ]
+    shared.repository.write(Batch.alone(rows))
     assert hours == drained(changes, position)[0]
 
 
