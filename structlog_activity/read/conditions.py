@@ -238,9 +238,9 @@ def dimensions(shape: Shape, columns: Columns) -> list[ColumnElement[bool]]:
     if shape.channels == "one":
         found.append(columns.channel == bindparam("channel"))
     if shape.channels == "any":
-        found.append(columns.channel.in_(bindparam("channels", expanding=True)))
+        found.append(columns.channel.in_(bindparam("channels")))
     if shape.denied:
-        found.append(columns.channel.not_in(bindparam("channel_denylist", expanding=True)))
+        found.append(columns.channel.not_in(bindparam("channel_denylist")))
     return found
 
 
@@ -256,7 +256,7 @@ def _verbs(shape: Shape, columns: Columns) -> ColumnElement[bool]:
         for i in range(shape.prefixes)
     ]
     if shape.verbs:
-        found.append(columns.verb.in_(bindparam("verbs", expanding=True)))
+        found.append(columns.verb.in_(bindparam("verbs")))
     return or_(*found)
 
 
@@ -274,7 +274,7 @@ def _data_equals(i: int, kind: str, shape: Shape, columns: Columns) -> ColumnEle
 
 def _items(columns: Columns) -> Columns:
     """Return the keys of ``data`` with their values, on SQLite."""
-    found = func.json_each(columns.data).table_valued("key", "value", "type", name="item")
+    found = func.json_each(columns.data).table_valued("key", "value", "type")
     return found.c
 
 
@@ -285,13 +285,13 @@ def _by_people(shape: Shape, columns: Columns) -> ColumnElement[bool]:
         is_machine: ColumnElement[bool] = columns.data.bool_op("@>")(any_(signs))
         return not_(is_machine)
     item = _items(columns)
-    types: Any = bindparam("machine_types", expanding=True)
+    types: Any = bindparam("machine_types")
     is_told = item.value == case(
         (item.type == "true", literal_column("1")), (item.type == "text", literal_column("'true'"))
     )
     kind_of_actor = case((item.type == "object", func.json_extract(item.value, "$.type")))
     signs = or_(
-        and_(item.key.in_(bindparam("machine_keys", expanding=True)), is_told),
+        and_(item.key.in_(bindparam("machine_keys")), is_told),
         and_(item.key.in_(_ACTOR_TYPES), item.type == "text", item.value.in_(types)),
         and_(item.key == "actor", kind_of_actor.in_(types)),
     )

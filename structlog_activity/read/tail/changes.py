@@ -213,5 +213,5 @@ class _Walk:
 @lru_cache(maxsize=512)
 def _rows_statement(shape: Shape) -> Select[Any]:
     return select(*COLUMNS, _C.batch_id, _C.batch_ix).where(
-        _C.batch_id.in_(bindparam("batches", expanding=True)), *conditions(shape, _C)
+        _C.batch_id.in_(bindparam("batches")), *conditions(shape, _C)
     )

@@ -87,7 +87,7 @@ def _new_statement() -> Select[Any]:
 def _open_statement() -> Select[Any]:
     begun: Any = bindparam("late_ordinal")
     done = and_(_B.ordinal == begun, _B.batch_id <= bindparam("late_batch_id"))
-    found = select(*_KEY, _B.n).where(_B.ordinal.in_(bindparam("open", expanding=True)), not_(done))
+    found = select(*_KEY, _B.n).where(_B.ordinal.in_(bindparam("open")), not_(done))
     return found.order_by(_B.ordinal != begun, *_KEY).limit(literal("most", Integer))
 
 
