@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -313,3 +315,45 @@ def test_the_records_of_these_tests_can_be_told_apart_by_every_word() -> None:
     for word in WORDS:
         if word != "user:ann":
             assert 0 < len(selected(word)) < len(RECORDS), word
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        (Word(None, "plain"), "plain"),
+        (Word(None, "two words"), '"two words"'),
+        (Word(None, "a:b"), '"a:b"'),
+        (Word(None, "-a"), '"-a"'),
+        (Word(None, "a-b"), "a-b"),
+        (Word(None, ""), '""'),
+        (Word(None, r'say "a\b"'), r'"say \"a\\b\""'),
+        (Word(None, "7", is_quoted=True), '"7"'),
+        (Word(None, "a", is_negated=True), "-a"),
+        (Word(None, "-a", is_negated=True), '-"-a"'),
+        (Word("verb", "a.b"), "verb:a.b"),
+        (Word("verb", "a.b", is_negated=True), "-verb:a.b"),
+        (Word("n", "7", is_quoted=True), 'n:"7"'),
+        (Word("n", "-7"), "n:-7"),
+        (Word("since", "2026-03-14T12:00"), "since:2026-03-14T12:00"),
+        (Word("verb", ""), 'verb:""'),
+        (Word("a:b", "c"), '"a:b":c'),
+        (Word("-a", "c"), '"-a":c'),
+        (Word("a-b", "c"), "a-b:c"),
+        (Word("two words", "c"), '"two words":c'),
+    ],
+    ids=itertools.count(),
+)
+def test_a_word_is_written_with_no_more_quotes_than_it_needs(word: Word, text: str) -> None:
+    assert text == str(word)
+    (read,) = words_of(text)
+    assert word == read
+    assert (text, text) == (read.typed, str(read))
+
+
+def test_a_word_that_is_refused_is_told_as_it_was_typed() -> None:
+    (typed,) = words_of(' "ve"rb:"a b" ')
+
+    with pytest.raises(InvalidFilterError, match=r"""^query='"ve"rb:"a b"': is odd$"""):
+        typed.refuse("is odd")
+    with pytest.raises(InvalidFilterError, match=r"""^query='verb:"a b"': is odd$"""):
+        Word("verb", "a b").refuse("is odd")
