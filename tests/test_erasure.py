@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -263,6 +265,7 @@ def test_files_that_were_set_apart_are_erased(tmp_path: Path) -> None:
         apart = file.parent / f"{'0' * 32}-00000000.seg.corrupt"
         apart.write_bytes(file.read_bytes())
         (file.parent / f"{'1' * 32}-00000000.seg.corrupt").write_bytes(b"none of ours")
+        (file.parent / f"{'2' * 32}-00000000.seg.corrupt").write_bytes(bytes(4096))
     assert SECRET.encode() in spooled(spool)
 
     with ActivityLog(url, spool_dir=spool) as activity:
@@ -292,6 +295,29 @@ def test_dead_letters_are_erased(tmp_path: Path, *, on_disk: bool) -> None:
         rows = [letter.row for letter in letters]
         assert ["{}", True] == [rows[0].data, SECRET in rows[1].data]
         assert {NIL.bytes, BOB.bytes} == {row.actor_id for row in rows}
+
+
+def test_a_letter_that_the_disk_does_not_take_is_told_and_erased_by_the_next_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with ActivityLog(f"sqlite:///{tmp_path / 'x.db'}", spool_dir=tmp_path / "spool") as activity:
+        letters = activity._buffer._delivery.dead_letters
+        row = activity._rows.make_from(record(actor_id=ANA, data={"said": SECRET}))
+        assert letters.add(DeadLetter(row, "refused", datetime.now(UTC)))
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            report = activity.erase(actor_id="ana", reason="r")
+        (finding,) = report.findings
+        assert ("erase.file", False) == (finding.check, report.ok)
+        assert "dead letters: No space left on device" in finding.problem
+        assert [ANA.bytes] == [letter.row.actor_id for letter in letters]
+
+        assert activity.erase(actor_id="ana", reason="r").ok
+
+        assert [NIL.bytes] == [letter.row.actor_id for letter in letters]
 
 
 def test_what_waits_of_another_tenant_stays_and_so_does_what_the_log_says_itself(

@@ -13,7 +13,7 @@ import pytest
 
 import structlog_activity
 
-from structlog_activity import errors
+from structlog_activity import errors, read
 
 
 ROOT = Path(structlog_activity.__file__).parent.parent
@@ -32,6 +32,15 @@ def test_every_public_name_is_there() -> None:
     assert sorted(structlog_activity.__all__) == sorted(set(structlog_activity.__all__))
     assert set(structlog_activity.__all__) == set(structlog_activity._HOME)
     assert set(structlog_activity.__all__) < set(dir(structlog_activity))
+
+
+def test_the_functions_that_read_are_in_their_room_too() -> None:
+    assert read.feed is structlog_activity.feed
+    assert {name: getattr(read, name).__name__ for name in read.__all__} == {
+        name: name for name in read.__all__
+    }
+    with pytest.raises(AttributeError, match="no_such_name"):
+        read.no_such_name  # noqa: B018
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -178,6 +178,23 @@ def test_a_constant_of_another_module_is_resolved(cli: Cli, code: Path, use: str
     assert (["a.b"], []) == (verbs_in(cli, code), dynamic_in(cli, code))
 
 
+@pytest.mark.parametrize(
+    ("use", "expression"),
+    [
+        ("from shop import verbs\nlog.info('x', verb=verbs.Others.AB)\n", "verbs.Others.AB"),
+        ("import shop.verbs\nlog.info('x', verb=shop.verbs.CD)\n", "shop.verbs.CD"),
+        ("from shop.verbs import Others\nlog.info('x', verb=Others.AB)\n", "Others.AB"),
+        ("from .. import verbs\nlog.info('x', verb=verbs.AB)\n", "verbs.AB"),
+    ],
+)
+def test_what_another_module_has_not_is_no_constant_of_it(
+    cli: Cli, code: Path, use: str, expression: str
+) -> None:
+    put(code, "shop/verbs.py", "AB = 'a.b'\nclass Verbs:\n    AB = 'a.b'\n")
+    put(code, "shop/app.py", use)
+    assert ([], [expression]) == (verbs_in(cli, code), dynamic_in(cli, code))
+
+
 def test_either_of_two_verbs_is_listed(cli: Cli, code: Path) -> None:
     put(code, "app.py", "log.info('x', verb='a.on' if on else 'a.off')\n")
     assert ["a.off", "a.on"] == verbs_in(cli, code)
@@ -197,6 +214,13 @@ def test_either_of_two_verbs_is_listed(cli: Cli, code: Path) -> None:
         ("from elsewhere import V\nlog.info('x', verb=V)\n", "V"),
         ("A = B\nB = A\nlog.info('x', verb=A)\n", "A"),
         ("activity.record(verb_of(x), x)\n", "verb_of(x)"),
+        ("def f(verbs):\n    log.info('x', verb=verbs.AB)\n", "verbs.AB"),
+        ("log.info('x', verb=verbs().AB)\n", "verbs().AB"),
+        ("log.info('x', verb=verbs().inner.AB)\n", "verbs().inner.AB"),
+        ("class V:\n    AB: str\nlog.info('x', verb=V.AB)\n", "V.AB"),
+        ("V: str\nlog.info('x', verb=V)\n", "V"),
+        ("self.V = 'a.b'\nlog.info('x', verb=V)\n", "V"),
+        ("from . import verbs\nlog.info('x', verb=verbs.AB)\n", "verbs.AB"),
     ],
 )
 def test_what_only_a_run_can_tell_is_listed_as_such(

@@ -978,6 +978,7 @@ def test_a_handler_of_the_host_that_records_what_we_say_gets_no_loop(
         ("batch_size", 100_001),
         ("max_records", 0),
         ("linger", -0.1),
+        ("linger", "soon"),
         ("linger", float("nan")),
         ("block_timeout", -1),
         ("close_timeout", float("inf")),

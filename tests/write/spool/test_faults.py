@@ -312,6 +312,17 @@ def test_a_row_that_the_disk_did_not_confirm_is_counted(
     assert spool.counts().unsynced == 1
 
 
+def test_what_was_kept_and_the_disk_did_not_confirm_is_counted(make_spool: MakeSpool) -> None:
+    disk = CountingDisk()
+    spool = make_spool(disk=disk, synced=True)
+    spool.prepare()
+    with disk.refusing("sync"):
+        assert spool.keep(batch(rows(3)), fixed=False)
+    assert spool.keep(batch(rows(3, 10)), fixed=False)
+    assert drain(spool) == [0, 1, 2, 10, 11, 12]
+    assert spool.counts().unsynced == 3
+
+
 def test_where_files_cannot_be_allocated_they_are_filled(
     make_spool: MakeSpool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
