@@ -50,6 +50,16 @@ def test_a_stdlib_call_that_fits_is_recorded(kit: Kit) -> None:
     assert (to_uuid("ana"), "Login failed for ana") == (record.actor_id, record.data["event"])
 
 
+@pytest.mark.parametrize("args", [5, {1, 2}, object()])
+def test_a_call_with_arguments_of_another_kind_is_recorded_too(kit: Kit, args: Any) -> None:
+    """As of records that a host makes by itself."""
+    fields = {"name": "auth.views", "levelno": 20, "msg": "Login failed for %s", "args": args}
+
+    stdlib(kit, LOGIN).handle(logging.makeLogRecord(fields))
+
+    assert "login.failed" == kit.only.verb
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

@@ -178,6 +178,16 @@ def test_steps_join_the_transaction_of_a_host(engine: Engine) -> None:
     assert tables(engine) == ALL
 
 
+def test_steps_may_come_after_others_of_the_same_transaction(engine: Engine) -> None:
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN")
+        connection.execute(text("CREATE TABLE orders (id integer)"))
+        Schema(connection).migrate()
+        connection.rollback()
+    assert set() == tables(engine)
+
+
 def test_a_role_that_may_not_create_is_told_so(postgres_url: str) -> None:
     owner = make_engine(parse_url(postgres_url))
     with owner.begin() as connection:

@@ -383,6 +383,25 @@ def test_when_the_folder_is_deleted_it_is_made_again(make_spool: MakeSpool, spoo
     assert_exact(spool.counts())
 
 
+def test_a_segment_that_somebody_removed_before_it_was_used_is_not_used(
+    make_spool: MakeSpool, spools: Spools
+) -> None:
+    spool = make_spool()
+    for item in rows(40):
+        assert spool.append(item)
+    spool.prepare()  # Makes another one ready.
+    used, spare = {one.name for one in spool._line.held}, {*spools.names(".seg")}
+    for name in spare - used:
+        (spools.folder / name).unlink()
+
+    spool.prepare()
+    for item in rows(200, 40):
+        assert spool.append(item)
+
+    assert drain(spool) == [*range(240)]
+    assert_exact(spool.counts())
+
+
 def test_the_folder_may_be_made_by_another_process_meanwhile(tmp_path: Path) -> None:
     """As two do that start together; else the later one's records would wait in memory."""
     folder = tmp_path / "spool" / "db"
