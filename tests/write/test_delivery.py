@@ -217,6 +217,17 @@ def test_what_is_given_up_stays_and_comes_first_as_the_same_batch() -> None:
     assert settled(delivery) == (6, 0, 0)
 
 
+def deliver_in_turns(delivery: Delivery, waits: Waits, parts: list[list[Row]]) -> None:
+    """Deliver, and after each surrender have another call go on."""
+    for _ in range(1000):
+        try:
+            delivery.deliver(*parts)
+            return
+        except DeliveryAbandonedError:
+            parts = []
+            waits.seconds.clear()
+
+
 @given(
     most=st.integers(1, 12),
     bad=st.sets(st.integers(0, 11)),
@@ -238,13 +249,7 @@ def test_giving_up_at_any_point_loses_and_doubles_nothing(
     waits = Waits(most)
     delivery = make(repository, waits)
     parts: list[list[Row]] = [rows(5), rows(6, 5), [row(11)], [row(12)]]
-    for _ in range(1000):
-        try:
-            delivery.deliver(*parts)
-            break
-        except DeliveryAbandonedError:
-            parts = []
-            waits.seconds.clear()
+    deliver_in_turns(delivery, waits, parts)
     assert repository.numbers == [number for number in range(13) if number not in bad]
     assert sorted(dead(delivery)) == sorted(bad)
     assert settled(delivery) == (13 - len(bad), 0, len(bad))
@@ -499,13 +504,7 @@ def test_giving_up_on_slow_batches_loses_and_doubles_nothing() -> None:
     waits = Waits(most=1)
     delivery = make(repository, waits)
     parts: list[list[Row]] = [rows(9)]
-    for _ in range(100):
-        try:
-            delivery.deliver(*parts)
-            break
-        except DeliveryAbandonedError:
-            parts = []
-            waits.seconds.clear()
+    deliver_in_turns(delivery, waits, parts)
     assert repository.numbers == [*range(9)]
     assert settled(delivery) == (9, 0, 0)
 
