@@ -23,7 +23,7 @@ def change(url: str) -> None:
     execute(url, "UPDATE user_activity SET verb = 'x.y' WHERE object_id = '1'")
 
 
-def test_a_log_that_nobody_touched(cli: Cli, url: str) -> None:
+def test_a_log_that_nobody_touched_is_as_it_was_written(cli: Cli, url: str) -> None:
     write(url)
 
     found = cli.ok("--url", url, "verify")
