@@ -212,7 +212,7 @@ MOMENTS = {
         after(Segment, "mark")
     """,
     "a batch is committed": """
-        from structlog_activity.store.{kind} import {repository}
+        from structlog_activity.store.{home} import {repository}
         after({repository}, "write")
     """,
     "a segment is deleted": """
@@ -232,10 +232,9 @@ MOMENTS = {
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_kill_around_the_commit_neither_doubles_nor_loses(both: Programs, moment: str) -> None:
     is_sqlite = both.url.startswith("sqlite")
-    kind, repository = (
-        ("sqlite", "SqliteRepository") if is_sqlite else ("postgresql", "PostgresRepository")
-    )
-    strike = textwrap.dedent(MOMENTS[moment]).format(kind=kind, repository=repository)
+    home = "sqlite" if is_sqlite else "postgresql.repository"
+    repository = "SqliteRepository" if is_sqlite else "PostgresRepository"
+    strike = textwrap.dedent(MOMENTS[moment]).format(home=home, repository=repository)
     accepted: list[int] = []
     for number in range(3):  # The later ones strike while what the first left is recovered.
         done = both.run(
