@@ -129,7 +129,7 @@ class LettersInFolder:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not path.exists() and len(self.names()) >= self._most:
                 return False
-            self._write(path, json.dumps(letter.to_dict(), ensure_ascii=False, indent=1))
+            self._write(path, letter)
         except OSError:
             return False
         return True
@@ -167,7 +167,7 @@ class LettersInFolder:
 
             OSError: It can't be written.
         """
-        self._write(self._path(old.name), json.dumps(new.to_dict(), ensure_ascii=False, indent=1))
+        self._write(self._path(old.name), new)
 
     def remove(self, name: str) -> bool:
         """Delete the letter of that name; return whether it was there."""
@@ -180,7 +180,8 @@ class LettersInFolder:
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}{_SUFFIX}"
 
-    def _write(self, path: Path, text: str) -> None:
+    def _write(self, path: Path, letter: DeadLetter) -> None:
+        text = json.dumps(letter.to_dict(), ensure_ascii=False, indent=1)
         # Under another name first: nobody may find half a letter.
         draft = path.with_suffix(f".{os.getpid()}.tmp")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
