@@ -19,6 +19,7 @@ from structlog.contextvars import (
 
 from ..errors import InvalidRecordError
 from ..record.actor import ActorContext
+from .block import Block
 from .lazy import made_lazy, resolved
 
 
@@ -41,13 +42,12 @@ EXPORTED: Final = (
 _OF_ACTOR: Final = ("actor_id", "tenant_id", "org_id", "impersonator_id", "role")
 
 
-@contextmanager
-def acting_as(actor_id: Any, /, **context: Any) -> Iterator[None]:
+def acting_as(actor_id: Any, /, **context: Any) -> Block:
     """
     Bind who acts, for log lines and records alike, until the block ends.
 
     Outer values that are not given stay bound; all of them are back afterwards.
-    Works as a decorator too.
+    Works as a decorator too, of functions and coroutine functions.
 
     Args:
 
@@ -63,8 +63,16 @@ def acting_as(actor_id: Any, /, **context: Any) -> Iterator[None]:
         InvalidRecordError: *actor_id* is `None` or empty: a block that acts as
             nobody would pass for the outer actor's.
 
+        TypeError: It decorates a generator function, whose caller would act
+            likewise between two values.
+
     .. versionadded:: 0.1.0
     """
+    return Block(lambda: _acting_as(actor_id, context))
+
+
+@contextmanager
+def _acting_as(actor_id: Any, context: Mapping[str, Any]) -> Iterator[None]:
     who = bindable(actor_id if isinstance(actor_id, ActorContext) else {"actor_id": actor_id})
     if who.get("actor_id", "") == "":
         raise InvalidRecordError("actor_id", "acting_as needs one")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 from typing import Any
@@ -83,6 +85,46 @@ def test_it_works_as_a_decorator_each_time(kit: Kit) -> None:
     assert [1, 2] == [job(1), job(2)]
     assert [to_uuid("worker")] * 2 == [record.actor_id for record in kit.records]
     assert {} == get_contextvars()
+
+
+def test_as_a_decorator_it_binds_for_all_of_a_coroutine_and_for_nobody_else(kit: Kit) -> None:
+    begun = asyncio.Event()
+
+    @acting_as("worker", tenant_id=lambda: "t")
+    async def job(number: int) -> int:
+        record_who(kit, number=number)
+        begun.set()
+        await asyncio.sleep(0)
+        record_who(kit, number=number)
+        return number
+
+    async def other() -> None:
+        await begun.wait()
+        record_who(kit, number=0)
+
+    async def both() -> None:
+        await asyncio.gather(job(1), other(), job(2))
+        assert 3 == await job(3)
+        assert {} == get_contextvars()
+
+    asyncio.run(both())
+
+    assert inspect.iscoroutinefunction(job)
+    who = [(r.data["number"], r.actor_id, r.tenant_id) for r in kit.records]
+    expected = (to_uuid("worker"), to_uuid("t"))
+    assert sorted(who) == sorted([(0, NIL, NIL), *((n, *expected) for n in (1, 2, 3, 1, 2, 3))])
+
+
+def test_a_generator_function_is_refused_for_it_runs_in_the_context_of_its_caller() -> None:
+    def numbers() -> Iterator[int]:
+        yield 1
+
+    async def later() -> AsyncIterator[int]:
+        yield 1
+
+    for function in (numbers, later):
+        with pytest.raises(TypeError, match=f"{function.__qualname__}: .* with block inside it"):
+            acting_as("worker")(function)
 
 
 @pytest.mark.parametrize("nobody", [None, ""])
