@@ -54,16 +54,31 @@ def require_spool(options: argparse.Namespace) -> None:
 
 
 @contextlib.contextmanager
+def without_writer(activity: ActivityLog) -> Iterator[ActivityLog]:
+    """
+    Give a log to a command that records nothing, and let go of its connections afterwards.
+
+    To close it would have its writer make the spool that the environment names, of
+    whoever runs the command and not of the application, and write what waits there.
+    """
+    try:
+        yield activity
+    finally:
+        activity.engine.dispose()
+
+
+@contextlib.contextmanager
 def opened(options: argparse.Namespace) -> Iterator[ActivityLog]:
     """Give the log of ``--url``, whose tables are there already."""
-    with ActivityLog(options.url, migrate=False) as activity:
+    with without_writer(ActivityLog(options.url, migrate=False)) as activity:
         require_file(activity)
         yield activity
 
 
-def keyed_log(options: argparse.Namespace, **more: Any) -> ActivityLog:
+@contextlib.contextmanager
+def opened_with_keys(options: argparse.Namespace, **more: Any) -> Iterator[ActivityLog]:
     """
-    Return the log of a command that takes `key_options`, whose database is there.
+    Give the log of a command that takes `key_options`, whose tables are there already.
 
     Args:
 
@@ -81,9 +96,10 @@ def keyed_log(options: argparse.Namespace, **more: Any) -> ActivityLog:
     """
     keys = [read_key(path) for path in options.key_file]
     first = keys[0] if keys else None
-    activity = ActivityLog(options.url, migrate=False, key=first, old_keys=keys[1:], **more)
-    require_file(activity)
-    return activity
+    log = ActivityLog(options.url, migrate=False, key=first, old_keys=keys[1:], **more)
+    with without_writer(log) as activity:
+        require_file(activity)
+        yield activity
 
 
 def read_key(path: str) -> bytes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..log import SPOOL_VARIABLE, ActivityLog
 from .codes import FINDINGS, OK, UsageError
-from .database import require_spool, spool_options
+from .database import require_spool, spool_options, without_writer
 from .output import object_text, print_json, print_table, printable
 from .progress import Progress, say
 
@@ -122,7 +122,7 @@ def _retry(
 ) -> tuple[int, int]:
     stored = refused = 0
     with (
-        activity,
+        without_writer(activity),
         contextlib.closing(activity.importer()) as importer,
         Progress("letters", len(tried)) as progress,
     ):

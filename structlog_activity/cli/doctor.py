@@ -16,6 +16,7 @@ from ..doctor import check_log, check_setup
 from ..findings import Finding
 from ..log import ActivityLog
 from .codes import FINDINGS, OK, UsageError
+from .database import without_writer
 from .output import print_findings, print_json
 from .progress import say
 
@@ -48,7 +49,7 @@ def doctor(options: argparse.Namespace) -> int:
         found = check_setup(_logs(options.url))
     else:
         say("no IMPORTPATH is given: only the database is looked at")
-        with ActivityLog(options.url) as log:
+        with without_writer(ActivityLog(options.url)) as log:
             found = list(check_log(log))
     _print(found, as_json=options.json)
     return FINDINGS if any(not finding.is_note for finding in found) else OK

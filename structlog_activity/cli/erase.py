@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .codes import FINDINGS, OK, USAGE
 from .confirm import confirm_options, is_confirmed
-from .database import key_options, keyed_log, require_spool, spool_options
+from .database import key_options, opened_with_keys, require_spool, spool_options
 from .output import print_findings, print_json
 from .progress import Stepwise
 from .selection import tenant_of, tenant_options
@@ -56,7 +56,8 @@ def erase(options: argparse.Namespace) -> int:
         "requested_by": options.requested_by,
     }
     require_spool(options)
-    with keyed_log(options, spool_dir=options.spool_dir) as activity:
+    # Closed at the end, for it writes what waits in the spool, as far as it is not erased.
+    with opened_with_keys(options, spool_dir=options.spool_dir) as activity, activity:
         report = activity.erase(dry_run=True, **how)
         if not options.dry_run:
             n, on_disk = report.rows, report.on_disk + report.held

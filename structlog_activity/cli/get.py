@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..record.ids import NIL
 from ..record.record import ID_FIELDS, RAW, ActivityRecord
 from .codes import FINDINGS, OK, UsageError
-from .database import key_options, keyed_log
+from .database import key_options, opened_with_keys
 from .output import originals, print_fields, print_json
 from .progress import say
 from .selection import tenant_of, tenant_options
@@ -41,7 +41,7 @@ def get(options: argparse.Namespace) -> int:
     """Run ``get``."""
     if options.key_file and not options.seal:
         raise UsageError("--key-file is for --seal")
-    with keyed_log(options) as activity:
+    with opened_with_keys(options) as activity:
         record = activity.get(tenant_of(options), options.id)
         if record is None:
             say(f"there is no record {options.id} {_whose(options)}")

@@ -22,6 +22,7 @@ from ..errors import InvalidRecordError, RepositoryError
 from ..log import ActivityLog
 from ..record.row import Row
 from .codes import FINDINGS, OK, USAGE
+from .database import without_writer
 from .output import print_json
 from .progress import Progress, say
 
@@ -97,7 +98,10 @@ def ingest(options: argparse.Namespace) -> int:
     """Run ``ingest``."""
     tally = Tally()
     try:
-        with _opened(options.source) as source, ActivityLog(options.url) as activity:
+        with (
+            _opened(options.source) as source,
+            without_writer(ActivityLog(options.url)) as activity,
+        ):
             _ingest(activity, source, tally)
     except (KeyboardInterrupt, RepositoryError):
         if tally.lines:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..log import ActivityLog
 from .codes import FINDINGS, OK, UsageError
-from .database import require_file
+from .database import require_file, without_writer
 from .output import print_json, print_table
 
 
@@ -43,7 +43,7 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def migrate(options: argparse.Namespace) -> int:
     """Run ``migrate``."""
-    with ActivityLog(options.url, migrate=False) as activity:
+    with without_writer(ActivityLog(options.url, migrate=False)) as activity:
         _check(options, activity.engine.dialect.name)
         if options.roles:
             return _roles(activity, apply=options.apply)

@@ -16,7 +16,7 @@ from ..read.tenants import ALL_TENANTS
 from ..read.values import utc_moment
 from .codes import FINDINGS, OK, USAGE
 from .confirm import confirm_options, is_confirmed
-from .database import key_options, keyed_log
+from .database import key_options, opened_with_keys
 from .output import print_findings, print_json
 from .progress import Stepwise, say
 
@@ -60,7 +60,7 @@ def prune(options: argparse.Namespace) -> int:
         "floor": None if options.floor is None else _age("floor", options.floor),
     }
     older_than = _older_than(options.older_than)
-    with keyed_log(options) as activity:
+    with opened_with_keys(options) as activity:
         report = activity.prune(older_than, dry_run=True, **how)
         question = f"delete {report.rows:,} records from before {report.before:%Y-%m-%d %H:%M} UTC"
         if not options.dry_run:

@@ -9,7 +9,7 @@ import argparse
 from typing import TYPE_CHECKING, Any, Final
 
 from .codes import FINDINGS, OK, UsageError
-from .database import key_options, keyed_log
+from .database import key_options, opened_with_keys
 from .output import print_json, printable
 from .progress import Stepwise, say
 
@@ -57,7 +57,7 @@ def verify(options: argparse.Namespace) -> int:
     """Run ``verify``."""
     if options.since_checkpoint and not options.checkpoint:
         raise UsageError("--since-checkpoint needs --checkpoint FILE")
-    with keyed_log(options) as activity:
+    with opened_with_keys(options) as activity:
         if options.in_database and activity.engine.dialect.name != "postgresql":
             raise UsageError("--in-database needs PostgreSQL")
         with Stepwise("rows") as progress:
@@ -76,7 +76,7 @@ def verify(options: argparse.Namespace) -> int:
 
 def checkpoint(options: argparse.Namespace) -> int:
     """Run ``checkpoint``."""
-    with keyed_log(options) as activity:
+    with opened_with_keys(options) as activity:
         line = activity.checkpoint(print if options.file == "-" else options.file)
     if options.file != "-":
         say(f"{options.file}: {len(line) + 1:,} bytes appended")

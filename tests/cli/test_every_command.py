@@ -104,6 +104,18 @@ def test_a_command_works_through_a_pipe(name: str, place: Path, cwd: Path) -> No
     assert all(text.startswith("structlog-activity: ") for text in result.err.splitlines())
 
 
+@pytest.mark.parametrize("name", sorted(PARSERS.keys() - {"demo", "erase"}))
+def test_a_command_that_records_nothing_leaves_the_spool_to_the_application(
+    name: str, place: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that it made, the application might not be allowed to use."""
+    wanted = line_of(name, place)
+    monkeypatch.setenv("STRUCTLOG_ACTIVITY_SPOOL_DIR", str(place / "its"))
+
+    assert wanted.code == cli(*wanted.words).code
+    assert not (place / "its").exists()
+
+
 @pytest.mark.parametrize("name", PARSERS)
 def test_a_command_works_on_a_terminal(name: str, place: Path, cwd: Path) -> None:
     wanted = line_of(name, place)
