@@ -53,9 +53,10 @@ class Block:
             TypeError: It is a generator function, asynchronous or not.
         """
         if isgeneratorfunction(function) or isasyncgenfunction(function):
+            name = getattr(function, "__qualname__", "function")  # A partial one has none.
             raise TypeError(
-                f"{function.__qualname__}: a generator runs in the context of whoever asks it for "
-                "a value; use a with block inside it"
+                f"{name}: a generator runs in the context of whoever asks it for a value; use a "
+                "with block inside it"
             )
         make = self._make
         if iscoroutinefunction(function):

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import wraps
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from structlog.contextvars import (
@@ -23,8 +22,7 @@ from .block import Block
 from .lazy import made_lazy, resolved
 
 
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 EXPORTED: Final = (
     "actor_id",
@@ -93,7 +91,7 @@ def resolve_bound() -> None:
     resolved(get_contextvars())
 
 
-def carry(function: Callable[_P, _R], /) -> Callable[_P, _R]:
+def carry(function: _F, /) -> _F:
     """
     Return *function* such that it runs in the context that is bound now.
 
@@ -103,19 +101,18 @@ def carry(function: Callable[_P, _R], /) -> Callable[_P, _R]:
 
     Args:
 
-        function: Any, but for coroutine functions, whose tasks have the context
-            already.
+        function: Any function or coroutine function; tasks of one's own loop have
+            the context already.
+
+    Raises:
+
+        TypeError: It is a generator function, whose caller would run in the
+            context between two values.
 
     .. versionadded:: 0.1.0
     """
     values = resolved(get_contextvars())  # The request may be over when it runs.
-
-    @wraps(function)
-    def carried(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        with only_context(values):
-            return function(*args, **kwargs)
-
-    return carried
+    return Block(lambda: only_context(values))(function)
 
 
 def export_context() -> dict[str, Any]:

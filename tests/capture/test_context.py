@@ -8,6 +8,7 @@ import json
 
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Thread
 from typing import Any
 from uuid import UUID
@@ -219,6 +220,28 @@ def test_without_carry_a_pool_records_no_actor_rather_than_a_wrong_one(kit: Kit)
             pool.submit(record_who, kit).result()
 
     assert [to_uuid("alice"), NIL] == [record.actor_id for record in kit.records]
+
+
+def test_carry_takes_the_context_into_a_coroutine_of_another_thread(kit: Kit) -> None:
+    async def work(number: int) -> None:
+        await asyncio.sleep(0)
+        record_who(kit, number=number)
+
+    with ThreadPoolExecutor() as pool:
+        with acting_as("ann"):
+            carried = carry(work)
+        pool.submit(lambda: asyncio.run(carried(1))).result()
+
+    assert to_uuid("ann") == kit.only.actor_id
+
+
+def test_carry_refuses_a_generator_function_however_it_is_wrapped() -> None:
+    def numbers(first: int) -> Iterator[int]:
+        yield first
+
+    for function in (numbers, partial(numbers, 1)):
+        with pytest.raises(TypeError, match="generator"):
+            carry(function)
 
 
 def test_carry_restores_the_threads_own_context() -> None:
