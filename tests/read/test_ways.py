@@ -21,18 +21,19 @@ ACTOR, USER = to_uuid("an actor"), to_uuid("a user")
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """From new to old: 78 of one channel, two of another, one more, and others."""
+    """From new to old: 78 of one channel, two of another, two of a third, and others."""
     with sqlite_store(tmp_path_factory.mktemp("ways")) as store:
-        channels = [*["often"] * 78, "seldom", "seldom", "rare", *["often"] * 500]
+        channels = [*["often"] * 78, "seldom", "seldom", "rare", "rare", *["often"] * 500]
         store.add(
             *(
                 record(
                     actor_id=ACTOR,
                     user_id=USER,
+                    object_type="rarity" if channel == "rare" else "settings",
                     object_id="7",
-                    verb=VERBS[n % 2],
+                    verb="rare.seen" if channel == "rare" else VERBS[n % 2],
                     channel=channel,
-                    data={"n": n},
+                    data={"rare": True} if channel == "rare" else {"n": n},
                     occurred_at=NOON - timedelta(hours=n),
                 )
                 for n, channel in enumerate(channels)
@@ -80,9 +81,31 @@ WAYS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"channels": ["seldom", "rare"], "offset": 1},
         NEAR,
     ),
-    "channel, and only one is": ({"channel": "rare"}, ["near", "counts", "1 days"]),
+    "channel, and no page of it is near": ({"channel": "rare"}, ["near", "counts", "1 days"]),
     "channel, and it is on two days": ({"channel": "far"}, ["near", "counts", "2 days"]),
     "channel, and it is on three": ({"channel": "far", "limit": 2}, ["near", "counts", "4 days"]),
+    "object type, and no page of it is near": (
+        {"object_type": "rarity"},
+        ["near", "counts", "1 days"],
+    ),
+    "beginning of a verb, and no page of it is near": (
+        {"verbs": "rare.*"},
+        ["near", "counts", "1 days"],
+    ),
+    "verb and beginnings, and no page of it is near": (
+        {"verbs": ["rare.seen", "none.*"]},
+        ["near", "counts", "1 days"],
+    ),
+    "denied channels, and no page of others is near": (
+        {"channel_denylist": ["often", "seldom", "far", "many", "spread"]},
+        ["near", "counts", "1 days"],
+    ),
+    "keyword, and no page with it is near": ({"keyword": "rare.s"}, ["near", "along"]),
+    "data, and no page with it is near": ({"data": {"rare": True}}, ["near", "along"]),
+    "keyword of people, and no page of it is near": (
+        {"keyword": "rare.s", "machine_types": ["settings"]},
+        ["near", "along"],
+    ),
     "channel that is nowhere": ({"channel": "none"}, ["near", "counts"]),
     "channel, and a verb": ({"channel": "rare", "verbs": "settings.updated"}, ALONG),
     "channel of all tenants": ({"channel": "rare", "tenant_id": ALL_TENANTS}, ALONG),
