@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -17,6 +19,11 @@ from tests.support.stores import Store, sqlite_store
 
 VERBS = ["settings.updated", "profile.updated"]
 ACTOR, USER = to_uuid("an actor"), to_uuid("a user")
+
+
+def spread(n: int) -> datetime:
+    """One of three moments for each of some days: its first one, or an hour or two before."""
+    return NOON.replace(hour=0) - timedelta(days=100 + n // 3, hours=n % 3)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +54,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
                 record(
                     channel="spread",
                     verb=f"verb.v{n % 2}",
-                    occurred_at=NOON - timedelta(days=100 + n // 3, hours=n % 3),
+                    occurred_at=spread(n),
                 )
                 for n in range(21)
             ),
@@ -59,7 +66,23 @@ def ways(store: Store, **where: Any) -> list[str]:
     engine = store.engine
     assert engine is not None
     asked: dict[str, Any] = {"tenant_id": "acme", "limit": 1, "total": "none", **where}
-    return [way(text) for text, _ in sent_by(engine, lambda: store.feed(**asked))]
+    sent = sent_by(engine, lambda: store.feed(**asked))
+    for text, _ in sent:
+        check_limits(text, 1 + asked["limit"], asked.get("offset", 0))
+    return [way(text) for text, _ in sent]
+
+
+def check_limits(statement: str, wanted: int, offset: int) -> None:
+    """They stand in the text: a planner is to know how few rows are wanted of each index."""
+    found = [int(text) for text in re.findall(r"LIMIT (\d+)", statement)]
+    kind = way(statement)
+    if kind == "counts":
+        assert [wanted + offset] == found
+    elif kind == "near":
+        assert [40 * (wanted + offset), wanted] == found
+    else:
+        several = 0 if kind == "along" else int(kind.split()[0])
+        assert [*[wanted + offset] * several, wanted] == found
 
 
 def way(statement: str) -> str:
@@ -167,30 +190,19 @@ def way_of_total(statement: str) -> str:
     return source + (" up to the cap" if "LIMIT" in statement else "")
 
 
-SPREAD = NOON - timedelta(days=103)  # The newest of the fourth of seven days with three each.
-
-
 @pytest.mark.parametrize("limit", [1, 2, 5])
 @pytest.mark.parametrize(
     ("bounds", "first", "beyond"),
     [
         ({}, 0, 21),
-        ({"until": SPREAD}, 10, 21),
-        ({"until": SPREAD - timedelta(hours=1)}, 11, 21),
-        ({"until": SPREAD.replace(hour=0)}, 12, 21),
-        ({"since": SPREAD}, 0, 10),
-        ({"since": SPREAD - timedelta(hours=1)}, 0, 11),
-        ({"since": SPREAD.replace(hour=0)}, 0, 12),
+        ({"until": spread(9)}, 10, 21),
+        ({"until": spread(10)}, 11, 21),
+        ({"until": spread(11)}, 12, 21),
+        ({"since": spread(9)}, 0, 10),
+        ({"since": spread(10)}, 0, 11),
+        ({"since": spread(11)}, 0, 12),
     ],
-    ids=[
-        "all",
-        "until",
-        "until later",
-        "until a midnight",
-        "since",
-        "since later",
-        "since midnight",
-    ],
+    ids=["all", "until midnight", "until 23", "until 22", "since midnight", "since 23", "since 22"],
 )
 def test_days_that_the_counts_know_are_walked_there_and_back(
     store: Store, bounds: dict[str, datetime], first: int, beyond: int, limit: int
@@ -201,7 +213,7 @@ def test_days_that_the_counts_know_are_walked_there_and_back(
         pages.append(store.feed(**asked, after=pages[-1].next_cursor))
     found = [one.occurred_at for page in pages for one in page.records]
 
-    assert found == [NOON - timedelta(days=100 + n // 3, hours=n % 3) for n in range(first, beyond)]
+    assert found == [spread(n) for n in range(first, beyond)]
     for before, page in reversed(list(pairwise(pages))):
         back = store.feed(**asked, before=page.prev_cursor)
         assert before.records == back.records
