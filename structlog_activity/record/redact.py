@@ -335,7 +335,7 @@ class Redactor:
         return any(short in _folded(part) for part in found for short in self._parts)
 
 
-def _first_look(looks: Iterable[tuple[str, Look, Mode]]) -> Callable[[str], bool]:
+def _first_look(looks: tuple[tuple[str, Look, Mode], ...]) -> Callable[[str], bool]:
     """Return what is asked about every record's texts, where these looks are looked for."""
     if any(LOOKS.get(name) is not look for name, look, _ in looks):
         return bool  # Optional ones, and the host's own, have no marks.
