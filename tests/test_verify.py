@@ -290,19 +290,19 @@ def test_in_the_background_the_same_is_asked_for(activity: ActivityLog, tmp_path
     assert activity.verify(checkpoint=path).findings == report.findings != ()
 
 
-def test_the_database_computes_digests_where_it_can(activity: ActivityLog) -> None:
+def test_digests_are_computed_where_rows_lie_if_that_can_be(activity: ActivityLog) -> None:
     write(activity)
     change(activity)
 
     if activity.engine.dialect.name == SQLITE:
-        with pytest.raises(ValueError, match="only PostgreSQL"):
+        with pytest.raises(ValueError, match=r"^in_database: only PostgreSQL"):
             activity.verify(in_database=True)
     else:
         report = activity.verify(in_database=True)
         assert ["row.changed"] == [finding.kind for finding in report.findings]
 
 
-def test_a_ledger_that_is_gone_is_told_with_its_database(url: str, activity: ActivityLog) -> None:
+def test_a_ledger_that_is_gone_is_told_with_where_it_was(url: str, activity: ActivityLog) -> None:
     write(activity)
     assert activity.close()
     with ActivityLog(url, key=KEY) as reading:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +15,10 @@ import pytest
 
 from sqlalchemy import select
 
-from structlog_activity import to_uuid
+from structlog_activity import NIL, SchemaError, to_uuid
 from structlog_activity.record.rowmaker import RowMaker
 from structlog_activity.store.batch import Batch
+from structlog_activity.store.engine import make_engine, parse_url, shown
 from structlog_activity.store.seals import recordseal
 from structlog_activity.store.seals.recordseal import RecordSeal, seal_of
 from structlog_activity.store.seals.stored import RecordPlace, StoredLog, snapshot
@@ -56,9 +59,17 @@ def test_its_values_are_those_that_json_has(log: SealedLog) -> None:
     assert (str(seal.id), str(seal.chain_id)) == (found["id"], found["chain_id"])
     assert seal.written_at is not None
     assert seal.written_at.isoformat() == found["written_at"]
-    assert {"id": str(seal.id), "state": "missing"}.items() <= recordseal.no_record(
-        seal.id
-    ).to_dict().items()
+    missing = recordseal.no_record(seal.id)
+    assert missing.text == "there is no such record"
+    assert missing.to_dict() == {
+        **dict.fromkeys(found),
+        "id": str(seal.id),
+        "state": "missing",
+        "text": missing.text,
+        "ok": False,
+        "erased": False,
+        "key_id": "",
+    }
 
 
 @pytest.mark.parametrize("what", [name for name in CHANGES if name not in {"tenant", "id"}])
@@ -125,6 +136,8 @@ def test_a_record_of_no_batch_is_not_sealed(log: SealedLog) -> None:
     seal = told(log)
 
     assert ("unsealed", False, None) == (seal.state, seal.ok, seal.batch_id)
+    assert log.row(1, 2).id == seal.id
+    assert "the ledger has no batch of this record" == seal.text
 
 
 def test_a_record_that_is_gone_is_missing(log: SealedLog) -> None:
@@ -152,7 +165,21 @@ LINES: dict[str, dict[str, Any]] = {
 def test_a_changed_line_of_the_ledger_is_found(log: SealedLog, what: str) -> None:
     log.change(line(1), user_activity_batch, **LINES[what])
 
-    assert "changed" == told(log).state
+    seal = told(log)
+
+    assert "changed" == seal.state
+    assert seal.text.startswith("not as it was sealed: ")
+    if what not in {"rows", "digest", "nonsense"}:  # These fit the rows no more, either.
+        assert "its batch's line in the ledger was changed" in seal.text
+
+
+def test_where_there_are_no_tables_it_is_told_of_what_place(tmp_path: Path) -> None:
+    engine = make_engine(parse_url(f"sqlite:///{tmp_path / 'empty.db'}"))
+    try:
+        with pytest.raises(SchemaError, match=re.escape(shown(engine.url))):
+            seal_of(engine, RecordPlace(NIL, datetime.now(UTC), NIL), (KEY,))
+    finally:
+        engine.dispose()
 
 
 def test_a_seal_that_somebody_made_without_the_key_is_found(log: SealedLog) -> None:

@@ -368,17 +368,46 @@ def test_with_an_emptied_file_all_is_checked_though_only_later_batches_were_aske
 def test_a_report_raises_where_it_is_asked_to(log: SealedLog) -> None:
     log.change(at(1, 2), verb="settings.reset")
 
-    with pytest.raises(BrokenChainError, match="batch 1002"):
+    with pytest.raises(BrokenChainError, match="batch 1002") as info:
         log.verify().raise_if_broken()
+    assert log.found().problem == str(info.value)
 
 
 def test_a_report_is_plain_data(log: SealedLog) -> None:
+    log.change(at(0, 1), verb="settings.reset")
     log.remove(in_batch(1))
 
-    told = log.verify().to_dict()
+    report = log.verify()
+    changed, empty = report.findings
 
-    assert told["ok"] is False
-    assert [str(log.writer_id)] == [finding["writer_id"] for finding in told["findings"]]
+    assert report.to_dict() == {
+        "ok": False,
+        "findings": [
+            {
+                "kind": "row.changed",
+                "problem": changed.problem,
+                **dict.fromkeys(("chain_id", "link", "writer_id", "seq")),
+                "batch_id": 1001,
+                "record_ids": [str(log.row(0, ix).id) for ix in range(ROWS)],
+            },
+            {
+                "kind": "batch.empty",
+                "problem": empty.problem,
+                "chain_id": str(log.chain_id),
+                "link": 2,
+                "writer_id": str(log.writer_id),
+                "seq": 2,
+                "batch_id": 1002,
+                "record_ids": [],
+            },
+        ],
+        "omitted": 0,
+        "notes": list(report.notes),
+        "rows": 2 * ROWS,
+        "batches": BATCHES,
+        "chains": 1,
+        "erased": 0,
+    }
 
 
 def test_progress_is_told(log: SealedLog) -> None:
