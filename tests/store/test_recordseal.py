@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pytest
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from structlog_activity import NIL, SchemaError, to_uuid
 from structlog_activity.record.rowmaker import RowMaker
@@ -23,8 +23,18 @@ from structlog_activity.store.seals import recordseal
 from structlog_activity.store.seals.recordseal import RecordSeal, seal_of
 from structlog_activity.store.seals.stored import RecordPlace, StoredLog, snapshot
 from structlog_activity.store.seals.traces import erased_commitment, erasure_rows
-from structlog_activity.store.table import user_activity_batch
-from tests.store.sealed import KEY, ROWS, SealedLog, at, in_batch, line, lines_of, rows_of
+from structlog_activity.store.table import user_activity, user_activity_batch
+from tests.store.sealed import (
+    KEY,
+    ROWS,
+    SealedLog,
+    at,
+    in_batch,
+    line,
+    lines_of,
+    rows_of,
+    sealed_sqlite,
+)
 from tests.store.test_verify import CHANGES
 from tests.support.records import record
 
@@ -192,6 +202,40 @@ def test_a_seal_that_somebody_made_without_the_key_is_found(log: SealedLog) -> N
     assert "not signed by who has the key" in seal.text
 
 
+def test_of_a_seal_that_is_not_signed_no_more_is_said_than_that(log: SealedLog) -> None:
+    make_alone(log, 1)
+
+    assert "not as it was sealed: the seal is not signed by who has the key" == told(log).text
+
+
+def test_what_is_wrong_beside_a_signed_seal_is_not_said_of_it(log: SealedLog) -> None:
+    log.change(line(2), user_activity_batch, prev=bytes(32))
+
+    assert ("intact", True) == (told(log).state, told(log).ok)
+
+
+def test_all_that_is_wrong_is_told(log: SealedLog) -> None:
+    log.change(at(1, 2), verb="settings.reset")
+    log.change(line(1), user_activity_batch, seq=9)
+
+    rows, ledger = told(log).text.removeprefix("not as it was sealed: ").split("; ")
+
+    assert "a row of the batch was changed" in rows
+    assert "its batch's line in the ledger was changed" == ledger
+
+
+def test_a_record_is_not_proved_among_more_that_is_wrong_than_is_told(log: SealedLog) -> None:
+    found = log.row(1, 2)._asdict()
+    many = [{**found, "object_id": "-", "id": UUID(int=n)} for n in range(1, 1_003)]
+    with log.hands_on() as connection:
+        connection.execute(insert(user_activity), many)
+
+    seal = told(log)
+
+    assert "changed" == seal.state
+    assert 1 == seal.text.count("batch 1002")
+
+
 def test_whoever_has_the_key_is_believed(log: SealedLog) -> None:
     log.change(at(1, 2), ip="192.0.2.2")
     log.reseal(KEY)
@@ -222,6 +266,7 @@ def test_a_link_far_along_its_chain_is_left_to_verify(
 
     assert ("unchecked", True) == (seal.state, seal.ok)
     assert "verify" in seal.text
+    assert "intact" == told(log, 0).state
 
 
 def make_alone(log: SealedLog, n: int) -> None:
@@ -252,6 +297,17 @@ def test_a_seal_that_is_tied_to_another_one_than_that_before_it_is_found(log: Se
 
     assert "not tied to the one before it" in told(log, 1, keys=()).text
     assert "unchecked" == told(log, 2, keys=()).state
+
+
+def test_a_seal_is_tied_to_those_of_its_own_chain(log: SealedLog) -> None:
+    log.write(3, log.new_repository())
+    log.write(4)
+    log.write(5)
+    assert "unchecked" == told(log, 4, keys=()).state
+
+    log.change(line(5), user_activity_batch, prev=bytes(32))
+
+    assert "the next seal is not tied to this one" in told(log, 4, keys=()).text
 
 
 def test_what_was_written_without_a_key_is_told_to_be_unsigned(log: SealedLog) -> None:
@@ -313,6 +369,35 @@ def test_a_record_of_an_erasure_that_was_not_sealed_counts_for_nothing(log: Seal
     log.change(rows_of.verb == "activity.erased", batch_id=77)
 
     assert "no sealed record says so" in told_at(log, rows_of.id == id_).text
+
+
+def test_a_record_of_an_erasure_that_was_changed_counts_for_nothing(log: SealedLog) -> None:
+    id_ = erase(log, 1, 2)
+    log.change(rows_of.verb == "activity.erased", ip="192.0.2.9")
+
+    assert "no sealed record says so" in told_at(log, rows_of.id == id_).text
+
+
+@pytest.mark.parametrize("change", ["created_at = 1 << 62", "id = x'00'"])
+def test_a_record_of_an_erasure_that_only_sqlite_takes_counts_for_nothing(
+    tmp_path: Path, change: str
+) -> None:
+    with sealed_sqlite(tmp_path) as log:
+        id_ = erase(log, 1, 2)
+        with log.hands_on() as connection:
+            connection.exec_driver_sql(
+                f"UPDATE user_activity SET {change} WHERE verb = 'activity.erased'"
+            )
+
+        assert "no sealed record says so" in told_at(log, rows_of.id == id_).text
+
+
+def test_data_that_say_the_same_are_as_they_were_sealed(tmp_path: Path) -> None:
+    with sealed_sqlite(tmp_path) as log:
+        with log.hands_on() as connection:
+            connection.exec_driver_sql("UPDATE user_activity SET data = replace(data, ', ', ',')")
+
+        assert "intact" == told(log).state
 
 
 def test_an_erased_record_with_something_in_it_is_found(log: SealedLog) -> None:
