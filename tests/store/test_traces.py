@@ -142,6 +142,19 @@ def test_rows_that_went_for_their_age_are_not_missed(log: SealedLog) -> None:
     assert any("activity.pruned" in note for note in report.notes)
 
 
+@pytest.mark.parametrize(
+    "scope", ['"tenant_id": 5', '"tenant_id": "nobody"', '"channel": 5', '"channel": ["a"]']
+)
+def test_rows_of_a_scope_that_can_not_be_read_are_missed(log: SealedLog, scope: str) -> None:
+    log.write(3, occurred_at=LATE)
+    log.remove(rows_of.created_at < NOON + timedelta(hours=1))
+    (told,) = lawful.pruned_rows(BETWEEN, 12, [])
+
+    declare(log, [told._replace(data=told.data.replace("{", f"{{{scope}, ", 1))])
+
+    assert ["batch.empty"] == log.kinds()
+
+
 def test_rows_that_may_go_need_not(log: SealedLog) -> None:
     declare(log, lawful.pruned_rows(BETWEEN, 0, []))
 
