@@ -42,6 +42,7 @@ _SAVEPOINT = "write/test_savepoints.py::test_"
 _SIMULATION = "write/test_simulation.py::test_"
 _POSTGRES = "store/test_postgresql.py::test_"
 _SQLITE = "store/test_sqlite.py::test_"
+_CODES = "store/test_errorcodes.py::test_"
 _PARTITIONS = "store/test_partitions.py::test_"
 _DICTCONFIG = "capture/test_dictconfig.py::test_"
 _IDS = "record/test_ids.py::test_"
@@ -148,7 +149,7 @@ SCENARIOS: dict[str, tuple[str, ...]] = {
     "40": (_OUTAGE + "a_lock_of_somebody_else_is_waited_for",),
     "41": (_OUTAGE + "tables_that_are_made_later_get_all_and_nothing_is_dead",),
     "42": (
-        _SQLITE + "codes_of_postgresql_ask_for_this",
+        _CODES + "a_code_of_postgresql_says_whose_fault_it_is",
         _REFUSALS + "codes_that_are_nobodys_fault_are_waited_out_and_nothing_is_dead",
     ),
     "43": (
@@ -272,7 +273,7 @@ SCENARIOS: dict[str, tuple[str, ...]] = {
     ),
     "F10": (_POSTGRES + "a_locked_table_is_waited_for_no_longer_than_the_lock_timeout",),
     "F11": (
-        _SQLITE + "codes_of_postgresql_ask_for_this",
+        _CODES + "a_code_of_postgresql_says_whose_fault_it_is",
         _REFUSALS + "a_deadlock_with_somebody_else_costs_another_try",
         _REFUSALS + "a_transaction_that_can_not_be_serialised_is_made_again",
     ),
