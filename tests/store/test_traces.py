@@ -9,26 +9,21 @@ from uuid import UUID
 
 import pytest
 
-from sqlalchemy import select
-
 from structlog_activity import NIL, to_uuid
 from structlog_activity.record.row import Row
 from structlog_activity.record.times import to_microseconds
 from structlog_activity.record.traces import TRACES
 from structlog_activity.store.batch import Batch
 from structlog_activity.store.seals import traces as lawful
-from structlog_activity.store.seals.checkpoint import take_checkpoint
 from structlog_activity.store.seals.seal import COMMIT_BYTES
 from structlog_activity.store.seals.stored import snapshot
 from structlog_activity.store.table import user_activity_batch
 from tests.store.sealed import (
-    KEY,
     ROWS,
     SealedLog,
     at,
     in_batch,
     line,
-    lines_of,
     rows_of,
 )
 from tests.support.records import NOON
@@ -135,7 +130,7 @@ def test_rows_that_went_for_their_age_are_not_missed(log: SealedLog) -> None:
     log.remove(rows_of.created_at < NOON + timedelta(hours=1))
     assert ["batch.empty"] == log.kinds()
 
-    declare(log, lawful.pruned_rows(BETWEEN, 12, []))
+    declare(log, [lawful.pruned_row(BETWEEN, 12)])
 
     report = log.verify()
     assert report.ok, report.findings
@@ -148,7 +143,7 @@ def test_rows_that_went_for_their_age_are_not_missed(log: SealedLog) -> None:
 def test_rows_of_a_scope_that_can_not_be_read_are_missed(log: SealedLog, scope: str) -> None:
     log.write(3, occurred_at=LATE)
     log.remove(rows_of.created_at < NOON + timedelta(hours=1))
-    (told,) = lawful.pruned_rows(BETWEEN, 12, [])
+    told = lawful.pruned_row(BETWEEN, 12)
 
     declare(log, [told._replace(data=told.data.replace("{", f"{{{scope}, ", 1))])
 
@@ -156,7 +151,7 @@ def test_rows_of_a_scope_that_can_not_be_read_are_missed(log: SealedLog, scope: 
 
 
 def test_rows_that_may_go_need_not(log: SealedLog) -> None:
-    declare(log, lawful.pruned_rows(BETWEEN, 0, []))
+    declare(log, [lawful.pruned_row(BETWEEN, 0)])
 
     assert log.verify().ok, log.verify().findings
 
@@ -164,7 +159,7 @@ def test_rows_that_may_go_need_not(log: SealedLog) -> None:
 def test_a_younger_row_is_missed_all_the_same(log: SealedLog) -> None:
     log.write(3, occurred_at=LATE)
     log.remove(in_batch(3))
-    declare(log, lawful.pruned_rows(BETWEEN, 12, []))
+    declare(log, [lawful.pruned_row(BETWEEN, 12)])
 
     assert ("batch.empty", 1004) == (log.found().kind, log.found().batch_id)
 
@@ -189,7 +184,7 @@ def test_a_batch_that_straddles_keeps_stubs(log: SealedLog) -> None:
     row, salt = straddle(log)
     drop(log, "early", _0=lawful.stub(row, salt))
     log.remove(rows_of.object_id.in_([f"{n}-{ix}" for n in range(3) for ix in range(ROWS)]))
-    declare(log, lawful.pruned_rows(BETWEEN, 13, []))
+    declare(log, [lawful.pruned_row(BETWEEN, 13)])
 
     assert log.verify().ok, log.verify().findings
 
@@ -198,7 +193,7 @@ def test_a_stub_of_a_younger_row_is_found(log: SealedLog) -> None:
     straddle(log)
     late, salt = stored(log, 3, 1)
     drop(log, "late", _1=lawful.stub(late, salt))
-    declare(log, lawful.pruned_rows(BETWEEN, 13, []))
+    declare(log, [lawful.pruned_row(BETWEEN, 13)])
 
     assert "retention.early" == log.found().kind
 
@@ -227,55 +222,27 @@ def test_a_damaged_stub_is_found(log: SealedLog, packed: bytes) -> None:
     assert not log.verify().ok
 
 
-def test_lines_of_the_ledger_may_go_up_to_an_anchor(log: SealedLog) -> None:
-    path = log.folder / "checkpoints.jsonl"
-    take_checkpoint(log.engine, path, key=KEY)
+def test_lines_of_the_ledger_may_never_go(log: SealedLog) -> None:
     log.write(3, occurred_at=LATE)
-    with log.engine.connect() as connection:
-        seal = connection.scalar(select(lines_of.seal).where(line(2)))
-    chain_id = log.chain_id
-    for n in range(3):
-        log.remove(in_batch(n))
-        log.remove(line(n), user_activity_batch)
+    log.remove(in_batch(0))
+    log.remove(line(0), user_activity_batch)
+    declare(log, [lawful.pruned_row(BETWEEN, 12)])
 
-    declare(log, lawful.pruned_rows(BETWEEN, 12, [(chain_id, 3, bytes(seal or b""))]))
-
-    assert log.verify(checkpoint=path).ok, log.verify(checkpoint=path).findings
+    assert ["chain.gap"] == log.kinds()
 
 
-def test_lines_that_may_go_need_not(log: SealedLog) -> None:
-    log.write(3, occurred_at=LATE)
-    for n in range(3):
-        log.remove(in_batch(n))
-    declare(log, lawful.pruned_rows(BETWEEN, 12, [(log.chain_id, 3, bytes(32))]))
-
-    assert log.verify().ok, log.verify().findings
-
-
-def test_an_anchor_of_another_seal_does_not_hold(log: SealedLog) -> None:
-    log.write(3, occurred_at=LATE)
-    for n in range(3):
-        log.remove(in_batch(n))
-        log.remove(line(n), user_activity_batch)
-    declare(log, lawful.pruned_rows(BETWEEN, 12, [(log.chain_id, 3, bytes(32))]))
-
-    assert ["chain.broken"] == log.kinds()
-
-
-@pytest.mark.parametrize(
-    "data", ["[]", "{", '{"before": "x", "anchors": [1, ["a", 2, "zz"]]}', '{"ids": [1, "x"]}']
-)
+@pytest.mark.parametrize("data", ["[]", "{", '{"before": "x", "rows": 1}', '{"ids": [1, "x"]}'])
 def test_a_record_that_can_not_be_read_declares_nothing(data: str) -> None:
     told = lawful.Declarations()
     for verb in TRACES:
-        told.read(lawful.pruned_rows(1, 1, [])[0]._replace(verb=verb, data=data))
+        told.read(lawful.pruned_row(1, 1)._replace(verb=verb, data=data))
 
     assert lawful.Declarations() == told
 
 
 def test_only_a_record_of_no_tenant_declares_retention() -> None:
     told = lawful.Declarations()
-    (row,) = lawful.pruned_rows(5, 1, [])
+    row = lawful.pruned_row(5, 1)
     told.read(row._replace(tenant_id=to_uuid("acme").bytes))
     assert lawful.Declarations() == told
 

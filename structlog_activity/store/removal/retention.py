@@ -43,7 +43,7 @@ from ..engine import SQLITE, shown
 from ..host_transaction import write_inside
 from ..locks import alone
 from ..seals.stored import columns
-from ..seals.traces import pack_stubs, pruned_rows, stub
+from ..seals.traces import pack_stubs, pruned_row, stub
 from ..table import user_activity, user_activity_batch, user_activity_daily
 from ..transactions import take_away
 from .months import drop_months
@@ -88,12 +88,11 @@ class Scope:
         """Return the conditions on the daily counts, but for the time."""
         return self._kinds(_DAILY)
 
-    def trace(self, rows: int) -> list[Row]:
-        """Return the records that tell of so many rows."""
-        return pruned_rows(
+    def trace(self, rows: int) -> Row:
+        """Return the record that tells of so many rows."""
+        return pruned_row(
             to_microseconds(self.before),
             rows,
-            [],
             tenant_id=None if self.tenant_id is None else self.tenant_id.bytes,
             channel=self.channel,
         )
@@ -267,7 +266,7 @@ class _Run:
     # -----------------------------------------------------------------------
 
     def _write_trace(self, connection: Connection, scope: Scope, rows: int) -> None:
-        write_inside(connection, Batch.alone(scope.trace(rows)), key=self._key)
+        write_inside(connection, Batch.alone([scope.trace(rows)]), key=self._key)
 
     def _tell(self, rows: int) -> None:
         self._done += rows

@@ -157,8 +157,7 @@ class LedgerCheck:
     def _begin_chain(self, chain_id: UUID) -> None:
         self.chains += 1
         self._chain_id = chain_id
-        link, digest = self._declared.anchors.get(chain_id, (0, seals.genesis(chain_id)))
-        self._state = _State(link, digest)
+        self._state = _State(0, seals.genesis(chain_id))
 
     def _end_chain(self) -> None:
         state, chain_id = self._state, self._chain_id
@@ -171,9 +170,6 @@ class LedgerCheck:
         self._state = None
 
     def _tell_of_the_lost(self, chain_id: UUID, head: Head, *, last: int) -> None:
-        anchor = self._declared.anchors.get(chain_id, (0, b""))
-        if anchor[0] >= head.link:
-            return  # Retention took it.
         if last:
             kind, text = "chain.truncated", f"ends at link {last}, a checkpoint knows {head.link}"
         else:
@@ -191,15 +187,10 @@ class LedgerCheck:
             first, last = state.link + 1, seal.link - 1
             which = f"link {first} is" if first == last else f"links {first} to {last} are"
             self._add("chain.gap", f"follows a gap: {which} gone", seal)
-        elif seal.link <= self._anchor_of(seal):
-            pass  # Retention said that it may go, and it has not gone yet.
         else:
             self._add("chain.repeated", "stands twice in its chain", seal)
         if bool(seal.flags & GENESIS) != (seal.link == 1):
             self._add("seal.changed", "says that it is the first link, or should", seal)
-
-    def _anchor_of(self, seal: Seal) -> int:
-        return self._declared.anchors.get(seal.chain_id, (0, b""))[0]
 
     def _check_mac(self, line: StoredSeal, state: _State) -> None:
         seal = line.seal

@@ -17,16 +17,15 @@ A **retention** takes rows that are older than a moment. Batches of which every
 row is older need nothing. Of a batch that straddles the moment, the rows that
 go leave a `stub` each in the column ``dropped`` of the ledger (`pack_stubs`):
 what is left of an erased row, enough to prove the batch, and that the row was
-old. `pruned_rows` tells of the moment, as records ``activity.pruned`` of no
+old. `pruned_row` tells of the moment, as a record ``activity.pruned`` of no
 tenant::
 
-    {"before": 1767225600000000, "rows": 123, "anchors": [[chain_id, link, seal], ...]}
+    {"before": 1767225600000000, "rows": 123}
 
 ``before`` is in microseconds since 1970. Where only rows of one tenant or one
 channel went, the record says which (``tenant_id``, ``channel``), and every row
-that went leaves a stub, also where all of a batch did. Lines of the ledger may stay for
-ever. Where they go, too, they go from the beginning of a chain, up to a line
-whose batch is older than the moment; ``anchors`` names it, the last that went.
+that went leaves a stub, also where all of a batch did. Lines of the ledger stay for
+ever: none of them may lawfully be gone.
 """
 
 from __future__ import annotations
@@ -93,9 +92,11 @@ def erasure_rows(
         requested_by: Who asked for it; must not identify the person erased.
     """
     fields = {"tenant_id": UUID(bytes=tenant_id), "verb": ERASED, "object_type": OBJECT_TYPE}
+    texts = [str(UUID(bytes=id_)) for id_ in ids]
+    parts = (texts[at : at + _MOST_IDS] for at in range(0, len(texts), _MOST_IDS))
     return [
         _rows.make(fields, {"ids": part, "reason": reason, "requested_by": requested_by})
-        for part in _parts([str(UUID(bytes=id_)) for id_ in ids])
+        for part in parts
     ]
 
 
@@ -179,16 +180,11 @@ def _stub_of(head: bytes, commitment: bytes) -> Stub:
     return Stub(leaf(head, commitment), created_at, tenant_id, channel.decode())
 
 
-def pruned_rows(
-    before: int,
-    rows: int,
-    anchors: Sequence[tuple[UUID, int, bytes]],
-    *,
-    tenant_id: bytes | None = None,
-    channel: str | None = None,
-) -> list[Row]:
+def pruned_row(
+    before: int, rows: int, *, tenant_id: bytes | None = None, channel: str | None = None
+) -> Row:
     """
-    Return the records that cover a retention.
+    Return the record that covers a retention.
 
     Args:
 
@@ -196,28 +192,17 @@ def pruned_rows(
 
         rows: How many.
 
-        anchors: ``(chain_id, link, seal)`` of the last line of the ledger that
-            went, for each chain of which any did.
-
         tenant_id: Only rows of that tenant went.
 
         channel: Only rows of that channel went.
     """
     fields = {"verb": PRUNED, "object_type": OBJECT_TYPE}
-    told = [[str(chain_id), link, seal.hex()] for chain_id, link, seal in anchors]
     scope: dict[str, Any] = {}
     if tenant_id is not None:
         scope["tenant_id"] = str(UUID(bytes=tenant_id))
     if channel is not None:
         scope["channel"] = channel
-    return [
-        _rows.make(fields, {"before": before, "rows": rows, "anchors": part, **scope})
-        for part in _parts(told) or [[]]
-    ]
-
-
-def _parts(items: list[Any]) -> list[list[Any]]:
-    return [items[at : at + _MOST_IDS] for at in range(0, len(items), _MOST_IDS)]
+    return _rows.make(fields, {"before": before, "rows": rows, **scope})
 
 
 # -- what they say ----------------------------------------------------------
@@ -236,14 +221,11 @@ class Declarations:
 
         scopes: Rows of one tenant or channel that may be gone: ``(tenant_id,
             channel)``, `None` for any, and the moment before which they may.
-
-        anchors: The last link that went of a chain, and its seal.
     """
 
     erased: set[tuple[bytes, bytes]] = field(default_factory=set)
     before: int = -(2**63)
     scopes: dict[tuple[bytes | None, str | None], int] = field(default_factory=dict)
-    anchors: dict[UUID, tuple[int, bytes]] = field(default_factory=dict)
 
     def read(self, row: Row) -> None:
         """Take what *row* declares, if it does; one that can't be read declares nothing."""
@@ -268,9 +250,6 @@ class Declarations:
         before = told.get("before")
         if type(before) is int:
             self._note_pruned(before, _scope(told))
-        for chain_id, link, seal in _anchors(told):
-            if link > self.anchors.get(chain_id, (0, b""))[0]:
-                self.anchors[chain_id] = link, seal
 
     def _note_pruned(self, before: int, scope: tuple[bytes | None, str | None] | None) -> None:
         if scope == (None, None):
@@ -291,18 +270,10 @@ def _scope(told: dict[str, Any]) -> tuple[bytes | None, str | None] | None:
 
 
 def _ids(data: str) -> Iterator[bytes]:
-    for text in _list(_object(data), "ids"):
+    ids = _object(data).get("ids")
+    for text in ids if type(ids) is list else []:
         try:
             yield UUID(text).bytes
-        except (ValueError, AttributeError, TypeError):
-            continue
-
-
-def _anchors(told: dict[str, Any]) -> Iterator[tuple[UUID, int, bytes]]:
-    for item in _list(told, "anchors"):
-        try:
-            chain_id, link, seal = item
-            yield UUID(chain_id), int(link), bytes.fromhex(seal)
         except (ValueError, AttributeError, TypeError):
             continue
 
@@ -313,8 +284,3 @@ def _object(data: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if type(found) is dict else {}
-
-
-def _list(told: dict[str, Any], name: str) -> list[Any]:
-    found = told.get(name)
-    return found if type(found) is list else []

@@ -153,7 +153,7 @@ def _notes(ledger: LedgerCheck, declared: Declarations, *, signed: bool) -> list
         notes.append(f"{ledger.unchecked} signatures were not checked: no key was given")
     if not signed and not ledger.unchecked and ledger.batches:
         notes.append("no key: whoever can write to the database can also rebuild the seals")
-    if declared.anchors or declared.scopes or declared.before > -(2**63):
+    if declared.scopes or declared.before > -(2**63):
         notes.append("old rows were dropped, as sealed records activity.pruned say")
     if declared.erased:
         notes.append(f"{len(declared.erased)} rows are named by records activity.erased")
