@@ -322,6 +322,7 @@ def test_a_page_behind_a_single_record_leads_back_to_it(store: Store) -> None:
         store.feed(tenant_id="acme", limit=1, after=first.next_cursor),
         store.feed(tenant_id="acme", limit=1, offset=1),
     ):
+        assert second.prev_cursor is not None
         back = store.feed(tenant_id="acme", limit=1, before=second.prev_cursor)
         assert first.records == back.records
 

@@ -401,7 +401,26 @@ def test_pages_and_single_records_show_the_same(store: Store) -> None:
     expected = replace(one, ip="", data={"pin": "[redacted]", "n": 2})
 
     assert store.feed(tenant_id="acme", policy=admin()).records == [expected]
+    of_object = store.history("settings:global", tenant_id="acme", policy=admin())
+    assert of_object.records == [expected]
     assert store.get("acme", one.id, policy=admin()) == expected
+
+
+@pytest.mark.parametrize("options", [{"channels": "seen"}, {"channel_denylist": "hidden"}], ids=str)
+def test_every_read_leaves_out_what_a_policy_does_not_grant(
+    store: Store, options: dict[str, Any]
+) -> None:
+    seen, hidden = store.add(record(channel="seen"), record(channel="hidden"))
+    policy = admin(**options)
+    where: dict[str, Any] = {"tenant_id": "acme", "policy": policy}
+
+    assert store.feed(**where).total == 1
+    assert store.history("settings:global", **where).total == 1
+    assert store.stats(**where).total == 1
+    assert [n for _, n in store.timeline(**where)] == [1]
+    assert [n for _, n in store.top(by="verb", **where)] == [1]
+    assert store.get("acme", seen.id, policy=policy) is not None
+    assert store.get("acme", hidden.id, policy=policy) is None
 
 
 @pytest.mark.parametrize(
