@@ -119,15 +119,14 @@ class Compiled:
         )
         binds = {name: bind for bind, name in compiled.bind_names.items()}
         names = compiled.positiontup if compiled.positional else binds
-        values = (self._value(name, binds[name], given) for name in names)
+        values = (self._value(name, binds[name]) for name in names)
         bound = tuple(value for value in values if value.key not in self._literals)
         sql = compiled.string if self._dialect.name == SQLITE else compiled.string.encode()
         return Text(sql, bound, compiled.positional)
 
-    def _value(self, name: str, bind: BindParameter[Any], given: Mapping[str, Any]) -> _Value:
+    def _value(self, name: str, bind: BindParameter[Any]) -> _Value:
         process = bind.type.dialect_impl(self._dialect).bind_processor(self._dialect)
-        # What a call gives is no other's default.
-        return _Value(name, bind.key, process, None if bind.key in given else bind.value)
+        return _Value(name, bind.key, process, bind.value)
 
 
 def _is_moment(kind: Any, dialect: Dialect) -> bool:
