@@ -413,6 +413,14 @@ def test_a_cursor_may_be_at_either_end_of_the_calendar_but_not_beyond(
     assert beyond[name] == found
 
 
+@pytest.mark.parametrize("name", ["after", "before"])
+def test_a_damaged_cursor_is_told_by_the_argument_that_it_came_in(store: Store, name: str) -> None:
+    where: dict[str, Any] = {name: "damaged"}
+
+    with pytest.raises(InvalidCursorError, match=f"^{name}='damaged': is no cursor of this feed"):
+        store.feed(tenant_id="acme", **where)
+
+
 def test_after_and_before_and_offset_exclude_each_other(store: Store) -> None:
     store.add(record(), record())
     cursor = store.feed(tenant_id="acme", limit=1).next_cursor
