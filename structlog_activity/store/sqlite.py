@@ -44,6 +44,8 @@ _DAILY = """
 """
 # SQLite waits for a lock in a way that nothing breaks off, so it waits in pieces.
 _BUSY = "SQLITE_BUSY"
+# sqlite3's own errors have no name; this one alone is a row's.
+_UNBOUND = "binding parameter"
 # What SQLite says of a folder that is missing, and where too many files are open.
 _CANTOPEN = "SQLITE_CANTOPEN"
 _FILES: Final = 4  # The database, its log, the shared memory, and their folder.
@@ -191,6 +193,8 @@ def _fault(error: BaseException) -> Fault:
         return Fault.TRANSIENT if is_short else fault_of_sqlite(name)
     if shortage(error):
         return Fault.TRANSIENT
+    if isinstance(error, sqlite3.Error) and _UNBOUND not in str(error):
+        return Fault.TRANSIENT  # Of the connection: closed, or used in a way that it forbids.
     if isinstance(error, (ValueError, OverflowError, sqlite3.Error)):
         return Fault.DATA  # UnicodeEncodeError, an int beyond 64 bits, a type it can't bind.
     return Fault.UNKNOWN

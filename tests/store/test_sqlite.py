@@ -7,6 +7,7 @@ import sqlite3
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -140,6 +141,23 @@ def test_a_row_that_can_not_be_bound_is_the_rows_own_fault(repository: SqliteRep
     batch[1] = batch[1]._replace(object_id="\ud800")
 
     assert Fault.DATA is failure(repository, batch).fault
+
+
+def test_a_connection_that_is_closed_in_the_middle_is_no_rows_fault(
+    repository: SqliteRepository, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = repository._send
+
+    def closed_before(connection: sqlite3.Connection, *what: Any) -> None:
+        connection.close()
+        send(connection, *what)
+
+    monkeypatch.setattr(repository, "_send", closed_before)
+    assert Fault.TRANSIENT is failure(repository, rows(2)).fault
+    monkeypatch.undo()
+
+    assert repository.write(Batch(record().id, 1, 1, rows(2)))
+    assert 2 == count(path)
 
 
 def test_a_full_disk_is_transient_and_keeps_what_was_committed(
