@@ -550,7 +550,7 @@ def test_rows_are_found_by_their_batch_and_the_ledger_from_the_position_on(
             connection.exec_driver_sql(
                 "INSERT INTO user_activity_batch (writer_id, seq, batch_id, n, written_at, "
                 "chain_id, link, flags, first_at, last_at, root, prev, seal, key_id, mac, ordinal) "
-                "SELECT gen_random_uuid(), 0, n, 1, now(), gen_random_uuid(), 1, 0, now(), now(), "
+                "SELECT gen_random_uuid(), 0, -n, 1, now(), gen_random_uuid(), 1, 0, now(), now(), "
                 "'', '', '', '', '', n / 9 FROM generate_series(1, 5000) n"
             )
             connection.exec_driver_sql("ANALYZE user_activity, user_activity_batch")
