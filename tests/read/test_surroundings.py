@@ -210,7 +210,9 @@ def test_classes_that_another_thread_is_just_loading_are_no_matter(
         monkeypatch.setitem(sys.modules, f"sqlalchemy.{end}", ModuleType(end))
     engine = make_engine(parse_url(f"sqlite:///{tmp_path / 'activity.db'}"))
 
-    assert 1 == stats(engine, ActivityFilter(tenant_id="acme")).total
+    with engine.connect() as connection:
+        for bind in (engine, connection):
+            assert 1 == stats(bind, ActivityFilter(tenant_id="acme")).total
     engine.dispose()
 
 
