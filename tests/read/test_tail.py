@@ -684,6 +684,13 @@ def test_one_that_is_dropped_leaves_no_connection(
     eventually(lambda: not listeners(database), "the end of the connection")
 
 
+def test_one_that_could_not_be_made_says_so_and_no_more() -> None:
+    making: Any = Tail
+    with pytest.raises(TypeError):
+        making()
+    gc.collect()  # Else what it says at its end would come in another test.
+
+
 # -- for coroutines ---------------------------------------------------------------
 
 
