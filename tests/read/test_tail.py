@@ -32,7 +32,7 @@ from structlog_activity.read.tail.waiting import Pause
 from structlog_activity.store.postgresql.listening import Listener
 from tests.support.postgres import PostgresServer
 from tests.support.records import record as make_record
-from tests.support.stores import empty_log
+from tests.support.stores import empty, empty_log
 from tests.write.databases import Database
 from tests.write.doubles import DEADLINE, eventually
 
@@ -313,6 +313,16 @@ def test_a_position_fits_its_tenant_and_conditions_only(activity: ActivityLog) -
             activity.tail(**where, position=position)
     with pytest.raises(InvalidCursorError):
         activity.tail(tenant_id="acme", position="nonsense")
+
+
+def test_a_position_whose_batch_was_removed_is_told_by_its_text(activity: ActivityLog) -> None:
+    record(activity, "a")
+    position = activity.tail(tenant_id="acme", timeout=0).position
+    empty(activity.engine)
+
+    with pytest.raises(InvalidCursorError, match="is not in the ledger: it was removed") as caught:
+        activity.tail(tenant_id="acme", position=position)
+    assert position == caught.value.value
 
 
 def test_a_position_of_another_server_is_refused(
