@@ -25,6 +25,7 @@ from structlog_activity.record.ids import (
     NAMESPACE,
     NIL,
     IdGenerator,
+    _cached_parse,
     derived_uuid7,
     field_uuid,
     id_bytes,
@@ -376,6 +377,18 @@ def test_values_of_other_types_are_refused(value: Any) -> None:
 def test_what_can_be_no_id_is_refused(problem: str, value: Any) -> None:
     with pytest.raises(InvalidRecordError, match=f"^id: {problem}"):
         to_uuid(value)
+
+
+@pytest.mark.parametrize(("length", "kept"), [(128, 1), (129, 0)])
+def test_only_what_may_be_an_id_is_remembered(length: int, kept: int) -> None:
+    """Long text comes from mistakes or attacks, and would fill the memory."""
+    _cached_parse.cache_clear()
+
+    for _ in range(2):
+        to_uuid("a" * length)
+
+    found = _cached_parse.cache_info()
+    assert (kept, kept) == (found.currsize, found.hits)
 
 
 @pytest.mark.parametrize("value", ["a" * 65_536, (1 << 4096) - 1], ids=["text", "int"])

@@ -19,8 +19,10 @@ from structlog_activity.record.times import (
     EPOCH,
     as_given,
     exact,
+    from_day,
     from_microseconds,
     to_datetime,
+    to_day,
     to_microseconds,
 )
 from tests.record.hostile import HOSTILE, LIMIT, cost, hostile_class, leave, zone
@@ -31,6 +33,16 @@ NOON = datetime(2024, 5, 6, 12, 0, 0, 123456, tzinfo=UTC)
 
 def broken(*_: Any) -> Any:
     raise KeyError("no such zone")
+
+
+@pytest.mark.parametrize(
+    ("day", "days"),
+    [(date(1970, 1, 1), 0), (date(1969, 12, 31), -1), (date(2024, 5, 6), 19_849)],
+    ids=str,
+)
+def test_days_are_counted_from_1970(day: date, days: int) -> None:
+    assert to_day(day) == days
+    assert from_day(days) == day
 
 
 @settings(max_examples=40)
