@@ -135,6 +135,16 @@ def test_a_batch_that_another_process_had_committed_is_no_link() -> None:
     assert (2, first.digest) == (second.seal.link, second.seal.prev)
 
 
+def test_a_chain_goes_on_where_another_process_had_committed_its_first_batch() -> None:
+    chain = Chain()
+    sealed = chain.seal(batch(7, inherited=True))
+    chain.found(refuse)
+
+    first = commit(chain, batch(1))
+
+    assert (sealed.seal.chain_id, 1) == (first.seal.chain_id, first.seal.link)
+
+
 def test_an_adopted_batch_keeps_its_identity_and_says_so() -> None:
     sealed = commit(Chain(), batch(7, inherited=True))
 
@@ -199,6 +209,12 @@ def test_each_link_is_signed_with_a_key_that_follows_from_the_last() -> None:
 
         assert seals.mac(key, sealed.digest) == sealed.mac
         assert seals.key_id_of(KEY) == sealed.seal.key_id
+
+
+def test_without_a_key_nothing_is_signed() -> None:
+    chain = Chain()
+    for sealed in (commit(chain, batch(1)), commit(chain, batch(2)), Chain.alone(batch(1))):
+        assert ("", b"") == (sealed.seal.key_id, sealed.mac)
 
 
 def test_salts_differ_from_row_to_row_and_batch_to_batch() -> None:
