@@ -1,0 +1,125 @@
+"""Each condition of a filter counts in every read: none is taken and then passed over."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from structlog_activity import NIL, ActivityFilter, InvalidFilterError, to_uuid
+from structlog_activity.read.filter import Conditions, Where
+from structlog_activity.read.memory import matches
+from structlog_activity.record.ids import uuid7
+from tests.support.records import NOON, record
+from tests.support.stores import Store
+
+
+WANTED = record(
+    actor_id=to_uuid("ana"),
+    user_id=to_uuid("ben"),
+    org_id=to_uuid("org-1"),
+    verb="invoice.paid",
+    object_type="invoice",
+    object_id="7",
+    channel="billing",
+    data={"to": "dark"},
+)
+OTHER = record(
+    actor_id=to_uuid("job"),
+    user_id=to_uuid("eve"),
+    org_id=to_uuid("org-2"),
+    verb="export.completed",
+    object_type="export.job",
+    object_id="8",
+    channel="exports",
+    data={"to": "light", "system": True, "actor_type": "system", "is_robot": True},
+    occurred_at=NOON - timedelta(hours=1),
+)
+LATER = dataclasses.replace(OTHER, id=uuid7(), occurred_at=NOON + timedelta(hours=1))
+RECORDS = (WANTED, OTHER, LATER)
+# Of each condition what selects the first record, and not all of the others.
+ASKED: dict[str, dict[str, Any]] = {
+    "org_id": {"org_id": "org-1"},
+    "actor_id": {"actor_id": "ana"},
+    "user_id": {"user_id": "ben"},
+    "involving": {"involving": "ben"},
+    "verbs": {"verbs": "invoice.*"},
+    "object_type": {"object_type": "invoice"},
+    "object_id": {"object_id": 7},
+    "channel": {"channel": "billing"},
+    "channels": {"channels": ("billing", "none")},
+    "channel_denylist": {"channel_denylist": "exports"},
+    "since": {"since": NOON},
+    "until": {"until": NOON + timedelta(hours=1)},
+    "keyword": {"keyword": "INVO"},
+    "data": {"data": {"to": "dark"}},
+    "machine_activity": {"machine_activity": False},
+    "machine_types": {
+        "machine_activity": False,
+        "machine_types": "system",
+        "machine_keys": "none",
+    },
+    "machine_keys": {"machine_activity": False, "machine_types": (), "machine_keys": "is_robot"},
+}
+
+
+@pytest.fixture(scope="module")
+def store(shared: Store) -> Store:
+    shared.add(*RECORDS)
+    return shared
+
+
+@pytest.fixture(params=ASKED)
+def asked(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return ASKED[request.param]
+
+
+def test_each_condition_is_asked_here_and_is_known_as_a_keyword() -> None:
+    names = {field.name for field in dataclasses.fields(ActivityFilter)}
+
+    assert names == Where.__annotations__.keys()
+    assert Conditions.__annotations__.keys() == {"tenant_id", *ASKED}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_each_condition_refuses_what_it_can_t_read(name: str) -> None:
+    with pytest.raises(InvalidFilterError) as caught:
+        ActivityFilter.of({"tenant_id": NIL, name: object()})
+
+    assert caught.value.field == name
+
+
+def test_each_condition_selects_in_plain_python(asked: dict[str, Any]) -> None:
+    where = ActivityFilter(tenant_id="acme", **asked)
+
+    assert matches(where, WANTED)
+    assert not all(matches(where, record) for record in RECORDS)
+
+
+def test_each_condition_selects_in_a_feed_what_it_does_in_plain_python(
+    store: Store, asked: dict[str, Any]
+) -> None:
+    where = ActivityFilter(tenant_id="acme", **asked)
+    page = store.feed(tenant_id="acme", **asked)
+
+    assert {one.id for one in page.records} == {r.id for r in RECORDS if matches(where, r)}
+
+
+def test_each_condition_selects_among_what_is_counted(store: Store, asked: dict[str, Any]) -> None:
+    where = ActivityFilter(tenant_id="acme", **asked)
+    n = sum(matches(where, record) for record in RECORDS)
+
+    assert store.stats(tenant_id="acme", **asked).total == n
+    assert sum(n for _, n in store.timeline(tenant_id="acme", bucket="hour", **asked)) == n
+    assert sum(n for _, n in store.top(tenant_id="acme", by="verb", **asked)) == n
+
+
+def test_each_condition_makes_another_feed_whose_cursors_fit_no_other(
+    asked: dict[str, Any],
+) -> None:
+    everything = ActivityFilter(tenant_id="acme")
+
+    assert ActivityFilter(tenant_id="acme", **asked).digest() != everything.digest()
