@@ -59,7 +59,7 @@ _SQLITE_TYPES = {
 
 class Shape(NamedTuple):
     """
-    Which conditions a filter has; filters of one shape share their statements.
+    Which conditions a filter has, by default none; filters of one shape share their statements.
 
     Attributes:
 
@@ -91,18 +91,18 @@ class Shape(NamedTuple):
     """
 
     tenant: bool
-    equal: tuple[str, ...]
-    involving: bool
-    verbs: int
-    prefixes: int
-    channels: str
-    denied: bool
-    since: bool
-    until: bool
-    keyword: bool
-    data: tuple[str, ...]
-    people: bool
-    postgresql: bool
+    equal: tuple[str, ...] = ()
+    involving: bool = False
+    verbs: int = 0
+    prefixes: int = 0
+    channels: str = ""
+    denied: bool = False
+    since: bool = False
+    until: bool = False
+    keyword: bool = False
+    data: tuple[str, ...] = ()
+    people: bool = False
+    postgresql: bool = False
 
 
 class Selection(NamedTuple):

@@ -132,16 +132,7 @@ def page_statement(shape: Shape, cut: Cut) -> Statement:
 @lru_cache(maxsize=512)
 def probe_statement(shape: Shape, cut: Cut) -> Select[Any]:
     """Return the statement that looks for a page among the first *effort* records of the tenant."""
-    bare = shape._replace(
-        equal=(),
-        verbs=0,
-        prefixes=0,
-        channels="",
-        denied=False,
-        keyword=False,
-        data=(),
-        people=False,
-    )
+    bare = Shape(shape.tenant, since=shape.since, until=shape.until, postgresql=shape.postgresql)
     feed = _ordered(_matching(bare, cut), _C.created_at, _C.id, cut)
     near = feed.limit(literal("effort", Integer)).subquery("near")
     rest = shape._replace(tenant=False, since=False, until=False)

@@ -228,18 +228,4 @@ def _extremes_statement() -> Select[Any]:
     return select(func.min(_DAYS.day), func.max(_DAYS.day)).where(*conditions)
 
 
-_TENANT: Final = Shape(
-    tenant=True,
-    equal=(),
-    involving=False,
-    verbs=0,
-    prefixes=0,
-    channels="",
-    denied=False,
-    since=False,
-    until=False,
-    keyword=False,
-    data=(),
-    people=False,
-    postgresql=True,
-)
+_TENANT: Final = Shape(tenant=True)
