@@ -81,8 +81,7 @@ def make_months(execute: _Execute, first: date, last: date) -> int:
 
 def months_there(execute: _Execute) -> list[date]:
     """Return the months that have a partition, in order."""
-    names = (row[0] for row in execute(_PARTITIONS).fetchall())
-    return sorted(month for name in names if (month := month_of_partition(name)))
+    return sorted(month for name in _names(execute) if (month := month_of_partition(name)))
 
 
 def partition_of(month: date) -> str:
@@ -101,15 +100,24 @@ def month_of_partition(name: str) -> date | None:
     return date(int(match[1]), int(match[2]), 1) if match else None
 
 
+def _names(execute: _Execute) -> list[str]:
+    return [row[0] for row in execute(_PARTITIONS).fetchall()]
+
+
 def _split_edge(execute: _Execute, edge: str, months: list[date], bounds: str) -> None:
     start, end = _at(months[0]), _at(months_on(months[-1], 1))
     span = f"created_at >= '{start}' AND created_at < '{end}'"
-    execute(f"ALTER TABLE user_activity DETACH PARTITION {edge}")
+    is_there = edge in _names(execute)  # Somebody may have dropped it, with what lay in it.
+    if is_there:
+        execute(f"ALTER TABLE user_activity DETACH PARTITION {edge}")
     for month in months:
         execute(
             f"CREATE TABLE {partition_of(month)} PARTITION OF user_activity "
             f"FOR VALUES FROM ('{_at(month)}') TO ('{_at(months_on(month, 1))}')"
         )
+    if not is_there:
+        execute(f"CREATE TABLE {edge} PARTITION OF user_activity FOR VALUES {bounds}")
+        return
     # Two statements, for Citus takes no DELETE within another; both tables are locked.
     execute(
         f"INSERT INTO user_activity SELECT * FROM {edge} WHERE {span}"  # noqa: S608

@@ -15,10 +15,13 @@ from structlog_activity.record.times import to_microseconds
 from structlog_activity.store.batch import Batch
 from structlog_activity.store.engine import parse_url
 from structlog_activity.store.partitions import (
+    FUTURE,
     OLDEST_MONTHS,
+    PAST,
     make_months,
     month_of,
     months_ahead,
+    months_on,
     months_there,
 )
 from structlog_activity.store.postgresql.repository import PostgresRepository
@@ -26,6 +29,9 @@ from tests.support.records import record
 
 
 TODAY = datetime.now(UTC).date()
+NAMES = (
+    "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'user_activity'::regclass"
+)
 
 
 @pytest.fixture
@@ -91,6 +97,25 @@ def test_making_months_twice_changes_nothing(connection: psycopg.Connection) -> 
     assert date(2025, 3, 1) == months[0]
     numbers = [month.year * 12 + month.month for month in months]
     assert list(range(numbers[0], numbers[-1] + 1)) == numbers
+
+
+@pytest.mark.parametrize("edge", [PAST, FUTURE])
+def test_an_edge_that_somebody_dropped_is_there_again_after_new_months(
+    connection: psycopg.Connection, edge: str
+) -> None:
+    connection.execute(f"DROP TABLE {edge}")
+    there = months_there(connection.execute)
+    first, last = (
+        (months_on(there[0], -1), there[-1])
+        if edge == PAST
+        else (there[0], months_on(there[-1], 1))
+    )
+
+    assert 1 == make_months(connection.execute, first, last)
+
+    names = {name for (name,) in connection.execute(NAMES)}
+    assert {PAST, FUTURE} <= names
+    assert 5 == len(months_there(connection.execute))
 
 
 def test_nobody_makes_partitions_for_a_thousand_years(connection: psycopg.Connection) -> None:
