@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -359,6 +361,27 @@ def test_a_batch_of_more_rows_than_a_look_should_have_comes_whole(
     first = changes.after(position)
     assert (20, False) == (len(first.changes), first.is_last)
     assert [*range(40)] == drained(changes, position)[0]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "taken"),
+    [([], 0), ([2, 3], 2), ([2, 3, 1], 2), ([2, 4, 1], 1), ([5, 1], 1), ([6, 1], 1), ([9], 1)],
+    ids=str,
+)
+def test_a_look_takes_batches_up_to_its_most_rows_but_one_at_least(
+    sizes: list[int], taken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "MOST_ROWS", 5)
+    batches: list[Any] = [SimpleNamespace(n=size) for size in sizes]
+
+    assert batches[:taken] == ledger.within_reach(batches)
+
+
+def test_a_transaction_is_open_while_it_runs_or_begins_later() -> None:
+    there = horizon.Horizon(10, 12, (3, 7))
+
+    assert [3, 7, 10, 11, 12] == [number for number in range(13) if there.is_open(number)]
+    assert [(), (3,), (3,), (3, 7)] == [there.open_before(number) for number in (3, 4, 7, 8)]
 
 
 def test_the_rows_of_a_batch_come_in_its_order_whatever_their_times(
