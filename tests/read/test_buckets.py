@@ -16,7 +16,7 @@ from structlog_activity import InvalidFilterError
 from structlog_activity.read.counts import buckets
 from structlog_activity.read.counts.buckets import Piece, calendar
 from tests.support.records import NOON, record
-from tests.support.stores import memory_store
+from tests.support.stores import Store, memory_store
 
 
 ZONES = (
@@ -160,3 +160,27 @@ def test_a_bucket_begins_by_the_clocks_of_the_zone_that_was_asked_for() -> None:
 def test_what_nobody_can_cut_time_into_is_told(asked: dict[str, Any], problem: str) -> None:
     with pytest.raises(InvalidFilterError, match=f"^{problem}"):
         memory_store().timeline(tenant_id="acme", **asked)
+
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("where", "counts"),
+    [
+        ({}, [1, 0, 1]),
+        ({"since": NOON - 2 * HOUR}, [0, 0, 1, 0, 1]),
+        ({"until": NOON + 5 * HOUR}, [1, 0, 1, 0, 0]),
+        ({"since": NOON - HOUR, "until": NOON + 4 * HOUR}, [0, 1, 0, 1, 0]),
+        ({"since": NOON + 4 * HOUR}, []),
+        ({"until": NOON - 4 * HOUR}, []),
+    ],
+    ids=["no bound", "since", "until", "both", "since and nothing behind", "until and none before"],
+)
+def test_a_line_has_no_empty_hours_at_an_end_without_bound(
+    store: Store, where: dict[str, Any], counts: list[int]
+) -> None:
+    """Though the counts, which tell its ends, know only of days."""
+    store.add(record(occurred_at=NOON), record(occurred_at=NOON + 2 * HOUR))
+
+    assert counts == [n for _, n in store.timeline(tenant_id="acme", bucket="hour", **where)]
