@@ -244,6 +244,9 @@ def _left_behind(found: Erased, *, is_written: bool) -> tuple[Finding, ...]:
         n = found.held
         problem = f"{n} records of the person wait in files that a process writes or reads"
         left.append(Finding("erase.held", problem, again))
+    if found.unreadable:
+        problem = f"{found.unreadable} damaged records in files *.corrupt may be the person's"
+        left.append(Finding("erase.damaged", problem, "see what they are, and delete the files"))
     if not is_written:
         problem = "records that wait in this process could not be written in time"
         left.append(Finding("erase.waiting", problem, again))

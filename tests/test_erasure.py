@@ -278,6 +278,23 @@ def test_files_that_were_set_apart_are_erased(tmp_path: Path) -> None:
     assert SECRET.encode() not in apart.read_bytes()
 
 
+def test_damaged_records_that_were_set_apart_are_told(tmp_path: Path) -> None:
+    spool, url = tmp_path / "spool", f"sqlite:///{tmp_path / 'x.db'}"
+    with ActivityLog(url, durability="wal", spool_dir=spool, linger=60) as activity:
+        for actor in (BOB, ANA):
+            activity.log(record(actor_id=actor, data={"said": SECRET}))
+        (file,) = [path for path in spool.rglob("*.seg") if SECRET.encode() in path.read_bytes()]
+        damaged = file.read_bytes().replace(SECRET.encode(), b"?" + SECRET.encode()[1:], 1)
+        (file.parent / f"{'0' * 32}-00000000.seg.corrupt").write_bytes(damaged)
+
+    with ActivityLog(url, spool_dir=spool) as activity:
+        report = activity.erase(actor_id="ana", reason="r")
+
+    assert (1, False) == (report.on_disk, report.ok)
+    (finding,) = report.findings
+    assert ("erase.damaged", True) == (finding.check, finding.problem.startswith("1 damaged"))
+
+
 @pytest.mark.parametrize("on_disk", [False, True])
 def test_dead_letters_are_erased(tmp_path: Path, *, on_disk: bool) -> None:
     folder = tmp_path / "spool"

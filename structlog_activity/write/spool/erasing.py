@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from ...record.row import Row
 from .disk import Disk
-from .frames import View, frame, scan
+from .frames import HEAD, View, frame, scan
 from .header import HEADER, NotASegmentError, check_header, seed_of
 from .rowbytes import UnreadableRowError, decode, encode
 from .segment import CORRUPT, LONGEST, SEGMENT
@@ -41,17 +41,24 @@ class Erased(NamedTuple):
 
         held: How many are where somebody still writes or reads.
 
+        unreadable: How many damaged records lie in files that were set apart; whose
+            they are can't be told.
+
         troubles: Why a file could not be dealt with, each once.
     """
 
     rows: int = 0
     held: int = 0
+    unreadable: int = 0
     troubles: tuple[str, ...] = ()
 
     def plus(self, other: Erased) -> Erased:
         """Return both together."""
         return Erased(
-            self.rows + other.rows, self.held + other.held, self.troubles + other.troubles
+            self.rows + other.rows,
+            self.held + other.held,
+            self.unreadable + other.unreadable,
+            self.troubles + other.troubles,
         )
 
 
@@ -78,8 +85,11 @@ def erase_rows(
 
         end: Rows from here on are only counted.
     """
-    erased = held = 0
+    erased = held = unreadable = 0
     for start, row, length in _rows(view, seed):
+        if row is None:
+            unreadable += 1
+            continue
         if not someone.has(row):
             continue
         if start >= end:
@@ -88,7 +98,7 @@ def erase_rows(
         if write is not None:
             write(start, frame(_padded(someone.without(row), length), seed))
         erased += 1
-    return Erased(erased, held)
+    return Erased(erased, held, unreadable)
 
 
 def erase_in_folder(
@@ -144,19 +154,18 @@ def _erase_in_file(disk: Disk, path: Path, someone: Someone, *, counts_only: boo
         found = erase_rows(view, seed_of(view[:HEADER]), someone, write, end=end)
         if found.rows and not counts_only:
             disk.sync(fd)
-        return found
+        # Elsewhere a damaged record is still to be met, and told, by whoever reads the file.
+        return found if path.suffix == CORRUPT else found._replace(unreadable=0)
     finally:
         disk.close(fd)
 
 
-def _rows(view: View, seed: int) -> Iterator[tuple[int, Row, int]]:
-    for start, _, body in scan(view, HEADER, seed):
-        if body is None:
-            continue
+def _rows(view: View, seed: int) -> Iterator[tuple[int, Row | None, int]]:
+    for start, end, body in scan(view, HEADER, seed):
         try:
-            yield start, decode(body), len(body)
+            yield start, None if body is None else decode(body), end - start - HEAD
         except UnreadableRowError:
-            continue
+            yield start, None, 0
 
 
 def _padded(row: Row, length: int) -> bytes:
