@@ -143,7 +143,7 @@ def test_records_are_those_that_a_feed_returns(activity: ActivityLog) -> None:
 
 
 def test_each_condition_of_a_feed_selects(activity: ActivityLog) -> None:
-    record(activity, "a", actor_id="ana", channel="files", size=1)
+    record(activity, "a", actor_id="ana", channel="files", size=1, note="é")
     record(activity, "b", actor_id="bob", channel="other", size=2)
     record(activity, "nobody's", tenant="")
     conditions: list[tuple[dict[str, Any], list[str]]] = [
@@ -152,6 +152,7 @@ def test_each_condition_of_a_feed_selects(activity: ActivityLog) -> None:
         ({"channel_denylist": "files"}, ["b"]),
         ({"verbs": "file.*", "data": {"size": 2}}, ["b"]),
         ({"keyword": "FILE", "object_type": "file", "object_id": "a"}, ["a"]),
+        ({"data": {"note": "é"}}, ["a"]),
         ({"until": "2020-01-01"}, []),
         ({"tenant_id": NIL}, ["nobody's"]),
         ({"tenant_id": ALL_TENANTS}, ["a", "b", "nobody's"]),
@@ -859,7 +860,8 @@ def test_a_policy_lets_through_what_its_reader_may_see_and_shows_no_more_of_it(
     )  # fmt: skip
     assert [] == list(activity.tail(tenant_id="acme", policy=ana, position=position, timeout=0))
     bob = AccessPolicy(role="user", actor_id="bob", tenant_id="acme")
-    for other in (bob, None):
+    more = AccessPolicy(role="user", actor_id="ana", tenant_id="acme", data="all")
+    for other in (bob, more, None):
         with pytest.raises(InvalidCursorError):
             activity.tail(tenant_id="acme", policy=other, position=position)
 
