@@ -301,6 +301,17 @@ def test_a_database_that_can_not_be_reached_any_more_is_told(kind: str, tmp_path
         assert "hunter2" not in str(caught.value)
 
 
+def test_a_pool_without_a_free_connection_is_told(ready_url: str) -> None:
+    options = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.01}
+    engine = for_single_reads(make_engine(parse_url(ready_url), **options))
+    assert isinstance(reader(engine), Direct)
+    with engine.connect(), pytest.raises(RepositoryError, match="can't reach"):
+        stats(engine, ActivityFilter(tenant_id="acme"))
+
+    assert 0 == stats(engine, ActivityFilter(tenant_id="acme")).total
+    engine.dispose()
+
+
 def test_an_interrupted_read_leaves_no_connection_half_way(
     activity: ActivityLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
