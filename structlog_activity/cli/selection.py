@@ -8,31 +8,60 @@ import argparse
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ..errors import InvalidFilterError
 from ..read.filter import ActivityFilter
-from ..read.query import NOTHING, parse_moment, parse_query
+from ..read.query import KEYS, NOTHING, parse_moment, parse_query
 from ..read.tenants import ALL_TENANTS
 from ..record.ids import NIL
 
 
+class _Option(NamedTuple):
+    """
+    An option that sets a condition.
+
+    Attributes:
+
+        condition: Which one of a filter.
+
+        name: What it is called on the command line.
+
+        help: What it says of itself.
+
+        metavar: What stands for its value; `None`: its own name.
+
+        several: Whether it may be given several times.
+    """
+
+    condition: str
+    name: str
+    help: str
+    metavar: str | None = None
+    several: bool = False
+
+    def given(self, options: argparse.Namespace) -> Any:
+        """Return what was given; `None` where it was not, or the command has no such option."""
+        return getattr(options, self.name.removeprefix("--").replace("-", "_"), None)
+
+
 _WITHOUT: Final = "-channel:"
-# What options call the conditions of a query.
-_OPTIONS: Final = {
-    "verbs": "--verb",
-    "actor_id": "--actor",
-    "user_id": "--user",
-    "involving": "--involving",
-    "org_id": "--org",
-    "object_type": "--object",
-    "object_id": "--object",
-    "channels": "--channel",
-    "since": "--since",
-    "until": "--until",
-    "keyword": "--keyword",
-}
-_SEVERAL: Final = frozenset({"verbs", "channels"})  # Blank ones are refused as they are read.
+_OBJECT: Final = _Option("object_type", "--object", "to what", metavar="TYPE[:ID]")
+# In the order of the help.
+_OPTIONS: Final = (
+    _Option("org_id", "--org", "id of the organisation"),
+    _Option("actor_id", "--actor", "who acted"),
+    _Option("user_id", "--user", "whose account it concerned"),
+    _Option("involving", "--involving", "who acted or whose account it concerned"),
+    _Option("verbs", "--verb", "verb, or its beginning and *; repeatable", several=True),
+    _OBJECT,
+    _Option("channels", "--channel", "channel; repeatable", several=True),
+    _Option("channel_denylist", "--not-channel", "repeatable", metavar="CHANNEL", several=True),
+    _Option("since", "--since", "ISO 8601, or how long ago: 30m, 24h, 7d, 4w"),
+    _Option("until", "--until", "likewise; this moment itself is not included"),
+    _Option("keyword", "--keyword", "part of verb, object type or object id"),
+)
+_MOMENTS: Final = ("since", "until")
 
 
 def tenant_options() -> argparse.ArgumentParser:
@@ -53,18 +82,10 @@ def filter_options(*, of_object: bool = True) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False)
     group = parser.add_argument_group("which records")
     _add_tenant(group)
-    group.add_argument("--org", help="id of the organisation")
-    group.add_argument("--actor", help="who acted")
-    group.add_argument("--user", help="whose account it concerned")
-    group.add_argument("--involving", help="who acted or whose account it concerned")
-    group.add_argument("--verb", action="append", help="verb, or its beginning and *; repeatable")
-    if of_object:
-        group.add_argument("--object", metavar="TYPE[:ID]", help="to what")
-    group.add_argument("--channel", action="append", help="channel; repeatable")
-    group.add_argument("--not-channel", action="append", metavar="CHANNEL", help="repeatable")
-    group.add_argument("--since", help="ISO 8601, or how long ago: 30m, 24h, 7d, 4w")
-    group.add_argument("--until", help="likewise; this moment itself is not included")
-    group.add_argument("--keyword", help="part of verb, object type or object id")
+    for option in _OPTIONS:
+        if option is not _OBJECT or of_object:
+            action = "append" if option.several else "store"
+            group.add_argument(option.name, action=action, metavar=option.metavar, help=option.help)
     return parser
 
 
@@ -82,8 +103,7 @@ def add_query(parser: argparse.ArgumentParser) -> None:
         metavar="QUERY",
         nargs="*",
         help="words as in 'verb:settings.* actor:42 -channel:system since:7d data.to:dark theme', "
-        "all of which must hold; the keys are verb, actor, user, involving, org, object, channel, "
-        "-channel, since, until and data.KEY",
+        f"all of which must hold; the keys are {', '.join(KEYS)} and -channel",
     )
 
 
@@ -95,24 +115,20 @@ def may_be_words(arguments: Sequence[str]) -> list[str]:
 def where_of(options: argparse.Namespace) -> dict[str, Any]:
     """Return the conditions that `filter_options` and the query were given."""
     now = datetime.now(UTC)
-    object_type, _, object_id = (getattr(options, "object", None) or "").partition(":")
-    where = {
-        "tenant_id": tenant_of(options),
-        "org_id": options.org,
-        "actor_id": options.actor,
-        "user_id": options.user,
-        "involving": options.involving,
-        "verbs": options.verb or (),
-        "object_type": object_type,
-        "object_id": object_id,
-        "channels": options.channel or (),
-        "channel_denylist": options.not_channel or (),
-        "since": _moment("since", options.since, now),
-        "until": _moment("until", options.until, now),
-        "keyword": options.keyword,
-    }
+    where = {"tenant_id": tenant_of(options), **_told_by(options, now)}
     _refuse_blanks(where, options)
     return _with_query(where, " ".join(options.query), now)
+
+
+def _told_by(options: argparse.Namespace, now: datetime) -> dict[str, Any]:
+    """Return the conditions that options set, and what those are that nobody gave."""
+    where: dict[str, Any] = {
+        option.condition: (option.given(options) or ()) if option.several else option.given(options)
+        for option in _OPTIONS
+    }
+    object_type, _, object_id = (_OBJECT.given(options) or "").partition(":")
+    moments = {name: _moment(name, where[name], now) for name in _MOMENTS}
+    return where | moments | {"object_type": object_type, "object_id": object_id}
 
 
 def tenant_of(options: argparse.Namespace) -> Any:
@@ -140,14 +156,16 @@ def _refuse_blanks(where: Mapping[str, Any], options: argparse.Namespace) -> Non
 
         InvalidFilterError: One of them selects everything, or more than it says.
     """
-    for name, option in _OPTIONS.items():
-        given = getattr(options, option.removeprefix("--"), None)
-        if given is None or name in _SEVERAL:
+    for option in _OPTIONS:
+        given = option.given(options)
+        if given is None or option.several:  # Blank ones of several are refused as they are read.
             continue
-        if name == "object_id" and ":" not in given:
-            continue
-        if not getattr(ActivityFilter.of({"tenant_id": NIL, name: where[name]}), name):
-            raise InvalidFilterError(option, given, NOTHING)
+        names = [option.condition]
+        if option is _OBJECT and ":" in given:
+            names.append("object_id")
+        one = ActivityFilter.of({"tenant_id": NIL, **{name: where[name] for name in names}})
+        if not all(getattr(one, name) for name in names):
+            raise InvalidFilterError(option.name, given, NOTHING)
 
 
 def _with_query(where: Mapping[str, Any], query: str, now: datetime) -> dict[str, Any]:
@@ -160,10 +178,10 @@ def _with_query(where: Mapping[str, Any], query: str, now: datetime) -> dict[str
             says already.
     """
     found = parse_query(query, now=now)
-    for name, option in _OPTIONS.items():
-        if found.get(name) and where.get(name):
-            raise InvalidFilterError(
-                "query", query, f"{option} says that already: say it in one of the two places"
-            )
     denied = (*where["channel_denylist"], *found.pop("channel_denylist", ()))
+    for option in _OPTIONS:
+        if found.get(option.condition) and where[option.condition]:
+            raise InvalidFilterError(
+                "query", query, f"{option.name} says that already: say it in one of the two places"
+            )
     return {**where, **found, "channel_denylist": denied}

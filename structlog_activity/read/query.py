@@ -30,7 +30,9 @@ _NAMES: Final = {
 }
 # What is in the data of most records has a short name. It is text, whatever it looks like.
 _SHORT: Final = {"outcome": "outcome", "request": "request_id", "correlation": "correlation_id"}
-_KEYS: Final = (*_NAMES, "object", *_SHORT, "data.KEY")
+KEYS: Final = (*_NAMES, "object", *_SHORT, "data.KEY")
+"""The keys that a word may have."""
+
 _SEVERAL: Final = frozenset({"verbs", "channels", "channel_denylist"})
 _MOMENTS: Final = frozenset({"since", "until"})
 _TOO_LONG: Final = "is before the calendar begins"
@@ -195,10 +197,10 @@ def _unknown(key: str) -> str:
         return "the tenant is said beside a query, never in it"
     if key in {"data", _DATA}:
         return "say which key of the data: data.KEY:VALUE"
-    near = difflib.get_close_matches(key, _KEYS, n=1)
+    near = difflib.get_close_matches(key, KEYS, n=1)
     if near:
         return f"there is no key {key!r} (did you mean {near[0]}:?); {_QUOTE}"
-    return f"there is no key {key!r}; there are {', '.join(_KEYS)}; {_QUOTE}"
+    return f"there is no key {key!r}; there are {', '.join(KEYS)}; {_QUOTE}"
 
 
 def _add(found: dict[str, Any], name: str, value: Any, word: Word) -> None:
