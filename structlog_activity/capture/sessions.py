@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, MutableMapping
 from typing import Any, Final
 
-from ..record.inside import mro
+from ..record.introspection import mro
 
 
 KEY: Final = "session"

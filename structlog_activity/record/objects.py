@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from ..errors import InvalidRecordError
-from .inside import class_attribute, mro, vars_of
+from .introspection import class_attribute, mro, vars_of
 from .text import type_name
 
 

@@ -17,7 +17,7 @@ from itertools import count
 from typing import Any, Final
 
 from .budgets import MAX_BYTES, MAX_DEPTH, MAX_ITEMS, MAX_KEY, MAX_NODES, MAX_STRING, MAX_TOTAL
-from .inside import mro, stored_fields, vars_of
+from .introspection import mro, stored_fields, vars_of
 from .jsontext import json_encoder
 from .readers import CONTAINERS, CONVERTERS, ENCODERS, UNREADABLE, Unordered, key_text, number
 from .redact import DROPPED, REDACTED, Redactor, Unsafe

@@ -18,7 +18,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from .budgets import EXACT, INT64, MAX_BYTES, MAX_ITEMS, MAX_KEY, MAX_STRING
-from .inside import class_attribute, mro, vars_of
+from .introspection import class_attribute, mro, vars_of
 from .text import shortened, type_name
 from .times import as_given, exact
 

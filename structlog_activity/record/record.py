@@ -15,7 +15,7 @@ from uuid import UUID
 from ..errors import InvalidRecordError
 from .ids import NIL, field_uuid
 from .text import type_name
-from .times import to_datetime
+from .times import iso, to_datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,8 +131,3 @@ FIELDS = tuple(f.name for f in fields(ActivityRecord))
 
 RAW: Final = "_raw"
 """Key in ``data`` under which originals are kept that had to be changed."""
-
-
-def iso(moment: datetime) -> str:
-    """Return an aware UTC datetime as ISO 8601 with microseconds and ``Z``."""
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -20,8 +20,8 @@ from .budgets import (
     MAX_VERB,
 )
 from .canonical import in_order
+from .data_template import DataTemplate, UnusualError
 from .ids import NIL_BYTES, id_bytes, raw_id
-from .items import Items, UnusualError
 from .jsontext import encode_text
 from .plain import Plainer
 from .record import RAW
@@ -77,7 +77,7 @@ class Template:
         self._channel, self._ip = keys.get("channel"), keys.get("ip")
         who = [name for name in in_order(WHO) if name in keys]
         self._who = [(WHO.index(name), name, keys[name]) for name in who]
-        self._text_of = Items(
+        self._text_of = DataTemplate(
             {name: self._key(value) for name, value in data.items()}, plainer
         ).text
         self._cleaned = plainer.cleaned

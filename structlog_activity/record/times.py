@@ -107,3 +107,8 @@ def _from_seconds(seconds: float) -> datetime:
 
 def _shown(value: Any) -> str:
     return repr(value[:80]) if type(value) is str else type_name(value)
+
+
+def iso(moment: datetime) -> str:
+    """Return an aware UTC datetime as ISO 8601 with microseconds and ``Z``."""
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from structlog_activity.errors import ActivityError, InvalidRecordError
 from structlog_activity.record.ids import NIL, to_uuid
-from structlog_activity.record.record import FIELDS, ID_FIELDS, ActivityRecord, iso
+from structlog_activity.record.record import FIELDS, ID_FIELDS, ActivityRecord
+from structlog_activity.record.times import iso
 
 
 TEXT = st.text(max_size=30)

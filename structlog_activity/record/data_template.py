@@ -60,7 +60,7 @@ class _Shape(NamedTuple):
     writes: tuple[_Write, _Write]
 
 
-class Items:
+class DataTemplate:
     """
     Write the items of events that have the same keys, in the form of `Canonical`.
 

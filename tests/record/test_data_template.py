@@ -1,5 +1,5 @@
 """
-Items of data are written by a template as they are by the rules, or left to them.
+DataTemplate of data are written by a template as they are by the rules, or left to them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from structlog_activity.record.budgets import MAX_DEPTH, MAX_ITEMS, MAX_KEY
-from structlog_activity.record.items import LONGEST, Items
+from structlog_activity.record.data_template import LONGEST, DataTemplate
 from structlog_activity.record.plain import Plainer
 from structlog_activity.record.redact import REDACTED, Redactor
 from structlog_activity.record.rowmaker import RowMaker
@@ -140,7 +140,7 @@ def test_only_what_is_not_masked_is_left_to_the_rules() -> None:
 def test_what_is_known_of_values_has_a_bound() -> None:
     """Types and keys come from users too: what grows with them is a leak."""
     names = [f"k{ix}" for ix in range(8)]
-    items = Items({name: name for name in names}, Plainer(None))
+    items = DataTemplate({name: name for name in names}, Plainer(None))
 
     for values in product((1, "text"), repeat=8):
         event = {**dict(zip(names, values, strict=True)), "k0": {f"in {values[1:]}": values[0]}}

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from structlog_activity.record.inside import class_attribute, mro, stored_fields, vars_of
+from structlog_activity.record.introspection import class_attribute, mro, stored_fields, vars_of
 from tests.record.hostile import HOSTILE, foreign, hostile_class, lying_instance
 
 
