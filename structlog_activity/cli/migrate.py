@@ -62,9 +62,10 @@ def _check(options: argparse.Namespace, dialect: str) -> None:
 
         UsageError: Something doesn't.
     """
+    from ..store.engine import POSTGRESQL
     from ..store.schema import migrations
 
-    if options.roles and dialect != "postgresql":
+    if options.roles and dialect != POSTGRESQL:
         raise UsageError("--roles: SQLite has no roles; who may read the file may change it")
     if options.apply and not options.roles:
         raise UsageError("--apply goes with --roles only")

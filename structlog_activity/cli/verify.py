@@ -55,10 +55,12 @@ def add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def verify(options: argparse.Namespace) -> int:
     """Run ``verify``."""
+    from ..store.engine import POSTGRESQL
+
     if options.since_checkpoint and not options.checkpoint:
         raise UsageError("--since-checkpoint needs --checkpoint FILE")
     with opened_with_keys(options) as activity:
-        if options.in_database and activity.engine.dialect.name != "postgresql":
+        if options.in_database and activity.engine.dialect.name != POSTGRESQL:
             raise UsageError("--in-database needs PostgreSQL")
         with Stepwise("rows") as progress:
             report = activity.verify(

@@ -22,7 +22,7 @@ from uuid import UUID
 from sqlalchemy import Connection, CursorResult, Engine, bindparam, delete, select, text, update
 
 from .citus import is_spread
-from .engine import SQLITE
+from .engine import POSTGRESQL, SQLITE
 from .locks import COUNTS, lock
 from .partitions import months_on
 from .table import DAYS_OF_MONTH, user_activity_daily
@@ -38,8 +38,8 @@ _SAME: Final = " AND ".join(f"d.{name} = c.{name}" for name in _KEY.split(", "))
 _OWN: Final = "tenant_id = :tenant_id"
 _SPAN: Final = "day >= :first AND day < :beyond"
 # As the index of open rows has it, which is chosen by its words.
-_OPEN: Final = {"postgresql": "NOT folded", "sqlite": "folded = 0"}
-_FOLDED: Final = {"postgresql": "folded", "sqlite": "folded = 1"}
+_OPEN: Final = {POSTGRESQL: "NOT folded", SQLITE: "folded = 0"}
+_FOLDED: Final = {POSTGRESQL: "folded", SQLITE: "folded = 1"}
 
 
 class Counted(NamedTuple):
