@@ -5,12 +5,12 @@ Recording by hand, and what became of the records: the methods of whatever has a
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .capture.faults import fault_counts
 from .record.record import ActivityRecord
 from .twins import in_thread
+from .write.accounts import Health, judge_redaction
 
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from .capture.recorder import Recorder
     from .record.redact import Redactor
     from .store.postgresql.roles import RolePower
-    from .write.accounts import Health
     from .write.buffer import BufferedRepository
     from .write.deadletters import LettersInFolder
     from .write.transaction.sink import TransactionSink
@@ -155,13 +154,10 @@ class RecordingMethods:
     def health(self) -> Health:
         """Return whether records reach the database, whole, and if not, why."""
         health = self._buffer.health()
-        if self._power and self._power.why:
-            health = replace(health, notes=(*health.notes, self._power.why))
         failures = 0 if self._redactor is None else self._redactor.failures
-        if not failures:
-            return health
-        reason = f"{failures} values were lost to a redaction function that failed"
-        return replace(health, ok=False, reasons=(*health.reasons, reason))
+        reasons = (*health.reasons, *judge_redaction(failures))
+        why = self._power.why if self._power else ""
+        return Health(not reasons, reasons, (*health.notes, why) if why else health.notes)
 
     @property
     def letters_on_disk(self) -> LettersInFolder | None:

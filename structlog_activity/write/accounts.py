@@ -158,6 +158,18 @@ def judge_disk(spool: Spool, in_memory: int) -> list[str]:
     return reasons + [f"{n} {what}" for what, n in numbers.items() if n]
 
 
+def judge_redaction(failures: int) -> list[str]:
+    """
+    Return what is wrong with the functions of a redactor, in words.
+
+    Args:
+
+        failures: How often one failed.
+    """
+    what = "values were lost to a redaction function that failed"
+    return [f"{failures} {what}"] if failures else []
+
+
 def named(name: str, counts: Mapping[str, int]) -> dict[str, int]:
     """Return *counts* with ``name.`` before each reason."""
     return {f"{name}.{reason}": n for reason, n in counts.items()}
