@@ -3,7 +3,8 @@ Values made plain: whatever a caller passes becomes JSON that can be stored.
 
 Nothing here raises, hangs or runs code of the values: types are looked up, never
 asked. No ``repr``, ``str``, ``==``, ``bool``, ``hash`` or ``isinstance`` is used on
-a foreign object or class, for each of them can be overridden to do anything.
+a foreign object or class, for each of them can be overridden to do anything. So
+what `readers` and `introspection` can't read, as an ``ObjectId``, is the name of its type.
 """
 
 from __future__ import annotations
