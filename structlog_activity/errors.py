@@ -35,7 +35,8 @@ class InvalidRecordError(ActivityError, ValueError):
 
     Attributes:
 
-        field: Name of the offending field, for example ``"verb"``.
+        field: Name of the offending field, for example ``"verb"``; an activity that
+            is not recorded for it is counted as ``rejected.verb``.
 
         problem: What is wrong with it.
 

@@ -352,7 +352,8 @@ class BufferedRepository:
 
         Whenever no call is under way, ``submitted = accepted + rejected`` and
         ``accepted = written + duplicates + queued + in_flight + spooled + dead +
-        dropped``. ``rejected.<field>`` and ``dropped.<reason>`` say why;
+        dropped``. ``rejected.<field>`` (or ``rejected.closed``,
+        ``rejected.recursion``) and ``dropped.<reason>`` say why;
         ``missing.actor_id`` and ``missing.tenant_id`` count records that were
         stored without one. ``recovered`` of those accepted were accepted by
         another process, which left them in the spool.
