@@ -20,6 +20,8 @@ the link before, and of the first link ``SHA256("genesis" | chain_id)``. A
 header begins with the version of what it holds, so that another can follow.
 The personal part hangs on a salt of 16 random bytes: once that is gone, the
 commitment tells nothing of what it was made from, and still proves the rest.
+
+Two others know these bytes: `in_database` makes them in SQL, and `traces` reads headers.
 """
 
 from __future__ import annotations
