@@ -30,6 +30,9 @@ MACHINE_TYPES: Final = ("system", "machine", "job", "task")
 MACHINE_KEYS: Final = ("system", "machine")
 """Keys of ``data`` that are true where no person acted."""
 
+ACTOR_KEYS: Final = ("actor_type", "actorType", "actor")
+"""Keys of ``data`` that tell the type of an actor; the last one within a mapping."""
+
 _DIGEST_SIZE = 16
 _ROWS: Final = RowMaker()
 

@@ -17,7 +17,7 @@ from ..record.ids import NIL
 from ..record.plain import Plainer
 from ..record.record import RAW, ActivityRecord
 from ..record.redact import Redactor
-from .filter import MACHINE_KEYS, MACHINE_TYPES, ActivityFilter, channels_of
+from .filter import ACTOR_KEYS, MACHINE_KEYS, MACHINE_TYPES, ActivityFilter, channels_of
 from .page import ActivityPage
 
 
@@ -238,13 +238,24 @@ class AccessPolicy:
 
     def _check_searched(self, where: ActivityFilter) -> None:
         # Who may not see a value could otherwise guess it, question by question.
-        for key in where.data or ():
-            if self.data == "none" or (
-                self.data == "masked" and (self.sanitizer is not None or self.redactor.hides(key))
-            ):
-                raise AccessDeniedError("data", _HIDDEN)
-            if not self.show_ip and _is_address(key):
-                raise AccessDeniedError("data", _HIDDEN)
+        if any(map(self._hides, where.data or ())):
+            raise AccessDeniedError("data", _HIDDEN)
+        if where.machine_activity:
+            return
+        # The usual signs of a machine tell nothing else.
+        keys = {*where.machine_keys} - {*MACHINE_KEYS, *self.machine_keys}
+        if any(map(self._hides, keys)):
+            raise AccessDeniedError("machine_keys", _HIDDEN)
+        types = {*where.machine_types} - {*MACHINE_TYPES, *self.machine_types}
+        if types and any(map(self._hides, ACTOR_KEYS)):
+            raise AccessDeniedError("machine_types", _HIDDEN)
+
+    def _hides(self, key: str) -> bool:
+        """Tell whether what ``data`` has under *key* is not shown as it is."""
+        if self.data == "none" or (not self.show_ip and _is_address(key)):
+            return True
+        is_masked = self.sanitizer is not None or self.redactor.hides(key)
+        return self.data == "masked" and is_masked
 
     def check_counted(self, by: str) -> None:
         """

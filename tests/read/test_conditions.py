@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from structlog_activity import NIL, ActivityFilter, InvalidFilterError, to_uuid
+from structlog_activity.errors import AccessDeniedError
 from structlog_activity.read.filter import Conditions, Where
 from structlog_activity.read.memory import matches
+from structlog_activity.read.policy import AccessPolicy
 from structlog_activity.record.ids import uuid7
 from tests.support.records import NOON, record
 from tests.support.stores import Store
@@ -35,11 +37,15 @@ OTHER = record(
     object_type="export.job",
     object_id="8",
     channel="exports",
-    data={"to": "light", "system": True, "actor_type": "system", "is_robot": True},
+    data={"to": "light", "system": True, "actor_type": "robot", "is_robot": True},
     occurred_at=NOON - timedelta(hours=1),
 )
 LATER = dataclasses.replace(OTHER, id=uuid7(), occurred_at=NOON + timedelta(hours=1))
 RECORDS = (WANTED, OTHER, LATER)
+# As the first, but for what a policy may hide; by the usual signs no machine did it either.
+ALIKE = dataclasses.replace(
+    WANTED, ip="10.0.0.2", data={**OTHER.data, "system": False, "outcome": "denied"}
+)
 # Of each condition what selects the first record, and not all of the others.
 ASKED: dict[str, dict[str, Any]] = {
     "org_id": {"org_id": "org-1"},
@@ -59,7 +65,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "machine_activity": {"machine_activity": False},
     "machine_types": {
         "machine_activity": False,
-        "machine_types": "system",
+        "machine_types": "robot",
         "machine_keys": "none",
     },
     "machine_keys": {"machine_activity": False, "machine_types": (), "machine_keys": "is_robot"},
@@ -123,3 +129,14 @@ def test_each_condition_makes_another_feed_whose_cursors_fit_no_other(
     everything = ActivityFilter(tenant_id="acme")
 
     assert ActivityFilter(tenant_id="acme", **asked).digest() != everything.digest()
+
+
+def test_no_condition_tells_apart_what_a_policy_shows_alike(asked: dict[str, Any]) -> None:
+    policy = AccessPolicy(role="admin", tenant_id="acme", data="none", show_ip=False)
+    assert policy.sanitized(WANTED) == policy.sanitized(ALIKE)
+
+    try:
+        where = policy.applied(ActivityFilter(tenant_id="acme", **asked))
+    except AccessDeniedError:
+        return
+    assert matches(where, WANTED) == matches(where, ALIKE)
