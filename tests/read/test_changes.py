@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
+from zlib import crc32
 
 import pytest
 
@@ -450,6 +451,12 @@ def test_a_position_whose_batch_is_gone_is_refused(
         changes.check(position, "it")
 
 
+RENUMBER = (
+    "UPDATE user_activity_batch SET ordinal = pg_current_xact_id()::text::bigint "
+    "WHERE ordinal >= pg_current_xact_id()::text::bigint"
+)
+
+
 @pytest.fixture
 def brought_here(postgresql: Engine, shared: Store, tenant: str) -> Iterator[Callable[[], None]]:
     """A ledger from a server with higher numbers; the call does what the message says."""
@@ -463,10 +470,7 @@ def brought_here(postgresql: Engine, shared: Store, tenant: str) -> Iterator[Cal
 
     def renumber() -> None:
         with postgresql.begin() as connection:
-            connection.exec_driver_sql(
-                "UPDATE user_activity_batch SET ordinal = pg_current_xact_id()::text::bigint "
-                "WHERE ordinal >= pg_current_xact_id()::text::bigint"
-            )
+            connection.exec_driver_sql(RENUMBER)
 
     yield renumber
     renumber()
@@ -476,11 +480,70 @@ def test_a_ledger_of_another_server_is_refused_until_it_is_numbered_anew(
     brought_here: Callable[[], None], changes: Changes, tenant: str, shared: Store
 ) -> None:
     for refuses in (changes.now, lambda: changes.check(START, BEGINNING)):
-        with pytest.raises(RepositoryError, match="UPDATE user_activity_batch SET ordinal"):
+        with pytest.raises(RepositoryError) as caught:
             refuses()
+        assert str(caught.value) == (
+            "the ledger was brought here from another server, whose transactions had higher "
+            f"numbers than those here have yet; give it numbers of this one: {RENUMBER}"
+        )
     brought_here()
     shared.repository.write(batch_of(tenant, [2]))
     assert [1, 2] == drained(changes, START)[0]
+
+
+def test_a_ledger_is_foreign_from_the_first_number_on_that_did_not_begin_here(
+    engine: Engine, shared: Store, tenant: str
+) -> None:
+    shared.repository.write(batch_of(tenant, [1]))
+    with engine.connect() as connection:
+        query = text("SELECT max(ordinal) FROM user_activity_batch")
+        last = connection.execute(query).scalar_one()
+
+        horizon.refuse_foreign(connection, horizon.Horizon(last + 1, last + 1, ()))
+        with pytest.raises(RepositoryError, match="brought here"):
+            horizon.refuse_foreign(connection, horizon.Horizon(last, last, ()))
+
+
+def test_a_server_has_a_number_of_its_own(engine: Engine) -> None:
+    expected = 0
+    if engine.dialect.name == "postgresql":
+        with engine.connect() as connection:
+            query = text("SELECT system_identifier FROM pg_control_system()")
+            expected = crc32(str(connection.execute(query).scalar_one()).encode())
+
+    assert expected == horizon.server_number(engine)
+
+
+def test_a_server_that_does_not_tell_its_number_is_no_other(
+    postgresql: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(horizon, "_SERVER", text("SELECT no_such_function()"))
+    assert 0 == horizon.server_number(postgresql)
+
+    monkeypatch.setattr(horizon, "_SERVER", text("SELECT 1 / 0"))
+    with pytest.raises(RepositoryError, match="22012"):
+        horizon.server_number(postgresql)
+
+
+def test_a_position_is_that_of_one_batch(shared: Store, changes: Changes, tenant: str) -> None:
+    shared.repository.write(batch_of(tenant, [1]))
+    position = changes.now()
+    at = position.spot
+    for other in (at._replace(ordinal=at.ordinal - 1), at._replace(batch_id=at.batch_id - 1)):
+        with pytest.raises(InvalidCursorError):
+            changes.check(Position(other), "it")
+
+
+def test_now_is_behind_all_that_is_committed(
+    engine: Engine, shared: Store, changes: Changes, tenant: str
+) -> None:
+    for number in range(8):
+        shared.repository.write(batch_of(tenant, [number]))
+        assert [] == drained(changes, changes.now())[0]
+    with engine.begin() as connection:
+        for number in range(8):
+            write_inside(connection, batch_of(tenant, [number]))
+    assert [] == drained(changes, changes.now())[0]
 
 
 def test_the_text_of_a_position_fits_its_tail_and_key_only() -> None:
