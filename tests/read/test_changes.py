@@ -504,6 +504,26 @@ def test_a_ledger_is_foreign_from_the_first_number_on_that_did_not_begin_here(
             horizon.refuse_foreign(connection, horizon.Horizon(last, last, ()))
 
 
+@pytest.mark.parametrize(
+    ("said", "there"),
+    [
+        ("'9:9:', false, NULL::bigint[]", (9, 9, ())),
+        ("'5:9:5,7', false, NULL::bigint[]", (9, 9, (5, 7))),
+        ("'5:9:5,7', true, NULL::bigint[]", (5, 9, ())),
+        ("'5:9:5', false, ARRAY[8, 7, 5]", (9, 9, (5, 7, 8))),
+        ("'4294967301:4294967301:', false, ARRAY[3, 7]", (2**32 + 5, 2**32 + 5, (7, 2**32 + 3))),
+    ],
+    ids=["nothing runs", "two run", "a standby", "some end", "a number beyond 32 bits"],
+)
+def test_a_snapshot_says_what_can_be_seen(
+    postgresql: Engine, monkeypatch: pytest.MonkeyPatch, said: str, there: tuple[object, ...]
+) -> None:
+    monkeypatch.setattr(horizon, "_SNAPSHOT", text(f"SELECT {said}".replace("::b", "\\:\\:b")))
+
+    with horizon.snapshot(postgresql) as (_, seen):
+        assert there == seen
+
+
 def test_a_server_has_a_number_of_its_own(engine: Engine) -> None:
     expected = 0
     if engine.dialect.name == "postgresql":
