@@ -14,7 +14,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event
 
-from structlog_activity import ALL_TENANTS, NIL, ActivityFilter, ActivityRecord, ActivityStats
+from structlog_activity import (
+    ALL_TENANTS,
+    NIL,
+    ActivityFilter,
+    ActivityRecord,
+    ActivityStats,
+)
+from structlog_activity.read.counts.timeline import timeline
+from structlog_activity.read.counts.top import top
 from structlog_activity.testing import matches
 from tests.read.test_feed import FILTERS
 from tests.support.records import CHANNELS, NOON, TYPES, VERBS, random_records, record
@@ -175,3 +183,16 @@ def test_what_comes_while_a_timeline_is_read_is_in_no_bucket_of_others(
     assert ends == [start for start, n in line if n] or bucket == "day"
     assert 2 == sum(n for _, n in line)
     assert 4 == sql_store.stats(tenant_id="acme").total
+
+
+def test_timelines_are_by_day_in_utc_and_tops_have_ten_unless_told_otherwise(
+    sql_store: Store,
+) -> None:
+    sql_store.add(*(record(object_id=f"{n:02}") for n in range(12)))
+    assert sql_store.engine is not None
+    where = ActivityFilter(tenant_id="acme")
+
+    assert [(NOON.replace(hour=0), 12)] == timeline(sql_store.engine, where)
+    assert [(("settings", f"{n:02}"), 1) for n in range(10)] == top(
+        sql_store.engine, where, by="object"
+    )
