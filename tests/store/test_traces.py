@@ -11,9 +11,11 @@ import pytest
 
 from structlog_activity import NIL, to_uuid
 from structlog_activity.record.row import Row
+from structlog_activity.record.rowmaker import RowMaker
 from structlog_activity.record.times import to_microseconds
 from structlog_activity.record.traces import TRACES
 from structlog_activity.store.batch import Batch
+from structlog_activity.store.seals import seal as seals
 from structlog_activity.store.seals import traces as lawful
 from structlog_activity.store.seals.seal import COMMIT_BYTES
 from structlog_activity.store.seals.stored import snapshot
@@ -26,7 +28,7 @@ from tests.store.sealed import (
     line,
     rows_of,
 )
-from tests.support.records import NOON
+from tests.support.records import NOON, record
 
 
 def stored(log: SealedLog, n: int, ix: int) -> tuple[Row, bytes]:
@@ -86,7 +88,13 @@ def test_an_erasure_that_another_tenant_declared_counts_for_nothing(log: SealedL
 
 @pytest.mark.parametrize(
     "left",
-    [{"object_id": "x"}, {"ip": "192.0.2.1"}, {"actor_id": UUID(int=1)}, {"data": {"a": 1}}],
+    [
+        {"object_id": "x"},
+        {"ip": "192.0.2.1"},
+        {"actor_id": UUID(int=1)},
+        {"user_id": UUID(int=1)},
+        {"data": {"a": 1}},
+    ],
 )
 def test_what_stands_in_an_erased_row_is_found(log: SealedLog, left: dict[str, Any]) -> None:
     erase(log, 1, 2, **left)
@@ -189,6 +197,35 @@ def test_a_batch_that_straddles_keeps_stubs(log: SealedLog) -> None:
     assert log.verify().ok, log.verify().findings
 
 
+def test_a_row_that_was_erased_before_it_went_is_still_proved(log: SealedLog) -> None:
+    row, salt = straddle(log)
+    left, commitment = lawful.erased(row), lawful.erased_commitment(row, salt)
+    drop(log, "early", _0=lawful.stub(left, commitment))
+    declare(log, [lawful.pruned_row(BETWEEN, 1)])
+
+    assert log.verify().ok, log.verify().findings
+
+
+def test_stubs_say_of_each_row_when_it_was_and_whose() -> None:
+    salt = bytes(seals.SALT_BYTES)
+    rows = {
+        ix: RowMaker().make_from(record(channel="c" * ix, tenant_id=to_uuid(f"tenant {ix}")))
+        for ix in (7, 0, 300)
+    }
+
+    packed = lawful.pack_stubs({ix: lawful.stub(row, salt) for ix, row in rows.items()})
+
+    assert lawful.unpack_stubs(packed) == {
+        ix: lawful.Stub(
+            seals.leaf(seals.header(row), seals.commit(row, salt)),
+            row.created_at,
+            row.tenant_id,
+            row.channel,
+        )
+        for ix, row in rows.items()
+    }
+
+
 def test_a_stub_of_a_younger_row_is_found(log: SealedLog) -> None:
     straddle(log)
     late, salt = stored(log, 3, 1)
@@ -238,6 +275,38 @@ def test_a_record_that_can_not_be_read_declares_nothing(data: str) -> None:
         told.read(lawful.pruned_row(1, 1)._replace(verb=verb, data=data))
 
     assert lawful.Declarations() == told
+
+
+def test_an_id_that_can_not_be_read_hides_no_other() -> None:
+    tenant_id, id_ = to_uuid("acme").bytes, UUID(int=1)
+    (row,) = lawful.erasure_rows(tenant_id, [id_.bytes], reason="", requested_by="")
+    told = lawful.Declarations()
+    told.read(row._replace(data=f'{{"ids": ["x", 5, "{id_}"]}}'))
+
+    assert {(tenant_id, id_.bytes)} == told.erased
+
+
+ACME, OTHER = to_uuid("acme").bytes, to_uuid("another").bytes
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [{}, {"tenant_id": ACME}, {"channel": "a"}, {"tenant_id": ACME, "channel": "a"}],
+    ids=["all", "of a tenant", "of a channel", "of a channel of a tenant"],
+)
+def test_retention_may_take_what_is_older_and_of_the_scope_that_was_told(
+    scope: dict[str, Any],
+) -> None:
+    told = lawful.Declarations()
+    for before in (5, 9, 7):
+        told.read(lawful.pruned_row(before, 1, **scope))
+
+    def may_go(created_at: int, tenant_id: bytes = ACME, channel: str = "a") -> bool:
+        return told.allows(lawful.Stub(b"", created_at, tenant_id, channel))
+
+    assert (True, False) == (may_go(8), may_go(9))
+    assert ("tenant_id" not in scope) == may_go(8, tenant_id=OTHER)
+    assert ("channel" not in scope) == may_go(8, channel="b")
 
 
 def test_only_a_record_of_no_tenant_declares_retention() -> None:
