@@ -249,6 +249,21 @@ def test_a_chain_whose_signatures_were_taken_off_is_found(log: SealedLog) -> Non
     assert ["mac.missing"] == log.kinds()
 
 
+@pytest.mark.parametrize("key_id", ["", "another"])
+def test_a_link_that_is_signed_with_no_known_key_casts_no_doubt_on_the_next(
+    log: SealedLog, key_id: str
+) -> None:
+    log.change(line(1), user_activity_batch, key_id=key_id)
+
+    assert {2} == {finding.link for finding in log.verify().findings}
+
+
+def test_links_with_numbers_that_nobody_can_count_up_to_stop_nothing(log: SealedLog) -> None:
+    log.change(lines_of.n > 0, user_activity_batch, link=lines_of.link + 10**15)
+
+    assert {"chain.gap", "mac.wrong", "seal.changed"} == {*log.kinds()}
+
+
 def test_another_key_is_unknown(log: SealedLog) -> None:
     assert ["mac.unknown"] == log.kinds(key=b"another")
 

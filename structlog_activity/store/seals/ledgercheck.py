@@ -18,7 +18,7 @@ from .seal import ADOPTED, CLOSING, GENESIS, Seal
 from .traces import Declarations
 
 
-_FARTHEST: Final = 100_000  # links that may be missing in a row before signatures are given up
+_FARTHEST: Final = 100_000  # links from one known key to the next, before signatures are given up
 
 
 class Head(NamedTuple):
@@ -67,7 +67,7 @@ class _State:
 
     link: int
     digest: bytes
-    keys: dict[str, bytes] = field(default_factory=dict)
+    keys: dict[str, tuple[int, bytes]] = field(default_factory=dict)  # of which link each is
     is_closed: bool = False
 
 
@@ -204,20 +204,19 @@ class LedgerCheck:
             self._add("mac.wrong", "is not signed by who has the key", seal)
 
     def _is_signed(self, line: StoredSeal, state: _State) -> bool:
-        seal = line.seal
-        if seal.link > state.link + _FARTHEST:  # Somebody's number, to keep us busy for ever.
-            return False
-        return hmac.compare_digest(seals.mac(self._key_of(seal, state), line.digest), line.mac)
+        key = self._key_of(line.seal, state)
+        return key is not None and hmac.compare_digest(seals.mac(key, line.digest), line.mac)
 
-    def _key_of(self, seal: Seal, state: _State) -> bytes:
-        """Return the key of a link, which follows from that of the link before."""
-        known = state.keys.get(seal.key_id)
-        at = state.link
-        if known is None or seal.link <= at:
-            known, at = seals.first_key(self._keys[seal.key_id], seal.chain_id), 1
+    def _key_of(self, seal: Seal, state: _State) -> bytes | None:
+        """Return the key of a link, which follows from the last one that was known."""
+        at, known = state.keys.get(seal.key_id, (0, b""))
+        if not 0 < at <= seal.link:
+            at, known = 1, seals.first_key(self._keys[seal.key_id], seal.chain_id)
+        if seal.link > at + _FARTHEST:  # Somebody's number, to keep us busy for ever.
+            return None
         for _ in range(seal.link - at):
             known = seals.next_key(known)
-        state.keys = {seal.key_id: known}
+        state.keys[seal.key_id] = seal.link, known
         return known
 
     def _check_export(self, line: StoredSeal) -> None:
