@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -13,8 +15,10 @@ import pytest
 from sqlalchemy import insert, select
 
 from structlog_activity import BrokenChainError, to_uuid
-from structlog_activity.store.seals import stored
+from structlog_activity.store.seals import stored, verify
 from structlog_activity.store.seals.checkpoint import take_checkpoint
+from structlog_activity.store.seals.seal import key_id_of
+from structlog_activity.store.seals.verify import verify_log
 from structlog_activity.store.table import user_activity, user_activity_batch
 from tests.store.sealed import (
     BATCHES,
@@ -352,6 +356,39 @@ def test_a_line_that_was_signed_with_another_key_is_found(log: SealedLog) -> Non
     assert ["checkpoint.mac"] == log.kinds(checkpoint=path)
 
 
+def test_a_line_after_one_that_was_cut_off_counts(log: SealedLog) -> None:
+    path = log.folder / "checkpoints.jsonl"
+    path.write_text('{"v": 1, "no": 1, "hea')
+    take_checkpoint(log.engine, path, key=KEY)
+    truncate(log)
+
+    assert ["chain.truncated"] == log.kinds(checkpoint=path)
+
+
+def test_a_line_is_signed_only_with_a_key(log: SealedLog) -> None:
+    signed, unsigned = (
+        json.loads(line)
+        for line in (take_checkpoint(log.engine, str, key=KEY), take_checkpoint(log.engine, str))
+    )
+
+    assert ("", "") == (unsigned["key_id"], unsigned["mac"])
+    assert (key_id_of(KEY), 64) == (signed["key_id"], len(signed["mac"]))
+
+
+def test_all_is_checked_unless_only_what_came_since_a_checkpoint_is_asked_for(
+    log: SealedLog,
+) -> None:
+    path = log.folder / "checkpoints.jsonl"
+    take_checkpoint(log.engine, path, key=KEY)
+    log.change(at(0, 1), ip="198.51.100.1")
+
+    whole = verify_log(log.engine, keys=[KEY], checkpoint=path)
+    since = log.verify(checkpoint=path, since_checkpoint=True)
+
+    assert (["row.changed"], BATCHES * ROWS) == ([one.kind for one in whole.findings], whole.rows)
+    assert ((), 0, BATCHES) == (since.findings, since.rows, since.batches)
+
+
 def test_an_older_line_at_the_end_of_the_file_hides_nothing(log: SealedLog) -> None:
     path = log.folder / "checkpoints.jsonl"
     take_checkpoint(log.engine, path, key=KEY)
@@ -425,6 +462,28 @@ def test_a_report_is_plain_data(log: SealedLog) -> None:
     }
 
 
+OPEN = (
+    "1 of 1 chains have no clean end: their writers run, or were killed, or the end was cut off; "
+    "only a checkpoint tells which"
+)
+
+
+def test_notes_say_what_is_not_proved(log: SealedLog) -> None:
+    assert (OPEN,) == log.verify().notes
+    assert (OPEN, "3 signatures were not checked: no key was given") == log.verify(key=b"").notes
+
+
+def test_progress_is_told_now_and_then(log: SealedLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, "_PERIOD", 5)
+    told: list[tuple[int, int]] = []
+
+    log.verify(progress=lambda *how_far: told.append(how_far))
+    log.empty()
+    log.verify(progress=lambda *how_far: told.append(how_far))
+
+    assert [(5, 12), (10, 12), (12, 12), (0, 0)] == told
+
+
 def test_progress_is_told(log: SealedLog) -> None:
     told: list[tuple[int, int]] = []
 
@@ -477,7 +536,8 @@ def test_without_any_key_the_report_says_what_that_means(tmp_path: Path) -> None
         report = log.verify(key=b"")
 
     assert report.ok
-    assert any("no key" in note for note in report.notes)
+    rebuilt = "no key: whoever can write to the database can also rebuild the seals"
+    assert (OPEN, rebuilt) == report.notes
 
 
 def test_a_moment_beyond_all_moments_is_found(

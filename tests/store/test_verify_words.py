@@ -284,6 +284,16 @@ def test_a_batch_of_which_only_some_rows_left_stubs_is_missed(log: SealedLog) ->
     assert ("batch.empty", 1002) == (log.found().kind, log.found().batch_id)
 
 
+def test_a_batch_that_went_lawfully_hides_none_that_is_missed(log: SealedLog) -> None:
+    drop_all(log, 0)
+    log.remove(in_batch(2))
+    declare(log, [lawful.pruned_row(BETWEEN, ROWS, channel="a")])
+
+    assert f"batch 1003 (writer {log.writer_id}, seq 3): all its rows are gone" == (
+        log.found().problem
+    )
+
+
 def test_what_was_written_meanwhile_is_no_finding_and_counts_as_said() -> None:
     findings, declared = SealFindings(), lawful.Declarations()
     rows = RowCheck(findings, declared, str, {77}.__contains__)
