@@ -234,6 +234,19 @@ def test_a_changed_time_of_a_line_is_found(log: SealedLog, column: str) -> None:
     assert ("seal.changed", 2) == (log.found().kind, log.found().link)
 
 
+def test_chains_are_held_apart(log: SealedLog) -> None:
+    other = log.new_repository()
+    log.write(3, other)
+    log.write(4, other)
+
+    report = log.verify()
+
+    assert (True, 2, BATCHES + 2) == (report.ok, report.chains, report.batches)
+    assert report.notes[0].startswith("2 of 2 chains have no clean end")
+    other.finish()
+    assert log.verify().notes[0].startswith("1 of 2 chains have no clean end")
+
+
 # -- keys -------------------------------------------------------------------
 
 
