@@ -161,6 +161,21 @@ def test_batches_without_rows_are_found_on_one_machine_and_on_many(
         assert {1001, 1000 + BATCHES} == {f.batch_id for f in log.verify().findings}
 
 
+def test_with_rows_on_many_machines_the_ledger_is_asked_again(
+    migrated_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored, "is_spread", lambda _: True)
+    with (
+        sealed_postgresql(migrated_url, tmp_path) as log,
+        stored.snapshot(log.engine) as reading,
+    ):
+        seen = [*reading.seals()]
+        log.write(3)
+
+        assert seen == [*reading.seals()]
+        assert [True, True, False] == [reading.written_meanwhile(n) for n in (1004, 1004, 77)]
+
+
 def test_a_batch_without_its_line_is_found(log: SealedLog) -> None:
     log.remove(line(1), user_activity_batch)
 
