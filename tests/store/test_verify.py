@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 
 from collections.abc import Callable
@@ -15,8 +16,11 @@ import pytest
 from sqlalchemy import insert, select
 
 from structlog_activity import BrokenChainError, to_uuid
+from structlog_activity.record.rowmaker import RowMaker
+from structlog_activity.store.batch import Batch
 from structlog_activity.store.seals import stored, verify
-from structlog_activity.store.seals.checkpoint import take_checkpoint
+from structlog_activity.store.seals.checkpoint import read_checkpoints, take_checkpoint
+from structlog_activity.store.seals.report import SealFindings
 from structlog_activity.store.seals.seal import key_id_of
 from structlog_activity.store.seals.verify import verify_log
 from structlog_activity.store.table import user_activity, user_activity_batch
@@ -33,6 +37,7 @@ from tests.store.sealed import (
     sealed_postgresql,
     sealed_sqlite,
 )
+from tests.support.records import record
 
 
 def test_a_log_that_nobody_touched_is_clean(log: SealedLog) -> None:
@@ -381,7 +386,9 @@ def test_a_line_that_was_signed_with_another_key_is_found(log: SealedLog) -> Non
     path = log.folder / "checkpoints.jsonl"
     take_checkpoint(log.engine, path, key=b"a key that signed no batch of these")
 
-    assert ["checkpoint.mac"] == log.kinds(checkpoint=path)
+    found = log.found(checkpoint=path)
+    told = "checkpoint 1 is not signed by who has the key"
+    assert ("checkpoint.mac", told) == (found.kind, found.problem)
 
 
 def test_a_line_after_one_that_was_cut_off_counts(log: SealedLog) -> None:
@@ -393,14 +400,56 @@ def test_a_line_after_one_that_was_cut_off_counts(log: SealedLog) -> None:
     assert ["chain.truncated"] == log.kinds(checkpoint=path)
 
 
-def test_a_line_is_signed_only_with_a_key(log: SealedLog) -> None:
-    signed, unsigned = (
-        json.loads(line)
-        for line in (take_checkpoint(log.engine, str, key=KEY), take_checkpoint(log.engine, str))
-    )
+def test_a_checkpoint_says_how_far_each_chain_is(log: SealedLog) -> None:
+    with log.engine.connect() as connection:
+        head = connection.scalars(select(lines_of.seal).where(line(BATCHES - 1))).one()
 
-    assert ("", "") == (unsigned["key_id"], unsigned["mac"])
-    assert (key_id_of(KEY), 64) == (signed["key_id"], len(signed["mac"]))
+    told = json.loads(take_checkpoint(log.engine, str))
+
+    assert told.pop("taken_at")
+    assert told == {
+        "v": 1,
+        "no": 1,
+        "heads": [[str(log.chain_id), BATCHES, bytes(head).hex()]],
+        "prev": "",
+        "key_id": "",
+        "mac": "",
+    }
+
+
+def test_a_checkpoint_is_signed_with_a_key_of_its_own(log: SealedLog) -> None:
+    told = json.loads(take_checkpoint(log.engine, str, key=KEY))
+
+    mac = told.pop("mac")
+    own = hmac.digest(KEY, b"checkpoint", "sha256")
+    assert key_id_of(KEY) == told["key_id"]
+    assert hmac.digest(own, json.dumps(told).encode(), "sha256").hex() == mac
+
+
+def test_a_line_that_is_no_text_is_a_note(log: SealedLog) -> None:
+    path = log.folder / "checkpoints.jsonl"
+    path.write_bytes(b"\xff\n")
+    take_checkpoint(log.engine, path, key=KEY)
+
+    report = log.verify(checkpoint=path)
+
+    assert report.ok
+    assert "line 1 of the checkpoints is cut off or none" in report.notes
+
+
+def test_the_first_batch_that_may_be_younger_than_the_checkpoint_is_checked(
+    log: SealedLog,
+) -> None:
+    path = log.folder / "checkpoints.jsonl"
+    take_checkpoint(log.engine, path, key=KEY)
+    since = read_checkpoints(path, SealFindings(), [KEY]).since
+    for seq, batch_id in ((4, since - 1), (5, since)):
+        rows = [RowMaker().make_from(record(object_id=str(seq)))]
+        assert log.repository.write(Batch(log.writer_id, seq, batch_id, rows))
+
+    report = log.verify(checkpoint=path, since_checkpoint=True)
+
+    assert (True, 1) == (report.ok, report.rows)
 
 
 def test_all_is_checked_unless_only_what_came_since_a_checkpoint_is_asked_for(
@@ -440,6 +489,8 @@ def test_with_an_emptied_file_all_is_checked_though_only_later_batches_were_aske
     found = log.kinds(checkpoint=path, since_checkpoint=True)
 
     assert {"checkpoint.broken", "row.changed"} <= {*found}
+    problems = {one.problem for one in log.verify(checkpoint=path).findings}
+    assert "the file holds no checkpoint" in problems
 
 
 # -- reports ----------------------------------------------------------------
