@@ -69,6 +69,14 @@ def a_wider_place(log: SealedLog) -> None:
     log.change(at(1, ROWS - 1), batch_ix=ROWS)
 
 
+def one_place_twice(log: SealedLog) -> None:
+    log.change(at(1, 1), batch_ix=2)
+
+
+def the_last_place_twice(log: SealedLog) -> None:
+    log.change(at(1, ROWS - 2), batch_ix=ROWS - 1)
+
+
 def no_moment(log: SealedLog) -> None:
     with log.hands_on() as connection:
         connection.exec_driver_sql(
@@ -92,6 +100,8 @@ def fewer_sealed(log: SealedLog) -> None:
         stubs,
         other_places,
         a_wider_place,
+        one_place_twice,
+        the_last_place_twice,
         no_moment,
         an_erasure,
         fewer_sealed,

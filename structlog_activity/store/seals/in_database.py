@@ -48,7 +48,8 @@ _PERSONAL: Final = (
 # An erased row, and a record of erasures, are for the client to judge.
 _SQL: Final = f"""
     WITH found AS (
-        SELECT batch_id, count(*) AS n, min(batch_ix) AS first, max(batch_ix) AS last,
+        SELECT batch_id, count(*) AS n, count(DISTINCT batch_ix) AS places,
+            min(batch_ix) AS first, max(batch_ix) AS last,
             bool_and(octet_length(commitment) = 16 AND verb <> '{ERASED}') AS is_plain,
             sha256('\\x04'::bytea || string_agg(
                 sha256({_HEADER} || sha256({_PERSONAL})), ''::bytea ORDER BY batch_ix)) AS root
@@ -59,8 +60,8 @@ _SQL: Final = f"""
         FROM user_activity_batch GROUP BY batch_id
     )
     SELECT f.n, f.batch_id, coalesce(
-        f.is_plain AND f.first = 0 AND f.last = f.n - 1 AND f.n = s.n AND f.root = s.root
-            AND s.lines = 1 AND NOT s.is_dropped, false)
+        f.is_plain AND f.first = 0 AND f.last = f.n - 1 AND f.places = f.n AND f.n = s.n
+            AND f.root = s.root AND s.lines = 1 AND NOT s.is_dropped, false)
     FROM found f LEFT JOIN sealed s USING (batch_id)
 """  # noqa: S608  Constants of ours, and an integer.
 
