@@ -77,6 +77,15 @@ def the_last_place_twice(log: SealedLog) -> None:
     log.change(at(1, ROWS - 2), batch_ix=ROWS - 1)
 
 
+def before_the_first(log: SealedLog) -> None:
+    log.change(at(1, 0), batch_ix=-1)
+
+
+def exchanged_places(log: SealedLog) -> None:
+    for ix, place in ((0, 9), (1, 0), (0, 1)):
+        log.change(at(1, ix), batch_ix=place)
+
+
 def no_moment(log: SealedLog) -> None:
     with log.hands_on() as connection:
         connection.exec_driver_sql(
@@ -102,6 +111,8 @@ def fewer_sealed(log: SealedLog) -> None:
         a_wider_place,
         one_place_twice,
         the_last_place_twice,
+        before_the_first,
+        exchanged_places,
         no_moment,
         an_erasure,
         fewer_sealed,
