@@ -357,9 +357,9 @@ def test_a_log_without_tables_is_told_at_once(postgres_url: str) -> None:
 
 
 class Ledger:
-    """Answers looks one after another as told: with names, an error, or nothing."""
+    """Answers looks one after another as told: with names, a look, an error, or nothing."""
 
-    def __init__(self, *answers: list[str] | Exception, server: int = 0) -> None:
+    def __init__(self, *answers: list[str] | Look | Exception, server: int = 0) -> None:
         self.where = ActivityFilter(tenant_id="acme")
         self.answers = list(answers)
         self.number = server
@@ -377,11 +377,17 @@ class Ledger:
         answer = self.answers.pop(0) if self.answers else []
         if isinstance(answer, Exception):
             raise answer
+        if isinstance(answer, Look):
+            return answer
         changes = []
         for name in answer:
             position = Position(Spot(position.spot.ordinal + 1, 1, 0))
             changes.append(Change(make_record(object_id=name), position))
         return Look(changes, position, is_last=True)
+
+
+BEYOND = Position(Spot(9, 1, 0))
+"""Where a look ends in which all records were others'."""
 
 
 class Watch:
@@ -460,6 +466,24 @@ def test_a_timeout_of_zero_never_waits() -> None:
     assert [] == watch.waits
 
 
+def test_it_looks_again_at_once_where_a_look_did_not_bring_all_that_is_there() -> None:
+    watch = Watch()
+    others = Look([], BEYOND, is_last=False)
+    assert ["a", "b"] == names(tail_of(Ledger(others, ["a"], others, ["b"]), watch, timeout=0))
+    assert [] == watch.waits
+
+
+def test_another_tail_need_not_look_again_where_nothing_was_for_this_one() -> None:
+    ledger = Ledger(["a"], Look([], BEYOND, is_last=True))
+    tail = tail_of(ledger, Watch(), timeout=0)
+    assert "a" == next(tail).object_id
+    before, _ = decode_position(tail.position, ledger.where.digest(), b"")
+    assert [] == names(tail)
+    after, _ = decode_position(tail.position, ledger.where.digest(), b"")
+    assert before != BEYOND
+    assert after == BEYOND
+
+
 def test_a_database_that_goes_away_is_waited_for_longer_and_longer(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -470,6 +494,19 @@ def test_a_database_that_goes_away_is_waited_for_longer_and_longer(
     assert [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0, 0.1] == watch.waits[:10]
     told = "a tail waits for the database: can't reach it: the connection is refused"
     assert [told, told] == [entry.getMessage() for entry in caplog.records]
+
+
+def test_a_handler_of_the_host_that_raises_costs_no_record() -> None:
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise OSError("disk full")
+
+    handler, logger = Broken(), logging.getLogger("structlog_activity")
+    logger.addHandler(handler)
+    try:
+        assert ["a"] == names(tail_of(Ledger(down(), ["a"]), Watch(), timeout=1))
+    finally:
+        logger.removeHandler(handler)
 
 
 def test_one_that_is_away_from_the_first_look_on_is_waited_for_too(
