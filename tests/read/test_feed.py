@@ -6,6 +6,7 @@ import itertools
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -21,7 +22,7 @@ from structlog_activity import (
 )
 from structlog_activity.read import memory
 from structlog_activity.read.cursor import Place, encode_cursor
-from structlog_activity.read.feeds import totals
+from structlog_activity.read.feeds import search, totals
 from structlog_activity.testing import matches
 from tests.support.records import ACTORS, NOON, ORGS, random_records, record
 from tests.support.stores import Store
@@ -296,6 +297,60 @@ def test_a_capped_total_is_exact_up_to_the_cap_and_says_so(
 
     assert counted == (page.total, page.total_is_exact)
     assert (9 + more, True) == (exact.total, exact.total_is_exact)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        pytest.param({}, id="all"),
+        pytest.param({"verbs": "settings.updated"}, id="verb"),
+        pytest.param({"until": NOON + timedelta(hours=1)}, id="until"),
+    ],
+)
+def test_a_capped_total_counts_what_lies_days_and_years_apart(
+    store: Store, monkeypatch: pytest.MonkeyPatch, where: dict[str, Any]
+) -> None:
+    for module in (totals, memory):
+        monkeypatch.setattr(module, "CAP", 9)
+    store.add(*(record(occurred_at=NOON - timedelta(days=n)) for n in range(9)))
+    nine = store.feed(tenant_id="acme", limit=2, **where)
+    store.add(record(occurred_at=NOON - timedelta(days=900)))
+    ten = store.feed(tenant_id="acme", limit=2, **where)
+
+    assert (9, True) == (nine.total, nine.total_is_exact)
+    assert (9, False) == (ten.total, ten.total_is_exact)
+
+
+def test_a_page_beyond_the_end_of_an_empty_feed_has_a_total_of_none(store: Store) -> None:
+    page = store.feed(tenant_id="nobody", offset=3)
+
+    assert ([], 0, True) == (page.records, page.total, page.total_is_exact)
+
+
+def test_pages_lead_back_in_the_order_of_time_whatever_the_ids(store: Store) -> None:
+    moments = [NOON - timedelta(hours=n) for n in range(6)]
+    store.add(*(record(id=UUID(int=n), occurred_at=at) for n, at in enumerate(moments, 1)))
+    page = store.feed(tenant_id="acme", limit=4, offset=2)
+    assert moments[2:] == [one.occurred_at for one in page.records]
+
+    for newer in moments[1::-1]:
+        page = store.feed(tenant_id="acme", limit=1, before=page.prev_cursor)
+        assert [newer] == [one.occurred_at for one in page.records]
+
+
+def test_what_lies_beyond_a_bound_on_its_day_is_not_taken_for_a_part_of_the_page(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "_EFFORT", 1)  # So that the counts are asked for the days.
+    store.add(*(record(channel="rare", occurred_at=NOON + timedelta(hours=n)) for n in range(6)))
+    store.add(*(record(occurred_at=NOON - timedelta(minutes=n)) for n in range(1, 9)))
+    days = (record(channel="rare", occurred_at=NOON - timedelta(days=n)) for n in (1, 2, 3))
+    older = store.add(*days)
+
+    page = store.feed(tenant_id="acme", channel="rare", until=NOON, limit=2)
+
+    assert older[:2] == page.records
+    assert page.has_more
 
 
 def test_cursors_lead_there_and_back(store: Store) -> None:

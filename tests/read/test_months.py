@@ -58,6 +58,7 @@ def test_each_day_of_a_span_is_in_one_month_or_part_of_one(
     assert days_between(first or EVER[0], last or EVER[1]) == sorted(days_of(bounds))
     for end in ("low", "high"):  # A part without a day is read from a month that there is not.
         assert (bounds.get(f"{end}_days") == 0) == (bounds.get(f"{end}_month") == date.max)
+        assert not bounds.get(f"{end}_days", 0) & 1  # No month has a day 0.
 
 
 @given(first=days, length=st.integers(0, 70))
@@ -81,6 +82,7 @@ def test_a_span_that_begins_on_the_last_days_there_are_has_no_whole_month() -> N
     assert sum(1 << day for day in range(20, 32)) == bounds["low_days"]
     assert date(9999, 12, 1) == bounds["low_month"]
     assert date(9999, 12, 1) == month_bounds(date(9999, 12, 1), None)["first_month"]
+    assert date(9999, 12, 1) < month_bounds(date(9999, 12, 2), None)["first_month"]
     assert date(9999, 12, 1) == month_bounds(date(9999, 11, 2), None)["first_month"]
 
 

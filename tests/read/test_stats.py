@@ -196,3 +196,50 @@ def test_timelines_are_by_day_in_utc_and_tops_have_ten_unless_told_otherwise(
     assert [(("settings", f"{n:02}"), 1) for n in range(10)] == top(
         sql_store.engine, where, by="object"
     )
+
+
+def test_a_span_that_ends_before_it_begins_holds_nothing_of_its_day(store: Store) -> None:
+    store.add(*(record(occurred_at=NOON + timedelta(hours=n)) for n in range(-6, 7)))
+    since, until = NOON + timedelta(hours=2), NOON - timedelta(hours=2)
+
+    assert 0 == store.stats(tenant_id="acme", since=since, until=until).total
+
+
+@pytest.mark.parametrize("where", [{}, {"user_id": NIL}], ids=["counts", "rows"])
+def test_a_line_of_one_moment_has_one_bucket_in_the_clocks_of_its_zone(
+    store: Store, where: dict[str, Any]
+) -> None:
+    store.add(record())
+    asked: dict[str, Any] = {"tenant_id": "acme", "tz": "Europe/Berlin", **where}
+
+    ever = store.timeline(**asked)
+    since = store.timeline(since=NOON - timedelta(hours=1), **asked)
+    at = store.timeline(since=NOON, until=NOON + timedelta(microseconds=1), **asked)
+
+    day = NOON.replace(hour=0) - timedelta(hours=1)
+    assert [(day, 1)] == ever == since == at
+    assert "2026-03-14T00:00:00+01:00" == ever[0][0].isoformat()
+
+
+@pytest.mark.parametrize("where", [{}, {"user_id": NIL}], ids=["counts", "rows"])
+@pytest.mark.parametrize(
+    ("bucket", "starts"),
+    [
+        ("hour", [NOON, NOON + timedelta(hours=1), NOON + timedelta(hours=2)]),
+        ("day", [datetime(2024, 3, n, tzinfo=UTC) for n in (1, 2, 3)]),
+        ("week", [datetime(2024, 3, n, tzinfo=UTC) for n in (4, 11, 18)]),
+        ("month", [datetime(2024, n, 1, tzinfo=UTC) for n in (3, 4, 5)]),
+    ],
+)
+def test_the_first_and_last_moments_of_a_bucket_are_counted_in_it(
+    store: Store, where: dict[str, Any], bucket: str, starts: list[datetime]
+) -> None:
+    instant = timedelta(microseconds=1)
+    moments = [moment for start in starts for moment in (start - instant, start, start)]
+    store.add(*(record(occurred_at=moment) for moment in moments))
+
+    line = store.timeline(
+        tenant_id="acme", bucket=bucket, since=starts[0], until=starts[-1], **where
+    )
+
+    assert [(start, 3) for start in starts[:-1]] == line

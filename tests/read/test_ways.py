@@ -250,3 +250,44 @@ def test_a_total_is_counted_where_that_is_least_work(
     told = asked.pop("total")
 
     assert expected == ways_of_total(store, told, **asked)
+
+
+def way_of_line(statement: str) -> str:
+    if "user_activity_daily" in statement:
+        return "counts"
+    return "parts" if "json_each" in statement else "rows"
+
+
+RECENT = {"since": NOON - timedelta(days=20), "until": NOON}
+DAYS = {"since": spread(0), "until": spread(-9)}
+LINES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "days, and the counts know the ends": ({}, ["counts", "counts"]),
+    "days of a channel": ({"channel": "spread"}, ["counts", "counts"]),
+    "days of an actor": ({"actor_id": ACTOR}, ["rows", "rows"]),
+    "days with both ends": (DAYS, ["counts"]),
+    "days of all tenants": ({"tenant_id": ALL_TENANTS, **DAYS}, ["counts"]),
+    "as many whole days as parts": (
+        {"since": spread(1), "until": spread(-3)},
+        ["counts", "parts"],
+    ),
+    "weeks elsewhere": ({"bucket": "week", "tz": "Europe/Berlin", **RECENT}, ["counts", "parts"]),
+    "weeks elsewhere, of all tenants": (
+        {"bucket": "week", "tz": "Europe/Berlin", "tenant_id": ALL_TENANTS, **RECENT},
+        ["rows"],
+    ),
+    "days elsewhere": ({"tz": "Europe/Berlin", **RECENT}, ["rows"]),
+    "hours": ({"bucket": "hour", **RECENT}, ["rows"]),
+}
+
+
+@pytest.mark.parametrize(("where", "expected"), LINES.values(), ids=LINES)
+def test_a_line_is_counted_where_that_is_least_work(
+    store: Store, where: dict[str, Any], expected: list[str]
+) -> None:
+    engine = store.engine
+    assert engine is not None
+    asked = {"tenant_id": "acme", **where}
+
+    sent = sent_by(engine, lambda: store.timeline(**asked))
+
+    assert expected == [way_of_line(text) for text, _ in sent]
