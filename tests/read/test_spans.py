@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from structlog_activity import ActivityFilter
-from structlog_activity.read.dates import Span, midnight, month_of
+from structlog_activity.read.dates import Span, midnight, month_of, next_midnight
 from structlog_activity.read.feeds.spans import spans
 
 
@@ -210,3 +210,8 @@ def test_the_last_span_holds_all_that_is_wanted(
     if low <= high:
         assert span.low is None or span.low <= low
         assert span.high is None or high < span.high
+
+
+def test_the_last_day_of_the_calendar_ends_with_its_last_moment() -> None:
+    assert datetime.max.replace(tzinfo=UTC) == next_midnight(date.max)
+    assert datetime(9999, 12, 31, tzinfo=UTC) == next_midnight(date(9999, 12, 30))

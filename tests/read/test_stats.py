@@ -20,12 +20,13 @@ from structlog_activity import (
     ActivityRecord,
     ActivityStats,
 )
+from structlog_activity.read.counts.stats import stats
 from structlog_activity.read.counts.timeline import timeline
 from structlog_activity.read.counts.top import top
 from structlog_activity.testing import matches
 from tests.read.test_feed import FILTERS
 from tests.support.records import CHANNELS, NOON, TYPES, VERBS, random_records, record
-from tests.support.stores import Store
+from tests.support.stores import Store, opened, postgresql_store
 
 
 def counted(records: list[ActivityRecord], **where: Any) -> ActivityStats:
@@ -242,3 +243,23 @@ def test_the_first_and_last_moments_of_a_bucket_are_counted_in_it(
     )
 
     assert [(start, 3) for start in starts[:-1]] == line
+
+
+def test_what_a_line_has_of_its_first_and_last_days_is_counted_in_each(store: Store) -> None:
+    """Its whole days are read from the counts, the rest from the rows, each for its bucket."""
+    hours = (-14, -11, 5, 20, 25, 44, 70, 71, 83)
+    store.add(*(record(occurred_at=NOON + timedelta(hours=n)) for n in hours))
+
+    line = store.timeline(tenant_id="acme", since=NOON, until=NOON + timedelta(days=3))
+
+    assert [1, 2, 1, 2] == [n for _, n in line]
+
+
+def test_days_are_those_of_utc_also_in_a_session_of_another_zone(migrated_url: str) -> None:
+    with postgresql_store(migrated_url) as store:
+        store.add(record(), record(occurred_at=NOON + timedelta(hours=9)))
+    mark = "&" if "?" in migrated_url else "?"
+    with opened(f"{migrated_url}{mark}options=-c%20timezone%3DAsia/Tokyo") as engine:
+        found = stats(engine, ActivityFilter(tenant_id="acme", keyword="sett"))
+
+    assert {NOON.date(): 2} == found.by_day
