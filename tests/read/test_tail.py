@@ -444,7 +444,8 @@ def test_a_position_of_another_server_is_refused_with_what_to_do() -> None:
     watch = Watch()
     position = tail_of(Ledger(server=5), Watch()).position
 
-    with pytest.raises(InvalidCursorError, match=r"is of another server.*start anew") as caught:
+    to_do = "start anew, with since= if records of a certain time will do$"
+    with pytest.raises(InvalidCursorError, match=f"is of another server.*; {to_do}") as caught:
         tail_of(Ledger(server=6), watch, position=position)
 
     assert position in str(caught.value)
