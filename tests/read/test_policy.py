@@ -50,6 +50,7 @@ PEOPLE: list[dict[str, Any]] = [
     {"actor": "job"},
     {"actor": {"type": 5}},
     {"actor": [{"type": "job"}]},
+    {"printer": {"type": "job"}},
     {"note": '"actor_type":"job"'},
 ]
 
@@ -233,6 +234,14 @@ def test_types_and_keys_of_machines_can_be_told(store: Store) -> None:
     assert total(machine_types=["bot"], machine_keys="auto") == 1
     assert total(machine_types=["bot"], machine_keys=()) == 2
     assert total(machine_types=(), machine_keys=()) == 3
+
+
+def test_a_type_of_machine_is_a_text_and_none_that_looks_as_other_json_does(store: Store) -> None:
+    store.add(record(data={"actor_type": ["job"]}), record(data={"actorType": {"a": 1}}))
+
+    where = {"machine_activity": False, "machine_types": ['["job"]', '{"a":1}']}
+
+    assert store.feed(tenant_id="acme", **where).total == 2
 
 
 # -- who may ask for what ----------------------------------------------------
