@@ -9,12 +9,23 @@ from typing import Any
 
 import pytest
 
+from sqlalchemy import Dialect
+from sqlalchemy.dialects import postgresql, sqlite
+
 from structlog_activity import NIL, ActivityFilter, InvalidFilterError, to_uuid
 from structlog_activity.errors import AccessDeniedError
+from structlog_activity.read.conditions import (
+    Selection,
+    Shape,
+    conditions,
+    has_only_dimensions,
+    selection,
+)
 from structlog_activity.read.filter import Conditions, Where
 from structlog_activity.read.memory import matches
 from structlog_activity.read.policy import AccessPolicy
 from structlog_activity.record.ids import uuid7
+from structlog_activity.store.table import user_activity
 from tests.support.records import NOON, record
 from tests.support.stores import Store
 
@@ -140,3 +151,62 @@ def test_no_condition_tells_apart_what_a_policy_shows_alike(asked: dict[str, Any
     except AccessDeniedError:
         return
     assert matches(where, WANTED) == matches(where, ALIKE)
+
+
+# -- taken apart ------------------------------------------------------------------
+
+DIALECTS: list[Dialect] = [
+    sqlite.dialect(),
+    postgresql.dialect(),  # type: ignore[no-untyped-call]
+]
+# What the counts can answer without a record being read.
+COUNTED = {"verbs", "object_type", "channel", "channels", "channel_denylist", "since", "until"}
+
+
+def taken_apart(dialect: Dialect, **where: Any) -> Selection:
+    return selection(ActivityFilter(tenant_id="acme", **where), dialect)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_a_tenant_alone_is_the_only_condition(dialect: Dialect) -> None:
+    is_postgresql = dialect.name == "postgresql"
+
+    assert Shape(tenant=True, postgresql=is_postgresql) == taken_apart(dialect).shape
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("name", ASKED)
+def test_each_condition_is_asked_once_and_it_is_known_whether_counts_are_enough(
+    dialect: Dialect, name: str
+) -> None:
+    shape = taken_apart(dialect, **ASKED[name]).shape
+
+    asked = [str(condition) for condition in conditions(shape, user_activity.c)]
+    assert 2 == len(asked) == len({*asked})
+    assert (name in COUNTED) == has_only_dimensions(shape)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_the_beginning_of_a_verb_is_not_looked_for_as_a_verb(dialect: Dialect) -> None:
+    both = taken_apart(dialect, verbs=["a.*", "b"])
+
+    assert (1, 1, ["b"]) == (both.shape.verbs, both.shape.prefixes, both.values["verbs"])
+    assert 0 == taken_apart(dialect, verbs="a.*").shape.verbs
+
+
+def test_statements_for_two_verbs_serve_any_more_of_them_on_postgresql_alone() -> None:
+    for dialect in DIALECTS:
+        two, three = (
+            taken_apart(dialect, verbs=verbs).shape for verbs in (["a", "b"], list("abc"))
+        )
+
+        assert (two == three) == (dialect.name == "postgresql")
+        assert two != taken_apart(dialect, verbs="a").shape
+
+
+def test_each_of_many_verbs_selects(store: Store) -> None:
+    store.add(*(record(tenant_id=to_uuid("many"), verb=verb) for verb in "abcd"))
+
+    page = store.feed(tenant_id="many", verbs=["a", "b", "c"])
+
+    assert ["a", "b", "c"] == sorted(one.verb for one in page.records)
