@@ -194,6 +194,13 @@ def test_the_beginning_of_a_verb_is_not_looked_for_as_a_verb(dialect: Dialect) -
     assert 0 == taken_apart(dialect, verbs="a.*").shape.verbs
 
 
+def test_a_text_in_data_is_looked_for_as_it_is_stored_and_with_no_escape() -> None:
+    there = {d.name: taken_apart(d, data={"note": "é"}).values["value_0"] for d in DIALECTS}
+
+    # A database that is not UTF8 refuses an escape.
+    assert {"sqlite": "é", "postgresql": '"é"'} == there
+
+
 def test_statements_for_two_verbs_serve_any_more_of_them_on_postgresql_alone() -> None:
     for dialect in DIALECTS:
         two, three = (
