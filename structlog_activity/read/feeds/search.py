@@ -37,7 +37,11 @@ class Search(NamedTuple):
 
     Attributes:
 
-        selected: Which records.
+        where: The filter.
+
+        shape: Its shape.
+
+        values: Its values.
 
         place: The place after which (*ascending*: before which) it begins.
 
@@ -48,26 +52,18 @@ class Search(NamedTuple):
         offset: How many are left out first.
     """
 
-    selected: Selection
+    where: ActivityFilter
+    shape: Shape
+    values: dict[str, Any]
     place: Place | None
     ascending: bool
     wanted: int
     offset: int
 
     @property
-    def where(self) -> ActivityFilter:
-        """The filter."""
-        return self.selected.where
-
-    @property
-    def shape(self) -> Shape:
-        """The filter's shape."""
-        return self.selected.shape
-
-    @property
-    def values(self) -> dict[str, Any]:
-        """The filter's values."""
-        return self.selected.values
+    def selected(self) -> Selection:
+        """Which records, wherever they lie."""
+        return Selection(self.where, self.shape, self.values)
 
     @property
     def at(self) -> datetime | None:
@@ -116,7 +112,7 @@ def search(
         wanted: Most records to be found.
     """
     return Search(
-        selected=selection(where, connection.dialect),
+        *selection(where, connection.dialect),
         place=place,
         ascending=bool(where.before),
         wanted=wanted,
