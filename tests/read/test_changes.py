@@ -307,10 +307,13 @@ def test_of_two_that_commit_late_the_one_begun_is_finished_first(
     postgresql: Engine, changes: Changes, tenant: str, shared: Store
 ) -> None:
     """Else a position within the other could not tell how far the first had come."""
+    batch, after = batch_of(tenant, [4, 5, 6], "second"), batch_of(tenant, [7, 8], "second")
+    while after.batch_id < batch.batch_id:  # Of one millisecond, whose numbers are in no order.
+        after = batch_of(tenant, [7, 8], "second")
     with postgresql.connect() as first, postgresql.connect() as second:
         write_inside(first, batch_of(tenant, [1, 2, 3], "first"))
-        write_inside(second, batch_of(tenant, [4, 5, 6], "second"))
-        write_inside(second, batch_of(tenant, [7, 8], "second"))
+        write_inside(second, batch)
+        write_inside(second, after)
         shared.repository.write(batch_of(tenant, [9]))
         position = changes.now()
         second.commit()
