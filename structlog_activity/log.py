@@ -369,24 +369,18 @@ class ActivityLog(
         except ConnectionLostError:  # All idle ones were, by a restart; now there are none.
             return read(engine, self._key)
 
+    def _follow(self, read: Callable[[Engine, bytes], _T]) -> _T:
+        return self._read(lambda engine, key: read(self._no_worker(engine), key))
+
     def _at_coordinator(self) -> Engine:
+        return self._no_worker(self._ready())
+
+    def _no_worker(self, engine: Engine) -> Engine:
         from .store.citus import at_coordinator
         from .store.reaching import reached
 
-        engine = self._ready()
         with reached(self._url):
             return at_coordinator(engine)
-
-    def _follow(self, read: Callable[[Engine, bytes], _T]) -> _T:
-        from .store.citus import at_coordinator
-        from .store.reaching import reached
-
-        def at_ledger(engine: Engine, key: bytes) -> _T:
-            with reached(self._url):
-                at_coordinator(engine)
-            return read(engine, key)
-
-        return self._read(at_ledger)
 
     def _ready(self) -> Engine:
         """Return the engine, after one look at the schema."""
