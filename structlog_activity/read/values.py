@@ -5,7 +5,7 @@ What each condition of a filter takes, and what it is held as.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from ..record.budgets import INT64, MAX_CHANNEL, MAX_OBJECT_ID, MAX_OBJECT_TYPE,
 from ..record.ids import MAX_ID_BITS, NIL, to_uuid
 from ..record.text import shortened, storable
 from ..record.times import to_datetime
+from .dates import midnight
 from .tenants import AllTenants
 
 
@@ -135,7 +136,7 @@ def utc_moment(name: str, value: Any) -> datetime:
         InvalidFilterError: It is none of these.
     """
     if isinstance(value, date) and not isinstance(value, datetime):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+        return midnight(value)
     if not isinstance(value, datetime | str):
         raise InvalidFilterError(name, value, "a datetime, a date or ISO 8601 text is needed")
     try:
