@@ -33,7 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from ..store.engine import POSTGRESQL
-from .filter import ActivityFilter
+from .filter import ACTOR, ACTOR_TYPES, ActivityFilter
 from .tenants import AllTenants
 from .values import Scalar
 
@@ -48,7 +48,6 @@ _PLAIN_OF = attrgetter(*_PLAIN)
 _LISTS = ("verbs", "channels", "channel_denylist")
 _SEARCHED = ("verb", "object_type", "object_id")
 _LAST_CHARACTER = "\U0010ffff"
-_ACTOR_TYPES = ("actor_type", "actorType")
 _SQLITE_TYPES = {
     "bool": ("true", "false"),
     "null": ("null",),
@@ -195,7 +194,7 @@ def _numbered_values(where: ActivityFilter, *, postgresql: bool) -> dict[str, An
 def _machine_values(where: ActivityFilter) -> dict[str, Any]:
     signs: list[Any] = [{key: sign} for key in where.machine_keys for sign in (True, "true")]
     for kind in where.machine_types:
-        signs += [{"actor_type": kind}, {"actorType": kind}, {"actor": {"type": kind}}]
+        signs += [*({key: kind} for key in ACTOR_TYPES), {ACTOR: {"type": kind}}]
     return {
         "machine_signs": [_json(sign) for sign in signs],
         # No stored text holds NUL; an empty list has no type.
@@ -292,8 +291,8 @@ def _by_people(shape: Shape, columns: Columns) -> ColumnElement[bool]:
     kind_of_actor = case((item.type == "object", func.json_extract(item.value, "$.type")))
     signs = or_(
         and_(item.key.in_(bindparam("machine_keys")), is_told),
-        and_(item.key.in_(_ACTOR_TYPES), item.type == "text", item.value.in_(types)),
-        and_(item.key == "actor", kind_of_actor.in_(types)),
+        and_(item.key.in_(ACTOR_TYPES), item.type == "text", item.value.in_(types)),
+        and_(item.key == ACTOR, kind_of_actor.in_(types)),
     )
     return not_(exists().where(signs))
 

@@ -30,8 +30,11 @@ MACHINE_TYPES: Final = ("system", "machine", "job", "task")
 MACHINE_KEYS: Final = ("system", "machine")
 """Keys of ``data`` that are true where no person acted."""
 
-ACTOR_KEYS: Final = ("actor_type", "actorType", "actor")
-"""Keys of ``data`` that tell the type of an actor; the last one within a mapping."""
+ACTOR_TYPES: Final = ("actor_type", "actorType")
+"""Keys of ``data`` that tell the type of an actor."""
+
+ACTOR: Final = "actor"
+"""Key of ``data`` that tells it within a mapping, as its ``type``."""
 
 _DIGEST_SIZE = 16
 _ROWS: Final = RowMaker()

@@ -17,7 +17,7 @@ from ..record.ids import NIL
 from ..record.plain import Plainer
 from ..record.record import RAW, ActivityRecord
 from ..record.redact import Redactor
-from .filter import ACTOR_KEYS, MACHINE_KEYS, MACHINE_TYPES, ActivityFilter, channels_of
+from .filter import ACTOR, ACTOR_TYPES, MACHINE_KEYS, MACHINE_TYPES, ActivityFilter, channels_of
 from .page import ActivityPage
 
 
@@ -247,7 +247,7 @@ class AccessPolicy:
         if any(map(self._hides, keys)):
             raise AccessDeniedError("machine_keys", _HIDDEN)
         types = {*where.machine_types} - {*MACHINE_TYPES, *self.machine_types}
-        if types and any(map(self._hides, ACTOR_KEYS)):
+        if types and any(map(self._hides, (*ACTOR_TYPES, ACTOR))):
             raise AccessDeniedError("machine_types", _HIDDEN)
 
     def _hides(self, key: str) -> bool:
